@@ -1,0 +1,1 @@
+"""Ratings on their way to a matrix: sources, formats, splits, matrices."""

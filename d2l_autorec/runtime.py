@@ -1,0 +1,79 @@
+"""The process a run lives in: threads, generators and devices."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from d2l_autorec.errors import InputError
+
+
+def num_cores() -> int:
+    """Cores this process may run on (its CPU affinity where the system tells)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_threads() -> None:
+    """Let MXNet use every core of this process; call it before MXNet is imported.
+
+    MXNet reads ``OMP_NUM_THREADS`` once, when it loads, and without it leaves half the cores idle.
+    A value the user has set stands.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(num_cores()))
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the two generators the book's code draws from.
+
+    MXNet's drives the split, the initial weights and dropout; NumPy's drives the order in which
+    Gluon's DataLoader shuffles. Both are global, and this is the only place that sets them.
+    """
+    import mxnet as mx
+    import numpy
+
+    mx.random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+
+
+def parse_devices(text: str) -> tuple[list[Any], str | None]:
+    """Turn ``cpu``, ``cpu:2``, ``gpu`` or ``gpu:0,1`` into MXNet contexts.
+
+    Parameters
+    ----------
+    text : str
+        ``cpu:2`` means two CPU contexts, ``gpu`` all GPUs, ``gpu:0,1`` the GPUs of these numbers.
+
+    Returns
+    -------
+    devices : list of mxnet.Context
+    notice : str or None
+        A sentence for the user where the devices are not those asked for.
+
+    Raises
+    ------
+    InputError
+        If the text is none of these forms or names a GPU that this machine lacks.
+    """
+    match = re.fullmatch(r"cpu(?::([1-9]\d?))?|gpu(?::(\d+(?:,\d+)*))?", text)
+    if not match:
+        raise InputError(
+            f"--devices {text!r} is not understood; write cpu, cpu:2, gpu or gpu:0,1."
+        )
+    import mxnet as mx
+
+    if text.startswith("cpu"):
+        return [mx.cpu(i) for i in range(int(match[1] or 1))], None
+    found = mx.context.num_gpus()
+    if found == 0:
+        return [mx.cpu()], f"No GPU was found for --devices {text}: running on the CPU."
+    wanted = [int(i) for i in match[2].split(",")] if match[2] else list(range(found))
+    missing = [i for i in wanted if i >= found]
+    if missing or len(set(wanted)) < len(wanted):
+        raise InputError(
+            f"--devices {text!r} does not fit the {found} GPU(s) here; "
+            f"give each of 0 to {found - 1} at most once."
+        )
+    return [mx.gpu(i) for i in wanted], None

@@ -1,0 +1,1 @@
+"""Training loops; all leave the same kind of result."""
