@@ -2,7 +2,7 @@
 
 Reading order:
 
-1. `d2l_autorec.chapter.autorec`: the network, its evaluator and its training, as the book has them.
+1. `d2l_autorec.chapter.autorec`: the network, its evaluator and its training, as in the book.
 2. `d2l_autorec.data`: how ratings become a training matrix and held-out ratings.
 3. `d2l_autorec.experiments.reproduce`: the chapter's run beside the book's numbers.
 4. `d2l_autorec.models` and `d2l_autorec.training`: the same model, general and fast.

@@ -1,0 +1,53 @@
+# The whole developer interface. Every target sets itself up; nothing is set up twice.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.10 python3.9 python3,$(shell command -v $(name))))
+VENV ?= .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
+CODE = d2l_autorec tests notebooks
+
+.PHONY: reproduce test lint format notebooks constraints clean
+
+reproduce: $(VENV)/installed
+	$(BIN)/d2l-autorec reproduce
+
+test: $(VENV)/developer
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+lint: $(VENV)/developer
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+
+format: $(VENV)/developer
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+# Write notebooks/*.ipynb anew from their text form, outputs included.
+notebooks: $(VENV)/developer
+	cd notebooks && for text in *.py; do ../$(BIN)/jupytext --to ipynb --execute $$text || exit 1; done
+
+# The tested set: what pip resolves in an empty environment today.
+constraints:
+	rm -rf $(VENV)-constraints
+	$(PYTHON) -m venv $(VENV)-constraints
+	$(VENV)-constraints/bin/python -m pip --quiet install -e .[dev]
+	$(VENV)-constraints/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools \
+		> constraints.txt.new
+	mv constraints.txt.new constraints.txt
+	rm -rf $(VENV)-constraints
+
+$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 12))' || \
+		{ echo "Python 3.9 to 3.11 is needed: install it, or name one: make PYTHON=python3.11" >&2; exit 2; }
+	@echo "Making $(VENV) and installing the tested set; this takes a minute or two."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt -e .
+	$(BIN)/d2l-autorec doctor
+	touch $@
+
+$(VENV)/developer: $(VENV)/installed
+	$(PIP) install -c constraints.txt -e .[dev]
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -1,0 +1,27 @@
+"""``python -m d2l_autorec`` and the command ``d2l-autorec``."""
+
+from __future__ import annotations
+
+import sys
+
+from d2l_autorec import doctor, runtime
+from d2l_autorec.errors import InputError
+
+
+def main() -> None:
+    """Run the command line; what a user did wrong ends in one sentence and exit code 2."""
+    runtime.set_threads()
+    try:
+        try:
+            from d2l_autorec.cli import app
+        except ModuleNotFoundError as error:
+            doctor.preflight()
+            raise InputError(f"{error.name} is not installed. Run: {doctor.REINSTALL}") from None
+        app()
+    except InputError as error:
+        print(f"d2l-autorec: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

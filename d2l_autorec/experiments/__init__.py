@@ -1,0 +1,1 @@
+"""Questions to the model, answered with tables and figures."""

@@ -1,0 +1,54 @@
+"""The figures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from d2l_autorec.config import CHAPTER
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def images(figure: Figure) -> dict[str, bytes]:
+    """Render a figure as SVG and as PNG, both without a date, so that equal runs are equal."""
+    import matplotlib
+
+    rendered = {}
+    for kind, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
+        buffer = io.BytesIO()
+        with matplotlib.rc_context({"svg.hashsalt": "d2l_autorec"}):
+            figure.savefig(buffer, format=kind, bbox_inches="tight", **extra)
+        rendered[kind] = buffer.getvalue()
+    return rendered
+
+
+def learning_curve(history: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw the test RMSE, with the book's result as a line, above the train loss.
+
+    Parameters
+    ----------
+    history : mapping
+        ``epoch``, ``train_loss`` and, where there are held-out ratings, ``test_rmse``.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(6.4, 5.2), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    epochs = history["epoch"]
+    marker = "o" if len(epochs) < 40 else None
+    above.plot(epochs, history["test_rmse"], marker=marker, markersize=3, label="this run")
+    book = float(CHAPTER.test_rmse)
+    above.axhline(book, color="black", ls="--", lw=1, label=f"the book: {CHAPTER.test_rmse}")
+    above.set(ylabel="test RMSE (stars)")
+    above.legend(frameon=False)
+    below.plot(epochs, history["train_loss"], color="tab:orange", marker=marker, markersize=3)
+    below.set(ylabel="train loss", xlabel="epoch", yscale="log")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure

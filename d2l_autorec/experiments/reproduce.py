@@ -1,0 +1,156 @@
+"""The chapter's run, beside the numbers in the book."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.errors import InputError
+
+if TYPE_CHECKING:
+    from d2l_autorec.chapter.quiet import Training
+    from d2l_autorec.data.formats import Ratings
+
+COLUMNS = ("epoch", "train_loss", "test_rmse")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """The outcome of the chapter's run.
+
+    Attributes
+    ----------
+    test_rmse : float
+        After the last epoch, in stars.
+    printed_train_loss : str
+        As d2l prints it: the cumulative loss of the last epoch over the number of examples.
+    train_loss : float
+        The honest one: the mean of the last epoch's batch losses.
+    cells_per_second, rows_per_second : float
+        Training speed. d2l calls the cells "examples"; a row is an item.
+    seconds : float
+        From the split to the last evaluation.
+    devices : list of str
+    seed, num_epochs : int
+    data_digest, split_digest : str
+        SHA-256 of the ratings file and of the held-out row numbers.
+    """
+
+    test_rmse: float
+    printed_train_loss: str
+    train_loss: float
+    cells_per_second: float
+    rows_per_second: float
+    seconds: float
+    devices: list[str]
+    seed: int
+    num_epochs: int
+    data_digest: str
+    split_digest: str
+
+    def record(self) -> dict[str, Any]:
+        """Return what ``run.json`` and ``--json`` hold."""
+        book = {"test_rmse": CHAPTER.test_rmse, "printed_train_loss": CHAPTER.train_loss}
+        return {
+            "command": "reproduce",
+            "settings": asdict(CHAPTER),
+            "book": book,
+            "result": asdict(self),
+        }
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Return the comparison: what, in the book, in this run."""
+        return [
+            ("test RMSE", CHAPTER.test_rmse, f"{self.test_rmse:.3f}"),
+            ("train loss as d2l prints it", CHAPTER.train_loss, self.printed_train_loss),
+            ("train loss, mean of a batch", "", f"{self.train_loss:.4f}"),
+            ("matrix cells per second", "", f"{self.cells_per_second / 1e6:.1f} million"),
+            ("rows (items) per second", "", f"{self.rows_per_second:,.0f}"),
+            ("epochs", str(CHAPTER.num_epochs), str(self.num_epochs)),
+            ("devices", "", ", ".join(self.devices)),
+            ("seed", "", str(self.seed)),
+            ("seconds", "", f"{self.seconds:.1f}"),
+        ]
+
+
+def reproduce(
+    ratings: Ratings,
+    seed: int = 0,
+    devices: list[Any] | None = None,
+    num_epochs: int = CHAPTER.num_epochs,
+    quiet: bool = False,
+) -> tuple[Reproduction, Training]:
+    """Split the ratings at random and train the chapter's network on nine tenths of them.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        All above zero: the chapter takes 0 for "not rated".
+    seed : int
+        For both generators, set just before the split.
+    devices : list of mxnet.Context, optional
+        One CPU by default.
+    num_epochs : int
+        25 in the chapter.
+    quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    reproduction : Reproduction
+    training : Training
+        The history.
+
+    Raises
+    ------
+    InputError
+        If the devices cannot share a batch evenly or a rating is not above zero.
+    """
+    import mxnet as mx
+
+    from d2l_autorec.chapter.autorec import train_autorec
+    from d2l_autorec.data.matrices import interaction_matrix
+    from d2l_autorec.data.split import random_split, split_digest
+    from d2l_autorec.runtime import seed_everything
+
+    devices = devices or [mx.cpu()]
+    if CHAPTER.batch_size % len(devices):
+        raise InputError(
+            f"--devices: a batch of {CHAPTER.batch_size} rows cannot be shared evenly by "
+            f"{len(devices)} devices; use 1, 2, 4 or another power of two."
+        )
+    if not (ratings.table["rating"] > 0).all():
+        raise InputError(
+            f"{ratings.name}: the chapter reads 0 as 'not rated' and masks by sign; "
+            "it needs ratings above zero."
+        )
+    start = time.perf_counter()
+    seed_everything(seed)
+    train_rows, test_rows = random_split(ratings.table, CHAPTER.test_ratio)
+    shape = ratings.num_users, ratings.num_items
+    train_inter_mat, test_inter_mat = (
+        mx.np.array(interaction_matrix(ratings.table, *shape, rows=rows))
+        for rows in (train_rows, test_rows)
+    )
+    _, training = train_autorec(
+        train_inter_mat, test_inter_mat, devices, num_epochs=num_epochs, quiet=quiet
+    )
+    cells = training.cells_per_second()
+    return (
+        Reproduction(
+            test_rmse=training.test_rmse[-1],
+            printed_train_loss=training.printed_train_loss(),
+            train_loss=training.train_loss[-1],
+            cells_per_second=cells,
+            rows_per_second=cells / ratings.num_users,
+            seconds=time.perf_counter() - start,
+            devices=[str(device) for device in devices],
+            seed=seed,
+            num_epochs=num_epochs,
+            data_digest=ratings.digest,
+            split_digest=split_digest(test_rows),
+        ),
+        training,
+    )

@@ -1,0 +1,109 @@
+"""The folder a run leaves behind: ``run.json``, ``history.csv``, ``curve.svg``, ``curve.png``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from d2l_autorec.errors import InputError
+
+PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "pandas")
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """Make the folder for a run.
+
+    Parameters
+    ----------
+    out : Path or None
+        The folder asked for; by default ``runs/<time>-<name>`` below the current one.
+    name : str
+        Says what the run is.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something already or cannot be made or written.
+    """
+    folder = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        occupied = any(folder.iterdir())
+        writable = os.access(folder, os.W_OK)
+    except OSError as error:
+        raise InputError(
+            f"--out {folder} cannot be used ({error.strerror}); name another folder."
+        ) from None
+    if occupied:
+        raise InputError(f"--out {folder} is not empty; name a new folder.")
+    if not writable:
+        raise InputError(f"--out {folder} cannot be written; name another folder.")
+    return folder
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: under a temporary name first, then renamed."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    installed = {name: metadata.version(name) for name in PACKAGES if _installed(name)}
+    return {"python": platform.python_version(), **installed}
+
+
+def _installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def save(
+    folder: Path, record: dict[str, Any], columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Write ``history.csv``, the learning curve and, last, ``run.json``.
+
+    Parameters
+    ----------
+    folder : Path
+        From `new_folder`.
+    record : dict
+        What ``run.json`` is to hold, besides the versions.
+    columns : sequence of str
+        Of the history; ``epoch``, ``train_loss`` and ``test_rmse`` are drawn.
+    rows : iterable of sequences
+        One row per epoch.
+    """
+    from d2l_autorec.experiments import plots
+
+    rows = list(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write(folder / "history.csv", text.getvalue())
+    history = {name: [row[i] for row in rows] for i, name in enumerate(columns)}
+    for kind, image in plots.images(plots.learning_curve(history)).items():
+        write(folder / f"curve.{kind}", image)
+    record = {**record, "versions": versions()}
+    write(folder / "run.json", json.dumps(record, indent=2) + "\n")
