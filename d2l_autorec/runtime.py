@@ -35,7 +35,7 @@ def seed_everything(seed: int) -> None:
     import numpy
 
     mx.random.seed(seed)
-    numpy.random.seed(seed % 2**32)  # noqa: NPY002: what Gluon draws from
+    numpy.random.seed(seed % 2**32)  # noqa: NPY002
 
 
 def parse_devices(text: str) -> tuple[list[Any], str | None]:

@@ -1,0 +1,130 @@
+"""The command line as a user meets it: a process of its own."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from xml.etree import ElementTree
+
+import pytest
+
+
+def d2l_autorec(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "d2l_autorec", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "80", **environment},
+    )
+
+
+def assert_one_sentence(run, *fragments):
+    assert run.returncode == 2, run.stderr
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1, run.stderr
+    for fragment in fragments:
+        assert fragment in run.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, ml100k):
+    """Run two epochs of the chapter once, for all that looks at what a run leaves."""
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    run = d2l_autorec("reproduce", "--epochs", 2, "--devices", "cpu:2", "--json", "--out", folder)
+    assert run.returncode == 0, run.stderr
+    (folder / "stdout").write_text(run.stdout)
+    return folder
+
+
+def test_json_is_what_the_folder_records(folder, ml100k):
+    printed = json.loads((folder / "stdout").read_text())
+    recorded = json.loads((folder / "run.json").read_text())
+    assert printed["folder"] == str(folder)
+    assert printed["result"] == recorded["result"]
+    result = recorded["result"]
+    assert result["devices"] == ["cpu(0)", "cpu(1)"]
+    assert result["data_digest"] == ml100k.digest
+    assert result["rows_per_second"] == pytest.approx(result["cells_per_second"] / 943)
+    assert recorded["settings"]["num_hidden"] == 500
+    assert recorded["versions"]["mxnet"] == "1.9.1"
+
+
+def test_history_and_curve(folder):
+    rows = list(csv.DictReader((folder / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    result = json.loads((folder / "run.json").read_text())["result"]
+    assert float(rows[-1]["test_rmse"]) == result["test_rmse"]
+    assert float(rows[1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert ElementTree.parse(folder / "curve.svg").getroot().tag.endswith("svg")
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in folder.iterdir()} == {
+        "curve.png",
+        "curve.svg",
+        "history.csv",
+        "run.json",
+        "stdout",
+    }
+
+
+def test_table(tmp_path, ml100k):
+    run = d2l_autorec("reproduce", "--epochs", 1, "--out", tmp_path / "run")
+    assert run.returncode == 0, run.stderr
+    assert "the book" in run.stdout and "0.901" in run.stdout
+    assert max(map(len, run.stdout.splitlines())) <= 80
+    assert run.stderr == ""  # no terminal, no bar
+
+
+def test_gpu_falls_back_and_says_so(tmp_path, ml100k):
+    run = d2l_autorec("reproduce", "--epochs", 1, "--devices", "gpu", "--out", tmp_path / "run")
+    assert run.returncode == 0, run.stderr
+    assert "No GPU" in run.stderr and "cpu(0)" in run.stdout
+
+
+@pytest.mark.parametrize("devices", ["tpu", "cpu:0", "gpu:a", "cpu:1,2", ""])
+def test_unknown_devices(devices):
+    assert_one_sentence(d2l_autorec("reproduce", f"--devices={devices}"), "--devices", "cpu:2")
+
+
+def test_devices_that_cannot_share_a_batch(tmp_path, ml100k):
+    run = d2l_autorec("reproduce", "--devices", "cpu:3", "--out", tmp_path / "run")
+    assert_one_sentence(run, "--devices", "256", "3 devices")
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_is_overwritten(tmp_path, ml100k):
+    (tmp_path / "mine").write_text("mine")
+    run = d2l_autorec("reproduce", "--epochs", 1, "--out", tmp_path)
+    assert_one_sentence(run, "--out", "not empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert_one_sentence(d2l_autorec("reproduce", "--out", tmp_path / "mine"), "--out")
+
+
+def test_damaged_data(tmp_path):
+    (tmp_path / "u.data").write_text("1\t1\t5\t0\n1\t2\tfive\t0\n")
+    run = d2l_autorec("reproduce", "--data", tmp_path / "u.data", "--out", tmp_path / "run")
+    assert_one_sentence(run, "u.data", "line 2", "five")
+    assert not (tmp_path / "run").exists()
+
+
+def test_doctor_finds_this_machine_fit():
+    run = d2l_autorec("doctor")
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.count("ok ") == len(run.stdout.splitlines())
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    code = (
+        "import sys, d2l_autorec, d2l_autorec.cli;"
+        "print(*{'mxnet', 'd2l', 'pandas', 'matplotlib', 'numpy', 'numba'} & set(sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert loaded.stdout.strip() == "", loaded.stdout
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert d2l_autorec("--help").returncode == 0
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.3 if "COV_CORE_SOURCE" not in os.environ else True
