@@ -1,0 +1,223 @@
+"""Files that may hold anything: opened lazily, read in chunks, refused before they fill memory.
+
+A ratings file may lie in a folder, in a zip archive or gzipped. All three become a `Blob`, which
+can be opened again and again, so that nothing is extracted and nothing is held whole.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import io
+import lzma
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Callable, cast
+
+from d2l_autorec.errors import InputError
+
+MAX_LINE = 1024**2
+MAX_UNPACKED = 2 * 1024**3
+MAX_RATIO = 200
+RATIO_COUNTS_FROM = 16 * 1024**2
+
+# zipfile, gzip and lzma raise all of these on bytes that went astray.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    ValueError,
+    LookupError,
+    OverflowError,
+)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes that can be opened; messages call them ``label``, ``name`` is the bare file name."""
+
+    label: str
+    name: str
+    open: Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over a blob told: SHA-256 in hex, size in bytes, and its first chunk."""
+
+    digest: str
+    size: int
+    head: bytes
+
+
+def file_blob(path: Path) -> Blob:
+    """Make a blob of a file; one ending in ``.gz`` is read through gzip."""
+    if path.suffix == ".gz":
+        return Blob(str(path), path.stem, lambda: cast(BinaryIO, gzip.open(path, "rb")))
+    return Blob(str(path), path.name, lambda: open(path, "rb"))
+
+
+@contextmanager
+def readable(label: str) -> Iterator[None]:
+    """Turn what the system, gzip and zipfile raise on a damaged file into one sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _DAMAGE as error:
+        raise InputError(
+            f"{label} is damaged or cut short ({error}); fetch or copy the file again."
+        ) from error
+    except RuntimeError as error:  # encrypted, or packed in a way that zipfile does not know
+        raise InputError(
+            f"{label} cannot be unpacked ({error}); pack it again as a plain zip."
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{label} cannot be read ({error.strerror or error}); check the path and its rights."
+        ) from error
+
+
+def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
+    """List a zip archive's files, after looking for what an honest archive does not have.
+
+    Parameters
+    ----------
+    file : Path or bytes
+        The archive, on disk or in memory.
+    label : str
+        What messages call it.
+
+    Returns
+    -------
+    dict of str to Blob
+        By the full name inside the archive; nothing has been unpacked.
+
+    Raises
+    ------
+    InputError
+        If it is no zip archive or a truncated one, if a member's path leads out of the archive, or
+        if a member unpacks to more than 2 GiB or to more than 200 times its packed size.
+    """
+
+    def opener() -> zipfile.ZipFile:
+        return zipfile.ZipFile(io.BytesIO(file) if isinstance(file, bytes) else file)
+
+    with readable(label), opener() as archive:
+        members = [info for info in archive.infolist() if not info.is_dir()]
+    for info in members:
+        _check_member(info, label)
+
+    def member(name: str) -> Callable[[], BinaryIO]:
+        return lambda: cast(BinaryIO, opener().open(name))
+
+    return {
+        info.filename: Blob(
+            f"{label}:{info.filename}",
+            PurePosixPath(info.filename).name,
+            member(info.filename),
+        )
+        for info in members
+    }
+
+
+def _check_member(info: zipfile.ZipInfo, label: str) -> None:
+    path = info.filename.replace("\\", "/")
+    if path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in path.split("/"):
+        raise InputError(
+            f"{label} holds {info.filename[:80]!r}, a path that leads out of the archive; "
+            "fetch the archive from its publisher."
+        )
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise InputError(
+            f"{label} holds a link, {info.filename[:80]!r}, in place of a file; "
+            "pack the file itself."
+        )
+    ratio = info.file_size / max(info.compress_size, 1)
+    if info.file_size > MAX_UNPACKED or (info.file_size > RATIO_COUNTS_FROM and ratio > MAX_RATIO):
+        raise InputError(
+            f"{label} holds {info.filename[:80]!r}, which would unpack to "
+            f"{info.file_size:,} bytes ({ratio:.0f} times its packed size); unpack it yourself if you trust it."
+        )
+
+
+def scan(blob: Blob, utf8: bool = True, limit: int = MAX_UNPACKED) -> Scan:
+    """Read a blob once in chunks of 1 MiB: take its digest, and refuse what cannot be a text.
+
+    Parameters
+    ----------
+    blob : Blob
+        The file.
+    utf8 : bool
+        Whether its text must be UTF-8.
+    limit : int
+        The largest size in bytes, unpacked.
+
+    Raises
+    ------
+    InputError
+        If the blob is empty, damaged, over the limit, holds a zero byte or a line over 1 MiB, or
+        is not UTF-8 where it must be. The sentence names the line.
+    """
+    digest, size, lines, carried, head = hashlib.sha256(), 0, 0, 0, b""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with readable(blob.label), blob.open() as stream:
+        while chunk := stream.read(MAX_LINE):
+            head = head or chunk
+            digest.update(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise InputError(f"{blob.label} holds more than {limit:,} bytes; split the file.")
+            zero = chunk.find(b"\0")
+            if zero >= 0:
+                line = lines + chunk.count(b"\n", 0, zero) + 1
+                raise InputError(
+                    f"{blob.label}, line {line}: it holds a "
+                    "zero byte, so it is no text file; save it as CSV in UTF-8."
+                )
+            first = chunk.find(b"\n")
+            carried += len(chunk) if first < 0 else first
+            if carried > MAX_LINE:
+                raise InputError(
+                    f"{blob.label}, line {lines + 1}: the line is longer than {MAX_LINE:,} bytes; "
+                    "write one rating on each line."
+                )
+            if first >= 0:
+                carried = len(chunk) - chunk.rfind(b"\n") - 1
+            if utf8:
+                _check_utf8(blob, decoder, chunk, lines)
+            lines += chunk.count(b"\n")
+    if utf8:
+        _check_utf8(blob, decoder, b"", lines, final=True)
+    if not size or (size <= MAX_LINE and not head.strip()):
+        raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
+    return Scan(digest.hexdigest(), size, head)
+
+
+def _check_utf8(
+    blob: Blob,
+    decoder: codecs.IncrementalDecoder,
+    chunk: bytes,
+    lines: int,
+    final: bool = False,
+) -> None:
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError as error:
+        # error.object is the chunk with the unfinished character before it, which has no newline
+        line = lines + error.object.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{blob.label}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8; "
+            "save the file as UTF-8."
+        ) from error

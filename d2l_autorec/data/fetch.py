@@ -1,0 +1,175 @@
+"""MovieLens 100K from the network: GroupLens first, then the copy that pip can reach.
+
+Each way returns the files' bytes with their digests checked, or raises `FetchError`. Nothing is
+written here but what pip needs in a temporary folder of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Optional
+
+from d2l_autorec.data import known
+from d2l_autorec.data.blobs import Blob, file_blob, open_archive, readable
+from d2l_autorec.errors import InputError
+
+CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS, PIP_SECONDS = 5, 10, 60, 120
+MAX_DOWNLOAD = 32 * 1024**2
+
+Files = dict[str, bytes]
+Advance = Callable[[int, Optional[int]], None]
+
+
+class FetchError(Exception):
+    """Why a source did not give the data."""
+
+
+def check_digest(label: str, name: str, seen: str) -> None:
+    """Raise an InputError if a file of MovieLens 100K is not, byte for byte, the published one."""
+    if seen != known.DIGESTS[name]:
+        raise InputError(
+            f"{label} is not the {name} of {known.ML100K}: its SHA-256 should be "
+            f"{known.DIGESTS[name]} but is {seen}; fetch the file again."
+        )
+
+
+@contextmanager
+def progress(what: str, quiet: bool) -> Iterator[Advance]:
+    """Show a bar on stderr while a download runs; nothing when quiet or when nobody watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeElapsedColumn(),
+    )
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def from_grouplens(quiet: bool) -> Files:
+    """Fetch ``u.data`` and ``u.item`` out of GroupLens's ``ml-100k.zip``."""
+    import requests
+
+    try:
+        with progress("MovieLens 100K from GroupLens", quiet) as advance:
+            content = _download(known.GROUPLENS_URL, advance)
+    except requests.RequestException as error:
+        reason = type(error).__name__
+        raise FetchError(f"no answer ({reason})") from error
+    seen = hashlib.sha1(content).hexdigest()
+    if seen != known.GROUPLENS_SHA1:
+        raise FetchError(
+            f"ml-100k.zip has the SHA-1 {seen} where {known.GROUPLENS_SHA1} was expected"
+        )
+    members = open_archive(content, "ml-100k.zip")
+    return _take(members, {"u.data": "ml-100k/u.data", "u.item": "ml-100k/u.item"})
+
+
+def _download(url: str, advance: Advance) -> bytes:
+    import requests
+
+    deadline = time.monotonic() + TOTAL_SECONDS
+    content = bytearray()
+    waits = (CONNECT_SECONDS, READ_SECONDS)
+    with requests.get(url, stream=True, timeout=waits) as reply:
+        reply.raise_for_status()
+        length = reply.headers.get("Content-Length", "")
+        total = int(length) if length.isdigit() else None
+        for chunk in reply.iter_content(64 * 1024):
+            content += chunk
+            advance(len(content), total)
+            if len(content) > MAX_DOWNLOAD:
+                raise FetchError(f"the download is larger than {MAX_DOWNLOAD:,} bytes")
+            if time.monotonic() > deadline:
+                raise FetchError(f"the download took longer than {TOTAL_SECONDS} s")
+    return bytes(content)
+
+
+def from_pypi(quiet: bool) -> Files:
+    """Fetch ``u.data`` and the titles out of recbole's wheel; none of its code is run.
+
+    pip knows the index, mirror or folder that this machine is set up for.
+    """
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--no-input", "--disable-pip-version-check", "--timeout=10", "--retries=1"]
+    with tempfile.TemporaryDirectory() as folder:
+        with progress("MovieLens 100K from PyPI", quiet):
+            try:
+                done = subprocess.run(
+                    [*command, "--dest", folder, known.WHEEL],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=PIP_SECONDS,
+                )
+            except subprocess.TimeoutExpired as error:
+                raise FetchError(f"pip took longer than {PIP_SECONDS} s") from error
+        wheels = sorted(Path(folder).glob("*.whl"))
+        if done.returncode or not wheels:
+            said = done.stderr.strip().splitlines() or ["nothing"]
+            raise FetchError(f"pip said: {said[-1]}")
+        members = open_archive(wheels[0], wheels[0].name)
+        inner = known.WHEEL_FOLDER
+        wanted = {"u.data": f"{inner}/ml-100k.inter", "ml-100k.item": f"{inner}/ml-100k.item"}
+        return _take(members, wanted)
+
+
+def _take(members: dict[str, Blob], wanted: dict[str, str]) -> Files:
+    """Read the wanted members, by their exact names, and check them."""
+    files = {}
+    for name, member in wanted.items():
+        if member not in members:
+            raise FetchError(f"it holds no {member}")
+        blob = members[member]
+        with readable(blob.label), blob.open() as stream:
+            content = stream.read(MAX_DOWNLOAD)
+        if member.endswith(".inter"):
+            content = content.partition(b"\n")[2]  # recbole's header; u.data has none
+        check_digest(blob.label, name, hashlib.sha256(content).hexdigest())
+        files[name] = content
+    return files
+
+
+def fetch_ml100k(quiet: bool) -> tuple[Files, list[str]]:
+    """Try each source in turn.
+
+    Returns
+    -------
+    files : dict of str to bytes
+        By the name they have in the cache; empty if every source failed.
+    failures : list of str
+        For each source that failed, its name and the reason.
+    """
+    failures: list[str] = []
+    sources = {
+        f"GroupLens ({known.GROUPLENS_URL})": from_grouplens,
+        f"PyPI ({known.WHEEL}, through pip)": from_pypi,
+    }
+    for name, source in sources.items():
+        try:
+            return source(quiet), failures
+        except (FetchError, InputError, OSError) as error:
+            failures.append(f"{name}: {error}")
+    return {}, failures
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with file_blob(path).open() as stream:
+        while chunk := stream.read(1024**2):
+            digest.update(chunk)
+    return digest.hexdigest()

