@@ -66,6 +66,7 @@ def reproduce(
     from d2l_autorec.experiments import reproduce as experiment
 
     ratings = load_ml100k(data, quiet=quiet)
+    experiment.check(ratings, contexts)
     folder = runs.new_folder(out, f"reproduce-seed{seed}")
     result, training = experiment.reproduce(ratings, seed, contexts, epochs, quiet)
     epoch_rows = zip(range(1, epochs + 1), training.train_loss, training.test_rmse)
@@ -74,7 +75,7 @@ def reproduce(
         typer.echo(json.dumps({**result.record(), "folder": str(folder)}))
     else:
         _print_table(("", "the book", "this run"), result.rows())
-        typer.echo(f"Written to {folder}: run.json, history.csv, curve.png, curve.svg")
+        typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")
 
 
 @app.command()

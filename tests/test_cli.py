@@ -73,7 +73,8 @@ def test_table(tmp_path, ml100k):
     run = d2l_autorec("reproduce", "--epochs", 1, "--out", tmp_path / "run")
     assert run.returncode == 0, run.stderr
     assert "the book" in run.stdout and "0.901" in run.stdout
-    assert max(map(len, run.stdout.splitlines())) <= 80
+    *table, folder_line = run.stdout.splitlines()
+    assert max(map(len, table)) <= 80 and str(tmp_path / "run") in folder_line
     assert run.stderr == ""  # no terminal, no bar
 
 

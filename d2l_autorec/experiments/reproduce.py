@@ -75,6 +75,26 @@ class Reproduction:
         ]
 
 
+def check(ratings: Ratings, devices: list[Any]) -> None:
+    """Refuse what the chapter's code cannot take.
+
+    Raises
+    ------
+    InputError
+        If the devices cannot share a batch evenly or a rating is not above zero.
+    """
+    if CHAPTER.batch_size % len(devices):
+        raise InputError(
+            f"--devices: a batch of {CHAPTER.batch_size} rows cannot be shared evenly by "
+            f"{len(devices)} devices; use 1, 2, 4 or another power of two."
+        )
+    if not (ratings.table["rating"] > 0).all():
+        raise InputError(
+            f"{ratings.name}: the chapter reads 0 as 'not rated' and masks by sign; "
+            "give it ratings above zero."
+        )
+
+
 def reproduce(
     ratings: Ratings,
     seed: int = 0,
@@ -106,7 +126,7 @@ def reproduce(
     Raises
     ------
     InputError
-        If the devices cannot share a batch evenly or a rating is not above zero.
+        From `check`.
     """
     import mxnet as mx
 
@@ -116,16 +136,7 @@ def reproduce(
     from d2l_autorec.runtime import seed_everything
 
     devices = devices or [mx.cpu()]
-    if CHAPTER.batch_size % len(devices):
-        raise InputError(
-            f"--devices: a batch of {CHAPTER.batch_size} rows cannot be shared evenly by "
-            f"{len(devices)} devices; use 1, 2, 4 or another power of two."
-        )
-    if not (ratings.table["rating"] > 0).all():
-        raise InputError(
-            f"{ratings.name}: the chapter reads 0 as 'not rated' and masks by sign; "
-            "it needs ratings above zero."
-        )
+    check(ratings, devices)
     start = time.perf_counter()
     seed_everything(seed)
     train_rows, test_rows = random_split(ratings.table, CHAPTER.test_ratio)
