@@ -148,7 +148,8 @@ def _check_member(info: zipfile.ZipInfo, label: str) -> None:
     if info.file_size > MAX_UNPACKED or (info.file_size > RATIO_COUNTS_FROM and ratio > MAX_RATIO):
         raise InputError(
             f"{label} holds {info.filename[:80]!r}, which would unpack to "
-            f"{info.file_size:,} bytes ({ratio:.0f} times its packed size); unpack it yourself if you trust it."
+            f"{info.file_size:,} bytes ({ratio:.0f} times its packed size); unpack it yourself "
+            "if you trust it."
         )
 
 

@@ -63,7 +63,8 @@ def interaction_csr(
     Returns
     -------
     scipy.sparse.csr_matrix of float32, shape (num_items, num_users)
-        Transposed with ``by_user``; columns sorted. A rating of zero is a stored entry: what is stored is what was rated.
+        Transposed with ``by_user``; columns sorted. What is stored is what was rated, a rating
+        of zero included.
     """
     from scipy import sparse
 
