@@ -47,7 +47,7 @@ def learning_curve(history: Mapping[str, Sequence[float]]) -> Figure:
     above.legend(frameon=False)
     below.plot(epochs, history["train_loss"], color="tab:orange", marker=marker, markersize=3)
     below.set(ylabel="train loss", xlabel="epoch", ylim=(0, None))
-    below.xaxis.set_major_locator(MaxNLocator(integer=True, prune="lower"))
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (above, below):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
