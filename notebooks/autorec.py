@@ -175,8 +175,7 @@ assert 0.88 < test_rmse < 0.92, test_rmse
 #
 # ## Recovered ratings
 #
-# What the model makes of one person: ratings it was shown, ratings held back from it, and films
-# that the person never rated.
+# What the model makes of one person: first the ratings that were held back from it.
 
 # %%
 user = 0
@@ -189,7 +188,7 @@ films = ratings.items[["title", "year", "genres"]].assign(
 films[films["held_out"] > 0].drop(columns="shown").head(12)
 
 # %% [markdown]
-# The same for films this person is predicted to like and has not rated. A film that hardly anyone
+# Then the films this person has not rated and is predicted to like. A film that hardly anyone
 # rated can stand here by luck, so only films with at least 50 ratings count.
 
 # %%
@@ -201,7 +200,7 @@ films[unseen & well_known].nlargest(10, "predicted")[["title", "year", "genres",
 # ## Exercises
 #
 # 1. Vary `num_hidden` in `train_autorec`: 10, 100, 1000. What happens to both losses?
-# 2. `held_out` above is scored after clipping nothing. Clip `recovered` to 1 to 5 stars and score
-#    again: does it help?
+# 2. The evaluator clips nothing. Clip the predictions to 1 to 5 stars and score again: does it
+#    help?
 # 3. Change `seed_everything(0)` to five other seeds. How far apart are the results, and how would
 #    you report them?
