@@ -1,0 +1,171 @@
+"""Weights and Adam's state of the sparse engine, and their way from and to a Gluon net."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import mxnet as mx
+import numpy as np
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.autorec import ACTIVATIONS, AutoRec
+
+_LINE = 16  # float32 values in a cache line; unpadded rows of 500 take twice the time to stream
+_CHUNK = 4096  # columns copied at a time, so that no second whole matrix is made
+
+
+def padded(width: int) -> int:
+    """Round a row up to whole cache lines; the padding holds zeros and stays zero."""
+    return -(-width // _LINE) * _LINE
+
+
+@dataclass
+class Columns:
+    """A large weight matrix, one row for each column of the ratings.
+
+    Attributes
+    ----------
+    weight : numpy.ndarray
+        float32, (num_cols, padded width).
+    moments : numpy.ndarray
+        Adam's mean and variance, float32, (num_cols, 2, padded width).
+    """
+
+    weight: np.ndarray
+    moments: np.ndarray
+
+
+@dataclass
+class Dense:
+    """A small weight or bias and Adam's moments, all float32 and of one shape."""
+
+    value: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+    is_bias: bool
+
+
+@dataclass
+class SparseState:
+    """All that changes while the sparse engine trains, level at every yield.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Sizes of the hidden layers.
+    code_layer : int
+        Index of the one whose output is dropped out.
+    kinds : tuple of int
+        Activation of the hidden layers and of the output, as places in ``ACTIVATIONS``.
+    dropout, input_dropout : float
+        Shares dropped in training.
+    V, W : Columns
+        Input layer, transposed, and output layer: rows of hidden[0] and of hidden[-1].
+    out_bias : numpy.ndarray
+        float32, (num_cols, 3): the output's bias, its mean and its variance.
+    dense : list of Dense
+        Bias of the input layer, then weight (out, in) and bias of each layer between.
+    step : int
+        Updates made.
+    """
+
+    hidden: tuple[int, ...]
+    code_layer: int
+    kinds: tuple[int, int]
+    dropout: float
+    input_dropout: float
+    V: Columns
+    W: Columns
+    out_bias: np.ndarray
+    dense: list[Dense]
+    step: int = 0
+
+    @classmethod
+    def from_net(cls, net: AutoRec) -> SparseState:
+        """Copy the weights of a net; Adam starts anew.
+
+        Raises
+        ------
+        InputError
+            If the net has not been initialised.
+        """
+        first, *middle, last = net.dense_layers()
+        try:
+            dense = [_dense(first.bias, True)]
+            for layer in middle:
+                dense += [_dense(layer.weight, False), _dense(layer.bias, True)]
+            V, W = _columns(_values(first.weight).T), _columns(_values(last.weight))
+            out_bias = np.zeros((net.num_inputs, 3), np.float32)
+            out_bias[:, 0] = _values(last.bias)
+        except (RuntimeError, mx.gluon.parameter.DeferredInitializationError):
+            raise InputError("The net has no weights yet; call net.initialize first.") from None
+        hidden_kind, output_kind = (ACTIVATIONS.index(name) for name in net.activations)
+        return cls(
+            net.hidden, net.code_layer, (hidden_kind, output_kind), net.dropout_rate,
+            net.input_dropout_rate, V, W, out_bias, dense,
+        )  # fmt: skip
+
+    def write_to(self, net: AutoRec) -> None:
+        """Copy the weights into a net of the same shape, on all its devices."""
+        first, *middle, last = net.dense_layers()
+        first.bias.set_data(mx.np.array(self.dense[0].value))
+        for i, layer in enumerate(middle):
+            layer.weight.set_data(mx.np.array(self.dense[1 + 2 * i].value))
+            layer.bias.set_data(mx.np.array(self.dense[2 + 2 * i].value))
+        last.bias.set_data(mx.np.array(self.out_bias[:, 0]))
+        for start in range(0, net.num_inputs, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            for V in first.weight.list_data():
+                V[:, part] = mx.np.array(self.V.weight[part, : self.hidden[0]].T)
+            for W in last.weight.list_data():
+                W[part] = mx.np.array(self.W.weight[part, : self.hidden[-1]])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Name the live arrays, for a checkpoint; ``step`` is the only number to keep with them.
+
+        To resume, make a state of the same shape and copy into its arrays.
+        """
+        named = {"V": self.V.weight, "V_moments": self.V.moments, "out_bias": self.out_bias}
+        named.update({"W": self.W.weight, "W_moments": self.W.moments})
+        for i, part in enumerate(self.dense):
+            named.update({f"{i}": part.value, f"{i}_mean": part.mean, f"{i}_var": part.var})
+        return named
+
+    def drop_moments(self) -> None:
+        """Free two thirds of the memory; training cannot go on afterwards."""
+        self.V.moments = self.W.moments = np.empty((0, 2, 0), np.float32)
+
+
+@contextmanager
+def emptied(net: AutoRec) -> Iterator[None]:
+    """Free the net's two large weight matrices for a while; they come back as zeros."""
+    layers = net.dense_layers()
+    large = [layers[0].weight, layers[-1].weight]
+    kept = [(weight.list_ctx(), weight.grad_req) for weight in large]
+    for weight in large:
+        weight.grad_req = "null"  # frees the gradient
+        weight._data = None  # as Parameter.initialize does; it has no public name
+    try:
+        yield
+    finally:
+        for weight, (devices, grad_req) in zip(large, kept):
+            weight.initialize(mx.init.Zero(), ctx=devices)
+            weight.grad_req = grad_req
+
+
+def _values(parameter: mx.gluon.Parameter) -> np.ndarray:
+    return parameter.list_data()[0].asnumpy()
+
+
+def _dense(parameter: mx.gluon.Parameter, is_bias: bool) -> Dense:
+    value = _values(parameter)
+    return Dense(value, np.zeros_like(value), np.zeros_like(value), is_bias)
+
+
+def _columns(weight: np.ndarray) -> Columns:
+    num_cols, width = weight.shape
+    rows = np.zeros((num_cols, padded(width)), np.float32)
+    rows[:, :width] = weight
+    return Columns(rows, np.zeros((num_cols, 2, padded(width)), np.float32))

@@ -1,0 +1,48 @@
+"""The order in which the chapter's DataLoader hands out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from d2l_autorec.errors import InputError
+
+
+def rollover_batches(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:
+    """Yield the batches of one epoch after another, without end.
+
+    The order is that of ``gluon.data.DataLoader(shuffle=True, last_batch='rollover')``: rows are
+    shuffled once an epoch with NumPy's global generator, at the moment the epoch is asked for, and
+    what does not fill a batch opens the next epoch. A batch that spans two epochs may hold a row
+    twice.
+
+    Parameters
+    ----------
+    num_rows, batch_size : int
+        Rows there are, and rows in every batch.
+
+    Yields
+    ------
+    list of numpy.ndarray
+        The batches of an epoch; each holds ``batch_size`` row numbers (int64).
+
+    Raises
+    ------
+    InputError
+        If ``batch_size`` is not between 1 and ``num_rows``: an epoch could have no batch.
+    """
+    if not 1 <= batch_size <= num_rows:
+        raise InputError(f"batch_size is {batch_size}; give 1 to {num_rows}, the number of rows.")
+    return _epochs(num_rows, batch_size)
+
+
+def _epochs(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:
+    rest = np.empty(0, np.int64)
+    while True:
+        rows = np.arange(num_rows)
+        np.random.shuffle(rows)  # noqa: NPY002 - the generator Gluon's sampler draws from
+        rows = np.concatenate([rest, rows])
+        full = len(rows) // batch_size * batch_size
+        rest = rows[full:]
+        yield list(rows[:full].reshape(-1, batch_size))

@@ -1,0 +1,142 @@
+"""The book's updates without the book's overheads: same seeds, same batches, same numbers.
+
+What is left out is not arithmetic of the model: the DataLoader, which stacks a batch row by row;
+the chain of sign, square and mean, each with an array of its own and a backward pass; the second
+dense matrix for the held-out ratings. The gradient of the loss is formed directly::
+
+    y = net(x);  error = (y - x) * mask;  y.backward(error)
+
+and its factor, 1 over the batch and the columns, goes into the optimizer's step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon
+from scipy import sparse
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.models.autorec import AutoRec
+from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.history import Epoch
+
+
+def train_fast(
+    net: AutoRec,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix | None = None,
+    *,
+    num_epochs: int = CHAPTER.num_epochs,
+    batch_size: int = CHAPTER.batch_size,
+    lr: float = CHAPTER.lr,
+    wd: float = CHAPTER.wd,
+    devices: list[mx.Context] | None = None,
+) -> Iterator[Epoch]:
+    """Train a net as the chapter's loop does, epoch by epoch.
+
+    Draws from MXNet's and NumPy's global generators in the chapter's order, so that with equal
+    seeds it ends where ``chapter.train_autorec`` ends.
+
+    Parameters
+    ----------
+    net : AutoRec
+        Initialised on `devices`.
+    train : scipy.sparse.csr_matrix
+        Ratings, (num_rows, net.num_inputs); what is stored is rated, zeros and negatives too.
+    test : scipy.sparse.csr_matrix, optional
+        Held-out ratings of the same shape, for ``Epoch.test_rmse``.
+    num_epochs, batch_size, lr, wd
+        As in the chapter.
+    devices : list of mxnet.Context, optional
+        Each batch is split evenly over them. One CPU by default.
+
+    Yields
+    ------
+    Epoch
+
+    Raises
+    ------
+    InputError
+        If there are fewer rows than a batch holds.
+    """
+    devices = devices or [mx.cpu()]
+    batches = rollover_batches(train.shape[0], batch_size)
+    trainer = gluon.Trainer(net.collect_params(), "adam", {"learning_rate": lr, "wd": wd})
+    net.hybridize(static_alloc=True)
+    return _epochs(net, train, test, batches, num_epochs, trainer, devices)
+
+
+def _epochs(
+    net: AutoRec,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix | None,
+    batches: Iterator[list[np.ndarray]],
+    num_epochs: int,
+    trainer: gluon.Trainer,
+    devices: list[mx.Context],
+) -> Iterator[Epoch]:
+    for epoch in range(1, num_epochs + 1):
+        start = time.perf_counter()
+        rows_of = next(batches)
+        cells = len(rows_of[0]) * train.shape[1]
+        losses = []
+        for rows in rows_of:
+            losses.append(_step(net, train[rows], devices))
+            trainer.step(cells)
+        squared = sum(float(part.item()) for parts in losses for part in parts)
+        seconds = time.perf_counter() - start
+        rmse = None if test is None else evaluate_fast(net, train, test, devices)
+        yield Epoch(epoch, 0.5 * squared / (cells * len(rows_of)), rmse, seconds)
+
+
+def _step(net: AutoRec, batch: sparse.csr_matrix, devices: list[mx.Context]) -> list[Any]:
+    """Leave the gradients of a batch; return each device's sum of squared errors."""
+    rated = sparse.csr_matrix((np.ones_like(batch.data), batch.indices, batch.indptr), batch.shape)
+    inputs, masks = (
+        gluon.utils.split_and_load(mx.np.array(part.toarray()), devices) for part in (batch, rated)
+    )
+    with autograd.record():
+        outputs = [net(x) for x in inputs]
+    losses = []
+    for x, mask, y in zip(inputs, masks, outputs):
+        error = (y - x) * mask  # (batch, num_inputs)
+        y.backward(error)
+        losses.append(mx.np.square(error).sum())
+    return losses
+
+
+def evaluate_fast(
+    net: AutoRec,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix,
+    devices: list[mx.Context] | None = None,
+) -> float:
+    """Compute the RMSE over the held-out ratings, as the chapter's evaluator does.
+
+    Parameters
+    ----------
+    net : AutoRec
+    train, test : scipy.sparse.csr_matrix, shape (num_rows, net.num_inputs)
+        The rows that are read, and the ratings to predict.
+    devices : list of mxnet.Context, optional
+        The first one works.
+
+    Returns
+    -------
+    float
+        Root of the mean squared error over the entries stored in `test`.
+    """
+    device = (devices or [mx.cpu()])[0]
+    squared = 0.0
+    for first in range(0, train.shape[0], CHAPTER.eval_batch_size):
+        rows = slice(first, first + CHAPTER.eval_batch_size)
+        recons = net(mx.np.array(train[rows].toarray(), ctx=device)).asnumpy()
+        held_out = test[rows].tocoo()
+        error = recons[held_out.row, held_out.col] - held_out.data
+        squared += float(np.square(error, dtype=np.float64).sum())
+    return float(np.sqrt(squared / test.nnz))
