@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 from d2l_autorec import doctor, runtime
 from d2l_autorec.errors import InputError
 
 
+def _show_warning(message: object, *_: object) -> None:
+    print(f"d2l-autorec: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; what a user did wrong ends in one sentence and exit code 2."""
     runtime.set_threads()
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         try:
             from d2l_autorec.cli import app

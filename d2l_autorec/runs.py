@@ -7,13 +7,13 @@ import io
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from d2l_autorec.atomic import write_atomic
 from d2l_autorec.errors import InputError
 
 PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "pandas")
@@ -51,17 +51,9 @@ def new_folder(out: Path | None, name: str) -> Path:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: under a temporary name first, then renamed."""
+    """Write a file whole or not at all."""
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_atomic(path, lambda file: file.write(data))
 
 
 def versions() -> dict[str, str]:

@@ -12,8 +12,8 @@ from typing import Callable
 
 import numpy as np
 
+from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data import fetch, known
-from d2l_autorec.data.atomic import write_atomic
 from d2l_autorec.data.blobs import file_blob, scan
 from d2l_autorec.data.formats import Located, Ratings, locate, read_located
 from d2l_autorec.data.titles import read_titles

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2l_autorec.data.atomic import write_atomic
+from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data.blobs import open_archive, readable
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.errors import InputError
