@@ -24,6 +24,9 @@ Data = Annotated[
     Optional[Path],
     typer.Option(help="MovieLens 100K: its folder, ml-100k.zip or u.data. Found by itself."),
 ]
+Ratings = Annotated[
+    Optional[Path], typer.Option(help="CSV, TSV or MovieLens. MovieLens 100K if left out.")
+]
 Out = Annotated[Optional[Path], typer.Option(help="New folder for the run.")]
 Seed = Annotated[int, typer.Option(min=0, help="For both random generators.")]
 Devices = Annotated[str, typer.Option(help="cpu, cpu:2, gpu or gpu:0,1.")]
@@ -76,6 +79,81 @@ def reproduce(
     else:
         _print_table(("", "the book", "this run"), result.rows())
         typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")
+
+
+@app.command()
+def train(
+    data: Ratings = None,
+    engine: Annotated[str, typer.Option(help="fast (dense) or sparse.")] = "fast",
+    by: Annotated[str, typer.Option(help="What a row is: item or user.")] = "item",
+    hidden: Annotated[str, typer.Option(help="Sizes of the hidden layers: 500,100,500.")] = "500",
+    encoder: Annotated[str, typer.Option(help="Activation of the hidden layers.")] = "sigmoid",
+    decoder: Annotated[str, typer.Option(help="Activation of the output.")] = "identity",
+    dropout: Annotated[float, typer.Option(help="On the code.")] = CHAPTER.dropout_rate,
+    input_dropout: Annotated[float, typer.Option(help="On the ratings read.")] = 0.0,
+    lr: Annotated[float, typer.Option(min=0, help="Adam's learning rate.")] = CHAPTER.lr,
+    wd: Annotated[float, typer.Option(min=0, help="Weight decay.")] = CHAPTER.wd,
+    batch_size: Annotated[int, typer.Option(help="Rows in a batch.")] = CHAPTER.batch_size,
+    epochs: Annotated[int, typer.Option(min=1)] = CHAPTER.num_epochs,
+    test_ratio: Annotated[float, typer.Option(help="Held out to score.")] = CHAPTER.test_ratio,
+    val_ratio: Annotated[float, typer.Option(help="Held out to choose the epoch on.")] = 0.0,
+    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better one.")] = 5,
+    seed: Seed = 0,
+    devices: Devices = "cpu",
+    out: Out = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train AutoRec on ratings of your own, or with other settings than the chapter's."""
+    from d2l_autorec import doctor, runs, runtime
+
+    doctor.preflight()
+    sizes = hidden.split(",")
+    if not all(size.strip().isdigit() for size in sizes):
+        raise InputError(f"--hidden {hidden!r} is no list of sizes; write 500 or 500,100,500.")
+    contexts, notice = runtime.parse_devices(devices)
+    _notice(notice, quiet)
+    from d2l_autorec.data.formats import read_ratings
+    from d2l_autorec.data.sources import load_ml100k
+    from d2l_autorec.progress import epochs_bar
+    from d2l_autorec.training import run
+
+    settings = run.Settings(
+        engine=engine,
+        by=by,
+        hidden=tuple(map(int, sizes)),
+        encoder=encoder,
+        decoder=decoder,
+        dropout=dropout,
+        input_dropout=input_dropout,
+        lr=lr,
+        wd=wd,
+        batch_size=batch_size,
+        num_epochs=epochs,
+        test_ratio=test_ratio,
+        seed=seed,
+        val_ratio=val_ratio,
+        patience=patience,
+    )
+    ratings = read_ratings(data, allow_nonpositive=True) if data else load_ml100k(quiet=quiet)
+    run.check(settings, ratings, len(contexts))
+    folder = runs.new_folder(out, f"train-seed{seed}")
+    with epochs_bar(epochs, quiet) as advance:
+        _, result, history = run.train(ratings, settings, contexts, advance)
+    rows = [(e.epoch, e.train_loss, e.test_rmse, e.seconds) for e in history]
+    record = run.record(settings, result)
+    runs.save(folder, record, run.COLUMNS, rows)
+    if as_json:
+        typer.echo(json.dumps({**record, "folder": str(folder)}))
+        return
+    table = [("test RMSE", f"{result.test_rmse:.4f}"), ("epoch", str(result.epoch))]
+    if result.val_rmse is not None:
+        table.append(("validation RMSE", f"{result.val_rmse:.4f}"))
+    table.append(("train loss", f"{result.train_loss:.4f}"))
+    table.append(("ratings trained on", f"{result.num_train:,}"))
+    table.append(("seconds of training", f"{result.seconds:.2f}"))
+    _print_table((ratings.name, f"{engine} engine"), table)
+    typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")
 
 
 @app.command()

@@ -95,7 +95,8 @@ def save(
     writer.writerows(rows)
     write(folder / "history.csv", text.getvalue())
     history = {name: [row[i] for row in rows] for i, name in enumerate(columns)}
-    for kind, image in plots.images(plots.learning_curve(history)).items():
+    curve = plots.learning_curve(history, book=record["command"] == "reproduce")
+    for kind, image in plots.images(curve).items():
         write(folder / f"curve.{kind}", image)
     record = {**record, "versions": versions()}
     write(folder / "run.json", json.dumps(record, indent=2) + "\n")

@@ -25,13 +25,15 @@ def images(figure: Figure) -> dict[str, bytes]:
     return rendered
 
 
-def learning_curve(history: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw the test RMSE, with the book's result as a line, above the train loss.
+def learning_curve(history: Mapping[str, Sequence[float]], book: bool = True) -> Figure:
+    """Draw the test RMSE above the train loss.
 
     Parameters
     ----------
     history : mapping
-        ``epoch``, ``train_loss`` and, where there are held-out ratings, ``test_rmse``.
+        ``epoch``, ``train_loss`` and ``test_rmse``.
+    book : bool
+        Draw the book's result as a line; it stands for MovieLens 100K and the chapter's settings.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -41,10 +43,11 @@ def learning_curve(history: Mapping[str, Sequence[float]]) -> Figure:
     epochs = history["epoch"]
     marker = "o" if len(epochs) < 40 else None
     above.plot(epochs, history["test_rmse"], marker=marker, markersize=3, label="this run")
-    book = float(CHAPTER.test_rmse)
-    above.axhline(book, color="black", ls="--", lw=1, label=f"the book: {CHAPTER.test_rmse}")
-    above.set(ylabel="test RMSE (stars)")
-    above.legend(frameon=False)
+    if book:
+        rmse = CHAPTER.test_rmse
+        above.axhline(float(rmse), color="black", ls="--", lw=1, label=f"the book: {rmse}")
+        above.legend(frameon=False)
+    above.set(ylabel="RMSE (held out)")
     below.plot(epochs, history["train_loss"], color="tab:orange", marker=marker, markersize=3)
     below.set(ylabel="train loss", xlabel="epoch", ylim=(0, None))
     below.xaxis.set_major_locator(MaxNLocator(integer=True))

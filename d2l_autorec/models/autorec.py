@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mxnet import npx
 from mxnet.gluon import nn
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 
+npx.set_np()
+
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "elu", "selu")
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. (2017)
 
 
 class AutoRec(nn.HybridBlock):
@@ -63,7 +67,7 @@ class AutoRec(nn.HybridBlock):
     ) -> None:
         super().__init__()
         hidden = tuple(hidden)
-        _check(num_inputs, hidden, (encoder, decoder), (dropout, input_dropout))
+        check_architecture(num_inputs, hidden, (encoder, decoder), (dropout, input_dropout))
         self.num_inputs, self.hidden = num_inputs, hidden
         self.activations = (encoder, decoder)
         self.dropout_rate, self.input_dropout_rate = dropout, input_dropout
@@ -113,12 +117,24 @@ def _add_layer(half: nn.HybridSequential, size_in: int, size_out: int, name: str
     if name == "elu":
         half.add(nn.ELU())
     elif name == "selu":
-        half.add(nn.SELU())
+        half.add(_SELU())
 
 
-def _check(
+class _SELU(nn.HybridBlock):
+    """Scaled ELU, by its formula: MXNet 1.9.1 gives ``nn.SELU`` a wrong gradient below zero.
+
+    Its backward pass computes ``scale (alpha + y)`` from the output ``y``, which already carries
+    the scale; the derivative is ``scale alpha + y``.
+    """
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        return F.npx.leaky_relu(x, act_type="elu", slope=SELU_ALPHA) * SELU_SCALE
+
+
+def check_architecture(
     num_inputs: int, hidden: tuple[int, ...], names: tuple[str, str], rates: tuple[float, float]
 ) -> None:
+    """Raise an InputError if a size, an activation or a dropout share cannot be."""
     if not _is_size(num_inputs):
         raise InputError(f"num_inputs is {num_inputs!r}; give a whole number of at least 1.")
     if not hidden or not all(_is_size(size) for size in hidden):

@@ -26,11 +26,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from d2l_autorec.models.autorec import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
+
 # Sums may be reordered for the vector units; divisions and roots stay as IEEE has them.
 _jit = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
-IDENTITY, SIGMOID, TANH, RELU, ELU, SELU = range(6)
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+IDENTITY, SIGMOID, TANH, RELU, ELU, SELU = range(len(ACTIVATIONS))
 
 _F = np.float32
 _ZERO, _ONE = _F(0), _F(1)

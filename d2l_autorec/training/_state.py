@@ -96,7 +96,7 @@ class SparseState:
             dense = [_dense(first.bias, True)]
             for layer in middle:
                 dense += [_dense(layer.weight, False), _dense(layer.bias, True)]
-            V, W = _columns(_values(first.weight).T), _columns(_values(last.weight))
+            V, W = _columns(first.weight, transposed=True), _columns(last.weight)
             out_bias = np.zeros((net.num_inputs, 3), np.float32)
             out_bias[:, 0] = _values(last.bias)
         except (RuntimeError, mx.gluon.parameter.DeferredInitializationError):
@@ -153,6 +153,7 @@ def emptied(net: AutoRec) -> Iterator[None]:
         for weight, (devices, grad_req) in zip(large, kept):
             weight.initialize(mx.init.Zero(), ctx=devices)
             weight.grad_req = grad_req
+            mx.nd.waitall()  # else what MXNet needs for both is there at once
 
 
 def _values(parameter: mx.gluon.Parameter) -> np.ndarray:
@@ -164,8 +165,11 @@ def _dense(parameter: mx.gluon.Parameter, is_bias: bool) -> Dense:
     return Dense(value, np.zeros_like(value), np.zeros_like(value), is_bias)
 
 
-def _columns(weight: np.ndarray) -> Columns:
-    num_cols, width = weight.shape
+def _columns(parameter: mx.gluon.Parameter, transposed: bool = False) -> Columns:
+    weight = parameter.list_data()[0]
+    num_cols, width = weight.shape[::-1] if transposed else weight.shape
     rows = np.zeros((num_cols, padded(width)), np.float32)
-    rows[:, :width] = weight
+    for start in range(0, num_cols, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        rows[part, :width] = weight[:, part].asnumpy().T if transposed else weight[part].asnumpy()
     return Columns(rows, np.zeros((num_cols, 2, padded(width)), np.float32))

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +30,19 @@ from d2l_autorec.errors import InputError
 from d2l_autorec.models.autorec import AutoRec
 from d2l_autorec.runtime import num_cores
 from d2l_autorec.training import _kernels
+from d2l_autorec.training._columns import (
+    Batch,
+    Threads,
+    canonical,
+    check_matrix,
+    draw_mask,
+    no_ratings,
+    read_batch,
+    sum_parts,
+)
+from d2l_autorec.training._hidden import backward, forward, pad
 from d2l_autorec.training._kernels import compile_kernels, kernels_are_cached
-from d2l_autorec.training._state import Dense, SparseState, emptied, padded
+from d2l_autorec.training._state import Dense, SparseState, emptied
 from d2l_autorec.training.batches import rollover_batches
 from d2l_autorec.training.history import Epoch
 
@@ -104,9 +114,9 @@ def train_sparse(
     InputError
         If the matrices, the net and the settings do not fit together.
     """
-    _check_matrix("train", train, net)
+    check_matrix("train", train, net)
     if test is not None:
-        _check_matrix("test", test, net)
+        check_matrix("test", test, net)
         if test.shape != train.shape:
             raise InputError(
                 f"test has the shape {test.shape}; give that of train, {train.shape}."
@@ -126,7 +136,7 @@ def train_sparse(
     given = state is not None
     return _epochs(
         net, state if state is not None else SparseState.from_net(net), given, keep_net,
-        _canonical(train), None if test is None else _canonical(test),
+        canonical(train), None if test is None else canonical(test),
         batches, num_epochs, settings, clip, threads,
     )  # fmt: skip
 
@@ -152,35 +162,6 @@ class _Settings:
             for lr, t in zip(lrs, steps)
         ]
         return np.array(corrected, np.float32)
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """The ratings of some rows, sorted by column; ``inputs`` differ by dropout only."""
-
-    ptr: np.ndarray  # (num_cols + 1,)
-    rows: np.ndarray  # (ratings,)
-    ratings: np.ndarray  # (ratings,)
-    inputs: np.ndarray  # (ratings,)
-
-
-class _Threads:
-    """Run a kernel on all shares of the columns at once, one thread to a share."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.pool = ThreadPoolExecutor(max(count - 1, 1))
-
-    def run(self, kernel: Callable[[int, int, int], Any], bounds: np.ndarray) -> list[Any]:
-        """Return the results in the order of the shares, which fixes all sums over them."""
-        shares = [(i, int(bounds[i]), int(bounds[i + 1])) for i in range(self.count)]
-        others = [self.pool.submit(kernel, *share) for share in shares[1:]]
-        return [kernel(*shares[0]), *(other.result() for other in others)]
-
-    def shares(self, batch: _Batch, following: _Batch) -> np.ndarray:
-        bounds = np.empty(self.count + 1, np.int64)
-        _kernels.share_columns(batch.ptr, following.ptr, bounds)
-        return bounds
 
 
 def _epochs(
@@ -211,7 +192,7 @@ def _train_epoch(
     num_threads: int,
 ) -> float:
     """Take a step for each batch; return the mean loss."""
-    threads = _Threads(num_threads)
+    threads = Threads(num_threads)
     V, W, num_cols, size = state.V, state.W, train.shape[1], len(batches[0])
     rates = settings.rates(state.step, len(batches))
     wd, bias_wd = np.float32(settings.wd), np.float32(settings.bias_wd)
@@ -223,7 +204,7 @@ def _train_epoch(
     grad_V = np.empty((num_threads, V.weight.shape[1]), np.float32)
     grad_W = np.empty((num_threads, W.weight.shape[1]), np.float32)
 
-    def encoder_pass(step: int, batch: _Batch, back: np.ndarray, following: _Batch) -> None:
+    def encoder_pass(step: int, batch: Batch, back: np.ndarray, following: Batch) -> None:
         def share(i: int, lo: int, hi: int) -> None:
             _kernels.encoder_pass(
                 lo, hi, batch.ptr, batch.rows, batch.inputs, back,
@@ -233,7 +214,7 @@ def _train_epoch(
 
         threads.run(share, threads.shares(batch, following))
 
-    def decoder_pass(step: int, batch: _Batch, code: np.ndarray) -> float:
+    def decoder_pass(step: int, batch: Batch, code: np.ndarray) -> float:
         def share(i: int, lo: int, hi: int) -> float:
             return _kernels.decoder_pass(
                 lo, hi, batch.ptr, batch.rows, batch.ratings, code, state.kinds[1], scale,
@@ -243,17 +224,17 @@ def _train_epoch(
 
         return sum(threads.run(share, threads.shares(batch, empty)))
 
-    empty = _no_ratings(num_cols)
+    empty = no_ratings(num_cols)
     nothing = np.zeros((1, V.weight.shape[1]), np.float32)
-    batch = _read_batch(train, batches[0], state.input_dropout)
+    batch = read_batch(train, batches[0], state.input_dropout)
     ones = mx.np.ones((size, state.hidden[state.code_layer]))
-    drawn = _draw_mask(ones, state.dropout)
+    drawn = draw_mask(ones, state.dropout)
     encoder_pass(-1, empty, nothing, batch)
     squared = 0.0
     for step in range(len(batches)):
         mask = None if drawn is None else drawn.asnumpy()
-        outputs, passed = _forward(state, _sum(pre), mask)
-        squared += decoder_pass(step, batch, _pad(passed[-1]))
+        outputs, passed = forward(state, sum_parts(pre), mask)
+        squared += decoder_pass(step, batch, pad(passed[-1]))
 
         def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
             decay = bias_wd if part.is_bias else wd
@@ -262,10 +243,10 @@ def _train_epoch(
 
         following = empty
         if step + 1 < len(batches):
-            following = _read_batch(train, batches[step + 1], state.input_dropout)
-            drawn = _draw_mask(ones, state.dropout)  # MXNet works on it beside what follows
-        back = _backward(state, outputs, passed, mask, _sum(delta), update)
-        encoder_pass(step, batch, _pad(back), following)
+            following = read_batch(train, batches[step + 1], state.input_dropout)
+            drawn = draw_mask(ones, state.dropout)  # MXNet works on it beside what follows
+        back = backward(state, outputs, passed, mask, sum_parts(delta), update)
+        encoder_pass(step, batch, pad(back), following)
         batch = following
     _settle(state, threads, done_V, done_W, rates, wd, bias_wd)
     state.step += len(batches)
@@ -273,7 +254,7 @@ def _train_epoch(
 
 
 def _settle(
-    state: SparseState, threads: _Threads, done_V: np.ndarray, done_W: np.ndarray,
+    state: SparseState, threads: Threads, done_V: np.ndarray, done_W: np.ndarray,
     rates: np.ndarray, wd: np.float32, bias_wd: np.float32,
 ) -> None:  # fmt: skip
     """Bring the columns that were put off up to the end of the epoch."""
@@ -291,118 +272,6 @@ def _settle(
         missing = np.cumsum(steps - done)  # an even share of the steps that are left
         cuts = missing[-1] * np.arange(1, threads.count) / threads.count
         threads.run(share, np.r_[0, np.searchsorted(missing, cuts), len(done)])
-
-
-def _forward(
-    state: SparseState, pre: np.ndarray, mask: np.ndarray | None
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Outputs of the hidden layers, (batch, hidden[i]) each: as they are, and after dropout."""
-    z = pre[:, : state.hidden[0]] + state.dense[0].value
-    outputs: list[np.ndarray] = []
-    passed: list[np.ndarray] = []
-    for layer in range(len(state.hidden)):
-        if layer > 0:
-            weight, bias = state.dense[2 * layer - 1 : 2 * layer + 1]
-            z = passed[-1] @ weight.value.T + bias.value
-        outputs.append(_activate(state.kinds[0], z))
-        dropped = layer == state.code_layer and mask is not None
-        passed.append(outputs[-1] * mask if dropped else outputs[-1])
-    return outputs, passed
-
-
-def _backward(
-    state: SparseState,
-    outputs: list[np.ndarray],
-    passed: list[np.ndarray],
-    mask: np.ndarray | None,
-    delta: np.ndarray,
-    update: Callable[[Dense, np.ndarray], None],
-) -> np.ndarray:
-    """Take the gradient of the last hidden layer's output to the input layer's sum."""
-    delta = delta[:, : state.hidden[-1]]
-    for layer in range(len(state.hidden) - 1, -1, -1):
-        if layer == state.code_layer and mask is not None:
-            delta = delta * mask
-        delta = delta * _slope(state.kinds[0], outputs[layer])
-        if layer == 0:
-            update(state.dense[0], delta.sum(0))
-        else:
-            weight, bias = state.dense[2 * layer - 1 : 2 * layer + 1]
-            before = delta @ weight.value
-            update(weight, delta.T @ passed[layer - 1])
-            update(bias, delta.sum(0))
-            delta = before
-    return delta
-
-
-def _activate(kind: int, z: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # exp(-z) may be infinite: the sigmoid is then 0
-        if kind == _kernels.SIGMOID:
-            return 1 / (1 + np.exp(-z))
-        if kind == _kernels.TANH:
-            return np.tanh(z)
-        if kind == _kernels.RELU:
-            return np.maximum(z, 0)
-        if kind == _kernels.ELU:
-            return np.where(z > 0, z, np.expm1(z))
-        if kind == _kernels.SELU:
-            scale, alpha = _kernels.SELU_SCALE, _kernels.SELU_ALPHA
-            return np.float32(scale) * np.where(z > 0, z, np.float32(alpha) * np.expm1(z))
-    return z
-
-
-def _slope(kind: int, y: np.ndarray) -> np.ndarray:
-    """Derivative of an activation, from its value ``y``."""
-    if kind == _kernels.SIGMOID:
-        return y * (1 - y)
-    if kind == _kernels.TANH:
-        return 1 - y * y
-    if kind == _kernels.RELU:
-        return (y > 0).astype(np.float32)
-    if kind == _kernels.ELU:
-        return np.where(y > 0, np.float32(1), y + 1)
-    if kind == _kernels.SELU:
-        scale, alpha = np.float32(_kernels.SELU_SCALE), np.float32(_kernels.SELU_ALPHA)
-        return np.where(y > 0, scale, y + scale * alpha)
-    return np.ones_like(y)
-
-
-def _draw_mask(ones: Any, rate: float) -> Any:
-    """Start to draw, from MXNet's generator, what ``nn.Dropout`` would: 0 or 1 / (1 - rate)."""
-    if rate == 0:
-        return None
-    with mx.autograd.train_mode():
-        return mx.npx.dropout(ones, p=rate)
-
-
-def _sum(parts: np.ndarray) -> np.ndarray:
-    """Add up what the threads have gathered, in place and in a fixed order."""
-    for part in parts[1:]:
-        parts[0] += part
-    return parts[0]
-
-
-def _pad(values: np.ndarray) -> np.ndarray:
-    """Copy (batch, width) into rows of whole cache lines; the kernels need zeros behind."""
-    rows = np.zeros((len(values), padded(values.shape[1])), np.float32)
-    rows[:, : values.shape[1]] = values
-    return rows
-
-
-def _read_batch(matrix: sparse.csr_matrix, rows: np.ndarray, input_dropout: float = 0.0) -> _Batch:
-    count = int((matrix.indptr[rows + 1] - matrix.indptr[rows]).sum())
-    ptr = np.empty(matrix.shape[1] + 1, np.int32)
-    places, ratings = np.empty(count, np.int32), np.empty(count, np.float32)
-    _kernels.sort_by_column(matrix.indptr, matrix.indices, matrix.data, rows, ptr, places, ratings)
-    inputs = ratings
-    if input_dropout > 0 and count > 0:
-        inputs = ratings * _draw_mask(mx.np.ones((count,)), input_dropout).asnumpy()
-    return _Batch(ptr, places, ratings, inputs)
-
-
-def _no_ratings(num_cols: int) -> _Batch:
-    none = np.empty(0, np.float32)
-    return _Batch(np.zeros(num_cols + 1, np.int32), np.empty(0, np.int32), none, none)
 
 
 def evaluate_sparse(
@@ -435,21 +304,21 @@ def evaluate_sparse(
     float
         nan where ``test`` is empty.
     """
-    train, test = _canonical(train), _canonical(test)
-    threads = _Threads(num_cores() if num_threads is None else num_threads)
+    train, test = canonical(train), canonical(test)
+    threads = Threads(num_cores() if num_threads is None else num_threads)
     low, high = (np.float32(end) for end in clip or (-np.inf, np.inf))
     V, W, num_cols = state.V, state.W, train.shape[1]
     wanted = np.flatnonzero(np.diff(test.indptr))
-    empty, nothing = _no_ratings(num_cols), np.zeros((1, V.weight.shape[1]), np.float32)
+    empty, nothing = no_ratings(num_cols), np.zeros((1, V.weight.shape[1]), np.float32)
     done, no_rates = np.zeros(num_cols, np.int32), np.zeros(0, np.float32)
     grad = np.empty(V.weight.shape[1], np.float32)  # not used: nothing is updated
     squared = 0.0
     for start in range(0, len(wanted), batch_size):
         rows = wanted[start : start + batch_size]
-        batch, held_out = _read_batch(train, rows), _read_batch(test, rows)
+        batch, held_out = read_batch(train, rows), read_batch(test, rows)
         pre = np.empty((threads.count, len(rows), V.weight.shape[1]), np.float32)
 
-        def encode(i: int, lo: int, hi: int, batch: _Batch = batch, pre: Any = pre) -> None:
+        def encode(i: int, lo: int, hi: int, batch: Batch = batch, pre: Any = pre) -> None:
             _kernels.encoder_pass(
                 lo, hi, empty.ptr, empty.rows, empty.inputs, nothing,
                 batch.ptr, batch.rows, batch.inputs,
@@ -457,9 +326,9 @@ def evaluate_sparse(
             )  # fmt: skip
 
         threads.run(encode, threads.shares(empty, batch))
-        code = _pad(_forward(state, _sum(pre), None)[1][-1])
+        code = pad(forward(state, sum_parts(pre), None)[1][-1])
 
-        def score(i: int, lo: int, hi: int, batch: _Batch = held_out, code: Any = code) -> float:
+        def score(i: int, lo: int, hi: int, batch: Batch = held_out, code: Any = code) -> float:
             return _kernels.squared_error(
                 lo, hi, batch.ptr, batch.rows, batch.ratings, code, state.kinds[1],
                 W.weight, state.out_bias, low, high,
@@ -467,29 +336,3 @@ def evaluate_sparse(
 
         squared += sum(threads.run(score, threads.shares(empty, held_out)))
     return math.sqrt(squared / test.nnz) if test.nnz else math.nan
-
-
-def _check_matrix(name: str, matrix: sparse.csr_matrix, net: AutoRec) -> None:
-    if not sparse.isspmatrix_csr(matrix):
-        raise InputError(f"{name} is a {type(matrix).__name__}; give a scipy.sparse.csr_matrix.")
-    if matrix.shape[1] != net.num_inputs:
-        raise InputError(
-            f"{name} has {matrix.shape[1]} columns and the net {net.num_inputs} inputs; "
-            "transpose the matrix or make the net to its size."
-        )
-    if not matrix.has_canonical_format:
-        raise InputError(f"{name} holds an entry twice or unsorted; call sum_duplicates() on it.")
-    if not np.isfinite(matrix.data).all():
-        raise InputError(f"{name} holds a rating that is not finite; take it out.")
-
-
-def _canonical(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    """One set of types, for which the kernels are compiled; copies only what differs."""
-    parts = (
-        matrix.data.astype(np.float32, copy=False),
-        matrix.indices.astype(np.int32, copy=False),
-        matrix.indptr.astype(np.int64, copy=False),
-    )
-    result = sparse.csr_matrix(matrix.shape, dtype=np.float32)
-    result.data, result.indices, result.indptr = parts
-    return result
