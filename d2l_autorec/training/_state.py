@@ -133,27 +133,46 @@ class SparseState:
             named.update({f"{i}": part.value, f"{i}_mean": part.mean, f"{i}_var": part.var})
         return named
 
-    def drop_moments(self) -> None:
-        """Free two thirds of the memory; training cannot go on afterwards."""
+    def free_moments(self) -> None:
+        """Give two thirds of the memory back; training can't go on, evaluation can."""
         self.V.moments = self.W.moments = np.empty((0, 2, 0), np.float32)
 
 
 @contextmanager
-def emptied(net: AutoRec) -> Iterator[None]:
-    """Free the net's two large weight matrices for a while; they come back as zeros."""
-    layers = net.dense_layers()
-    large = [layers[0].weight, layers[-1].weight]
-    kept = [(weight.list_ctx(), weight.grad_req) for weight in large]
+def without_gradients(net: AutoRec) -> Iterator[None]:
+    """Free the gradients of the net's two large weight matrices for a while."""
+    large = _large(net)
+    kept = [weight.grad_req for weight in large]
     for weight in large:
-        weight.grad_req = "null"  # frees the gradient
+        weight.grad_req = "null"
+    try:
+        yield
+    finally:
+        for weight, grad_req in zip(large, kept):
+            weight.grad_req = grad_req
+
+
+@contextmanager
+def emptied(net: AutoRec, state: SparseState) -> Iterator[None]:
+    """Free the net's two large weight matrices for a while; they come back as zeros.
+
+    To make room for them, the state's moments go at the end.
+    """
+    large = _large(net)
+    devices = [weight.list_ctx() for weight in large]
+    for weight in large:
         weight._data = None  # as Parameter.initialize does; it has no public name
     try:
         yield
     finally:
-        for weight, (devices, grad_req) in zip(large, kept):
-            weight.initialize(mx.init.Zero(), ctx=devices)
-            weight.grad_req = grad_req
-            mx.nd.waitall()  # else what MXNet needs for both is there at once
+        state.free_moments()
+        for weight, ctx in zip(large, devices):
+            weight.initialize(mx.init.Zero(), ctx=ctx)
+
+
+def _large(net: AutoRec) -> list[mx.gluon.Parameter]:
+    layers = net.dense_layers()
+    return [layers[0].weight, layers[-1].weight]
 
 
 def _values(parameter: mx.gluon.Parameter) -> np.ndarray:

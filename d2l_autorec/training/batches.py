@@ -9,8 +9,31 @@ import numpy as np
 from d2l_autorec.errors import InputError
 
 
-def rollover_batches(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:
-    """Yield the batches of one epoch after another, without end.
+class RolloverBatches(Iterator[list[np.ndarray]]):
+    """The iterator behind ``rollover_batches``.
+
+    Attributes
+    ----------
+    rest : numpy.ndarray
+        Rows that filled no batch yet; a checkpoint keeps them to resume in step.
+    """
+
+    def __init__(self, num_rows: int, batch_size: int, rest: np.ndarray) -> None:
+        self.num_rows, self.batch_size, self.rest = num_rows, batch_size, rest
+
+    def __next__(self) -> list[np.ndarray]:
+        rows = np.arange(self.num_rows)
+        np.random.shuffle(rows)  # noqa: NPY002 - the generator Gluon's sampler draws from
+        rows = np.concatenate([self.rest, rows])
+        full = len(rows) // self.batch_size * self.batch_size
+        self.rest = rows[full:]
+        return list(rows[:full].reshape(-1, self.batch_size))
+
+
+def rollover_batches(
+    num_rows: int, batch_size: int, rest: np.ndarray | None = None
+) -> RolloverBatches:
+    """Give the batches of one epoch after another, without end.
 
     The order is that of ``gluon.data.DataLoader(shuffle=True, last_batch='rollover')``: rows are
     shuffled once an epoch with NumPy's global generator, at the moment the epoch is asked for, and
@@ -21,10 +44,12 @@ def rollover_batches(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray
     ----------
     num_rows, batch_size : int
         Rows there are, and rows in every batch.
+    rest : numpy.ndarray, optional
+        Rows left over by an earlier run (``RolloverBatches.rest``), int64.
 
-    Yields
-    ------
-    list of numpy.ndarray
+    Returns
+    -------
+    iterator of list of numpy.ndarray
         The batches of an epoch; each holds ``batch_size`` row numbers (int64).
 
     Raises
@@ -34,15 +59,4 @@ def rollover_batches(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray
     """
     if not 1 <= batch_size <= num_rows:
         raise InputError(f"batch_size is {batch_size}; give 1 to {num_rows}, the number of rows.")
-    return _epochs(num_rows, batch_size)
-
-
-def _epochs(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:
-    rest = np.empty(0, np.int64)
-    while True:
-        rows = np.arange(num_rows)
-        np.random.shuffle(rows)  # noqa: NPY002 - the generator Gluon's sampler draws from
-        rows = np.concatenate([rest, rows])
-        full = len(rows) // batch_size * batch_size
-        rest = rows[full:]
-        yield list(rows[:full].reshape(-1, batch_size))
+    return RolloverBatches(num_rows, batch_size, np.empty(0, np.int64) if rest is None else rest)

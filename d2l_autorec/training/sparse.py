@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import mxnet as mx
@@ -42,7 +43,7 @@ from d2l_autorec.training._columns import (
 )
 from d2l_autorec.training._hidden import backward, forward, pad
 from d2l_autorec.training._kernels import compile_kernels, kernels_are_cached
-from d2l_autorec.training._state import Dense, SparseState, emptied
+from d2l_autorec.training._state import Dense, SparseState, emptied, without_gradients
 from d2l_autorec.training.batches import rollover_batches
 from d2l_autorec.training.history import Epoch
 
@@ -67,9 +68,12 @@ def train_sparse(
     clip: tuple[float, float] | None = None,
     num_threads: int | None = None,
     state: SparseState | None = None,
+    batches: Iterator[list[np.ndarray]] | None = None,
     keep_net: bool = True,
 ) -> Iterator[Epoch]:
-    """Train a net on ratings, epoch by epoch; the net has the new weights when the last is done.
+    """Train a net on ratings, epoch by epoch; the net gets the new weights at the end.
+
+    The end is the last epoch, or the moment the generator is closed or fails.
 
     The order of rows comes from NumPy's global generator and dropout from MXNet's, drawn as the
     chapter's loop draws them. Runs with the same seeds and the same number of threads are equal to
@@ -101,9 +105,12 @@ def train_sparse(
     state : SparseState, optional
         Continue from here, not from the weights of the net; it is changed in place, and is the
         handle for checkpoints (``arrays``) and for the net's weights meanwhile (``write_to``).
+    batches : iterator, optional
+        Batches of each epoch; ``rollover_batches`` with the rest of an earlier run resumes it in
+        step. The chapter's order where none is given.
     keep_net : bool
-        False frees the net's large matrices until the end: it holds zeros if training is
-        interrupted by an error.
+        False saves memory: the net's large matrices and their gradients are freed until the end,
+        so that it can't be called meanwhile, and Adam's moments at the end.
 
     Yields
     ------
@@ -114,28 +121,26 @@ def train_sparse(
     InputError
         If the matrices, the net and the settings do not fit together.
     """
-    check_matrix("train", train, net)
+    check_matrix("train", train, (train.shape[0], net.num_inputs))
     if test is not None:
-        check_matrix("test", test, net)
-        if test.shape != train.shape:
-            raise InputError(
-                f"test has the shape {test.shape}; give that of train, {train.shape}."
-            )
+        check_matrix("test", test, train.shape)
     if objective not in ("mean", "sum"):
         raise InputError(f"objective {objective!r} is unknown; use mean or sum.")
-    batches = rollover_batches(train.shape[0], batch_size)
+    if batches is None:
+        batches = rollover_batches(train.shape[0], batch_size)
     threads = num_cores() if num_threads is None else num_threads
     if threads < 1:
         raise InputError(f"num_threads is {threads}; give at least 1.")
-    if not (callable(lr) or isinstance(lr, (int, float))):
+    if isinstance(lr, (Sequence, np.ndarray)):
         steps = (state.step if state else 0) + train.shape[0] * num_epochs // batch_size
         if len(lr) < steps:
             raise InputError(f"lr has {len(lr)} values; give one for each of {steps} steps.")
     divisor = train.shape[1] if objective == "mean" else 1
     settings = _Settings(lr, wd, wd if decay_biases else 0.0, divisor)
-    given = state is not None
+    if state is not None and (state.hidden, len(state.out_bias)) != (net.hidden, net.num_inputs):
+        raise InputError("state belongs to a net of another shape; make it with from_net.")
     return _epochs(
-        net, state if state is not None else SparseState.from_net(net), given, keep_net,
+        net, state if state is not None else SparseState.from_net(net), keep_net,
         canonical(train), None if test is None else canonical(test),
         batches, num_epochs, settings, clip, threads,
     )  # fmt: skip
@@ -143,7 +148,7 @@ def train_sparse(
 
 @dataclass(frozen=True)
 class _Settings:
-    lr: float | Sequence[float] | Callable[[int], float]
+    lr: Any
     wd: float
     bias_wd: float
     divisor: int
@@ -153,7 +158,7 @@ class _Settings:
         steps = range(start, start + count)
         if callable(self.lr):
             lrs = [self.lr(step) for step in steps]
-        elif isinstance(self.lr, (int, float)):
+        elif isinstance(self.lr, Real):
             lrs = [float(self.lr)] * count
         else:
             lrs = [self.lr[step] for step in steps]
@@ -165,23 +170,24 @@ class _Settings:
 
 
 def _epochs(
-    net: AutoRec, state: SparseState, given: bool, keep_net: bool,
+    net: AutoRec, state: SparseState, keep_net: bool,
     train: sparse.csr_matrix, test: sparse.csr_matrix | None,
     batches: Iterator[list[np.ndarray]], num_epochs: int, settings: _Settings,
     clip: tuple[float, float] | None, num_threads: int,
 ) -> Iterator[Epoch]:  # fmt: skip
-    with nullcontext() if keep_net else emptied(net):
-        for epoch in range(1, num_epochs + 1):
-            start = time.perf_counter()
-            loss = _train_epoch(state, train, next(batches), settings, num_threads)
-            seconds = time.perf_counter() - start
-            rmse = None
-            if test is not None:
-                rmse = evaluate_sparse(state, train, test, clip=clip, num_threads=num_threads)
-            yield Epoch(epoch, loss, rmse, seconds)
-        if not given:
-            state.drop_moments()
-    state.write_to(net)
+    with nullcontext() if keep_net else without_gradients(net):
+        try:  # also where the caller stops early
+            with nullcontext() if keep_net else emptied(net, state):
+                for epoch in range(1, num_epochs + 1):
+                    start = time.perf_counter()
+                    loss = _train_epoch(state, train, next(batches), settings, num_threads)
+                    seconds = time.perf_counter() - start
+                    rmse = None
+                    if test is not None:
+                        rmse = _evaluate(state, train, test, clip, num_threads)
+                    yield Epoch(epoch, loss, rmse, seconds)
+        finally:
+            state.write_to(net)
 
 
 def _train_epoch(
@@ -303,9 +309,27 @@ def evaluate_sparse(
     -------
     float
         nan where ``test`` is empty.
+
+    Raises
+    ------
+    InputError
+        If the matrices do not fit each other and the state.
     """
-    train, test = canonical(train), canonical(test)
-    threads = Threads(num_cores() if num_threads is None else num_threads)
+    check_matrix("train", train, (train.shape[0], len(state.out_bias)))
+    check_matrix("test", test, train.shape)
+    threads = num_cores() if num_threads is None else num_threads
+    return _evaluate(state, canonical(train), canonical(test), clip, threads, batch_size)
+
+
+def _evaluate(
+    state: SparseState,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix,
+    clip: tuple[float, float] | None,
+    num_threads: int,
+    batch_size: int = CHAPTER.eval_batch_size,
+) -> float:
+    threads = Threads(num_threads)
     low, high = (np.float32(end) for end in clip or (-np.inf, np.inf))
     V, W, num_cols = state.V, state.W, train.shape[1]
     wanted = np.flatnonzero(np.diff(test.indptr))

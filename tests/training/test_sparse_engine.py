@@ -212,20 +212,23 @@ def test_evaluation_predicts_the_held_out_entries(clip):
 
 def test_a_state_carries_training_on():
     values, mask, _ = toy()
-    train, settings = csr(values, mask), {"batch_size": BATCH, "lr": 0.01, "num_threads": 2}
+    train, size = csr(values, mask), 7  # leaves 5 rows to the next epoch
+    settings = {"batch_size": size, "lr": 0.01, "num_threads": 2}
     whole, halves = make_net(), make_net()
     seed_everything(1)
     list(train_sparse(whole, train, num_epochs=4, **settings))
     seed_everything(1)
     state = SparseState.from_net(halves)
-    list(train_sparse(halves, train, num_epochs=2, state=state, **settings))
-    assert state.step == 10
+    batches = rollover_batches(ROWS, size)
+    list(train_sparse(halves, train, num_epochs=2, state=state, batches=batches, **settings))
+    assert state.step == 11
     saved = {name: array.copy() for name, array in state.arrays().items()}
     resumed = SparseState.from_net(make_net(seed=9))
     for name, array in resumed.arrays().items():
         array[...] = saved[name]
     resumed.step = state.step
-    list(train_sparse(halves, train, num_epochs=2, state=resumed, **settings))
+    batches = rollover_batches(ROWS, size, batches.rest)
+    list(train_sparse(halves, train, num_epochs=2, state=resumed, batches=batches, **settings))
     for expected, got in zip(parameters(whole), parameters(halves)):
         np.testing.assert_array_equal(got, expected)
 
@@ -234,7 +237,7 @@ def test_the_net_can_be_emptied_meanwhile_and_written_at_will():
     values, mask, _ = toy()
     net, other = make_net(), make_net(seed=9)
     state = SparseState.from_net(net)
-    with emptied(net), pytest.raises(RuntimeError):
+    with emptied(net, copy.deepcopy(state)), pytest.raises(RuntimeError):
         net(mx.np.array(values))
     epochs = train_sparse(
         net, csr(values, mask), num_epochs=1, batch_size=BATCH, state=state, keep_net=False
@@ -245,6 +248,21 @@ def test_the_net_can_be_emptied_meanwhile_and_written_at_will():
     for expected, got in zip(parameters(other), parameters(net)):
         np.testing.assert_array_equal(got, expected)
     assert net.dense_layers()[0].weight.grad_req == "write"
+
+
+@pytest.mark.parametrize("keep_net", [True, False])
+def test_stopping_early_leaves_the_weights_of_that_moment(keep_net):
+    values, mask, _ = toy()
+    settings = {"batch_size": BATCH, "num_threads": 1}
+    whole, stopped = make_net(), make_net()
+    seed_everything(1)
+    list(train_sparse(whole, csr(values, mask), num_epochs=2, **settings))
+    seed_everything(1)
+    epochs = train_sparse(stopped, csr(values, mask), num_epochs=9, keep_net=keep_net, **settings)
+    next(epochs), next(epochs)
+    epochs.close()
+    for expected, got in zip(parameters(whole), parameters(stopped)):
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_no_array_grows_with_rows_times_columns():
@@ -334,7 +352,9 @@ def with_matrix(change):
         ({"train": sparse.csr_matrix((COLS, ROWS), dtype=np.float32)}, "transpose"),
         ({"train": with_matrix(lambda m: m.data.__setitem__(0, np.nan))}, "not finite"),
         ({"train": with_matrix(lambda m: m.indices.__setitem__(1, m.indices[0]))}, "twice"),
+        ({"train": with_matrix(lambda m: m.indices.__setitem__(0, COLS))}, "damaged"),
         ({"test": sparse.csr_matrix((ROWS + 1, COLS), dtype=np.float32)}, "test has the shape"),
+        ({"state": SparseState.from_net(make_net(hidden=(8,)))}, "another shape"),
         ({"batch_size": ROWS + 1}, "batch_size"),
         ({"batch_size": 0}, "batch_size"),
         ({"objective": "max"}, "objective 'max'"),
