@@ -132,7 +132,8 @@ def train_sparse(
     if threads < 1:
         raise InputError(f"num_threads is {threads}; give at least 1.")
     if isinstance(lr, (Sequence, np.ndarray)):
-        steps = (state.step if state else 0) + train.shape[0] * num_epochs // batch_size
+        rows = train.shape[0] * num_epochs + len(getattr(batches, "rest", ()))
+        steps = (state.step if state else 0) + rows // batch_size
         if len(lr) < steps:
             raise InputError(f"lr has {len(lr)} values; give one for each of {steps} steps.")
     divisor = train.shape[1] if objective == "mean" else 1
