@@ -40,6 +40,7 @@ _DAMAGE = (
     ValueError,
     LookupError,
     OverflowError,
+    MemoryError,
 )
 
 

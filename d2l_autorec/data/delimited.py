@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
@@ -66,6 +68,16 @@ def clip(text: object) -> str:
     return repr(shown if len(shown) <= 40 else shown[:37] + "...")
 
 
+def split_fields(line: str, separator: str, where: str) -> list[str]:
+    """Split one line of CSV; an InputError says where it is none."""
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+    except csv.Error as error:
+        raise InputError(
+            f"{where}: it is no CSV ({error}); look for an unclosed quote."
+        ) from error
+
+
 def match_columns(fields: list[str]) -> dict[str, int]:
     """Find the columns' positions in a header; recbole's ``user_id:token`` is understood too."""
     plain = [field.strip().lower().split(":")[0] for field in fields]
@@ -90,7 +102,9 @@ def check_columns(found: dict[str, int], where: str) -> None:
 def find_form(blob: Blob, seen: Scan) -> Form:
     """Tell a file's form from its first line that is not blank."""
     text = seen.head.decode("utf-8-sig", errors="ignore")  # a character may be cut at the end
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+    # str.splitlines would also break at characters that may stand inside an id
+    numbered = enumerate(re.split("\r\n|\r|\n", text), 1)
+    lines = [(number, line) for number, line in numbered if line.strip()]
     if not lines:
         raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
     number, first = lines[0]
@@ -101,7 +115,7 @@ def find_form(blob: Blob, seen: Scan) -> Form:
             f"{where}: no tab, comma, semicolon or '::' stands between the fields; "
             "write user, item and rating as CSV or TSV."
         )
-    fields = next(csv.reader([first], delimiter=separator[0], skipinitialspace=True))
+    fields = split_fields(first, separator[0], where)
     step = len(separator)
     found = match_columns(fields[::step])
     header = bool(found)
@@ -139,13 +153,15 @@ def read_delimited(blob: Blob) -> Parsed:
     InputError
         If the file cannot be read as such; the sentence names the file and the line.
     """
+    import pandas as pd
+
     seen = scan(blob)
     form = find_form(blob, seen)
     for timestamp in ("int64", "float64"):  # the second for files that write 978300760.0
         try:
             frame = _read(blob, form, timestamp)
             break
-        except (ValueError, OverflowError) as error:  # pandas' ParserError is a ValueError
+        except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
             _find_fault(blob, form)
             fault: Exception = error
     else:
@@ -167,7 +183,9 @@ def _read(blob: Blob, form: Form, timestamp: str) -> pd.DataFrame:
     import pandas as pd
 
     types = {"rating": "float64", "timestamp": timestamp}
-    with readable_text(blob) as text:
+    with warnings.catch_warnings(), readable_text(blob) as text:
+        # else a row longer than the header loses its surplus fields with no more than a warning
+        warnings.simplefilter("error", pd.errors.ParserWarning)
         return pd.read_csv(
             text,
             sep=form.separator[0],

@@ -44,15 +44,10 @@ def check_digest(label: str, name: str, seen: str) -> None:
 def progress(what: str, quiet: bool) -> Iterator[Advance]:
     """Show a bar on stderr while a download runs; nothing when quiet or when nobody watches."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeElapsedColumn(),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     hidden = quiet or not console.is_terminal
     with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
         task = bar.add_task(what, total=None)
@@ -68,8 +63,10 @@ def from_grouplens(quiet: bool) -> Files:
             content = _download(known.GROUPLENS_URL, advance)
     except requests.RequestException as error:
         reason = type(error).__name__
+        if error.response is not None:
+            reason = f"HTTP status {error.response.status_code}"
         raise FetchError(f"no answer ({reason})") from error
-    seen = hashlib.sha1(content).hexdigest()
+    seen = hashlib.sha1(content, usedforsecurity=False).hexdigest()
     if seen != known.GROUPLENS_SHA1:
         raise FetchError(
             f"ml-100k.zip has the SHA-1 {seen} where {known.GROUPLENS_SHA1} was expected"

@@ -91,7 +91,9 @@ def locate(path: str | Path) -> Located:
             name: file_blob(path / name) for name in _layout_names() if (path / name).exists()
         }
         return _choose(blobs, path.resolve().name, str(path))
-    if path.is_file() and _begins(path, b"PK"):
+    if not path.is_file():
+        raise InputError(f"{path} is no file; save the ratings in one.")
+    if path.suffix == ".zip" or _begins(path, b"PK\x03\x04"):
         return _choose(open_archive(path, str(path)), path.stem, str(path))
     blob = file_blob(path)
     titles = [path.with_name(name) for name in LAYOUTS.get(path.name, ())]

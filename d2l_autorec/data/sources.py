@@ -15,6 +15,7 @@ import numpy as np
 from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data import fetch, known
 from d2l_autorec.data.blobs import file_blob, scan
+from d2l_autorec.data.delimited import clip
 from d2l_autorec.data.formats import Located, Ratings, locate, read_located
 from d2l_autorec.data.titles import read_titles
 from d2l_autorec.errors import InputError
@@ -122,16 +123,17 @@ def _check_ids(
     count: int,
     where: Callable[[int], str],
 ) -> None:
-    outside = [i for i, name in enumerate(ids) if not str(name).isdigit() or int(name) > count]
-    outside += [i for i, name in enumerate(ids) if str(name) == "0"]
-    if outside:
+    names = [str(name) for name in ids]
+    expected = [str(number) for number in range(1, count + 1)]
+    outside = np.flatnonzero(~np.isin(names, expected))
+    if len(outside):
         row = int(np.argmax(np.isin(codes, outside)))
         raise InputError(
-            f"{where(row)}: {what} {str(ids[codes[row]])[:40]!r} is not one of 1 to {count}, so "
+            f"{where(row)}: {what} {clip(names[codes[row]])} is not one of 1 to {count}, so "
             f"this is not {known.ML100K}; the train command takes other data."
         )
-    missing = sorted(set(range(1, count + 1)) - {int(name) for name in ids})
-    if missing:
+    missing = np.array(expected)[~np.isin(expected, names)]
+    if len(missing):
         raise InputError(
             f"{label} has no rating of {what} {missing[0]} ({len(missing)} of {count} are "
             f"missing), so this is not {known.ML100K}; fetch the file again."

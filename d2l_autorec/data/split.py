@@ -86,9 +86,8 @@ def seq_aware_split(table: pd.DataFrame) -> tuple[Rows, Rows]:
             "add a timestamp column or choose the random split."
         )
     rows = np.arange(len(table))
-    by_latest = np.lexsort(
-        (-rows, time, user)
-    )  # a user's latest is last; of equals, the first row
+    # a user's latest row is last; of equal times, the first in the file
+    by_latest = np.lexsort((-rows, time, user))
     last = np.flatnonzero(np.append(np.diff(user[by_latest]) != 0, True))
     held_out = by_latest[last]  # (num_users,)
 
@@ -96,8 +95,10 @@ def seq_aware_split(table: pd.DataFrame) -> tuple[Rows, Rows]:
     of_user = np.empty(user.max() + 1, dtype=np.int64)
     of_user[user[held_out]] = held_out
     twin = of_user[user]
-    values = table[["item", "rating", "timestamp"]].to_numpy(dtype=np.float64)
-    is_test = (values == values[twin]).all(axis=1)
+    is_test = np.ones(len(table), dtype=bool)
+    for column in ("item", "rating", "timestamp"):
+        values = table[column].to_numpy()  # each in its own type: float64 cannot hold every int64
+        is_test &= values == values[twin]
 
     by_time = np.lexsort((time, user))
     first_seen = np.unique(user, return_index=True)[1]
