@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 
-from d2l_autorec import doctor, runtime
+from d2l_autorec import doctor
 from d2l_autorec.errors import InputError
 
 
@@ -15,7 +15,6 @@ def _show_warning(message: object, *_: object) -> None:
 
 def main() -> None:
     """Run the command line; what a user did wrong ends in one sentence and exit code 2."""
-    runtime.set_threads()
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         try:

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from d2l_autorec import __version__
+from d2l_autorec import __version__, runtime
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 
@@ -28,6 +28,16 @@ Ratings = Annotated[
     Optional[Path], typer.Option(help="CSV, TSV or MovieLens. MovieLens 100K if left out.")
 ]
 Out = Annotated[Optional[Path], typer.Option(help="New folder for the run.")]
+Hosts = Annotated[
+    Optional[Path], typer.Option(help="File: a machine on each line, reached with ssh.")
+]
+Threads = Annotated[
+    Optional[int], typer.Option(help="Of each worker. Its share of the cores if left out.")
+]
+StepTimeout = Annotated[
+    Optional[float],
+    typer.Option(help="Seconds until a worker that waits gives up. 120 if left out."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="For both random generators.")]
 Devices = Annotated[str, typer.Option(help="cpu, cpu:2, gpu or gpu:0,1.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")]
@@ -41,12 +51,15 @@ def _notice(text: str | None, quiet: bool) -> None:
 
 @app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Handle what stands before a subcommand."""
     if version:
         typer.echo(__version__)
         raise typer.Exit
+    if context.invoked_subcommand != "launch":  # there, each worker gets its share of the cores
+        runtime.set_threads()
 
 
 @app.command()
@@ -60,7 +73,7 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """Run the chapter as printed and set its result beside the book's."""
-    from d2l_autorec import doctor, runs, runtime
+    from d2l_autorec import doctor, runs
 
     doctor.preflight()
     contexts, notice = runtime.parse_devices(devices)
@@ -105,12 +118,17 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train AutoRec on ratings of your own, or with other settings than the chapter's."""
-    from d2l_autorec import doctor, runs, runtime
+    from d2l_autorec import doctor, runs
 
     doctor.preflight()
     sizes = hidden.split(",")
     if not all(size.strip().isdigit() for size in sizes):
         raise InputError(f"--hidden {hidden!r} is no list of sizes; write 500 or 500,100,500.")
+    from d2l_autorec.training.distributed import group_from_environment
+
+    group = group_from_environment()
+    first = group is None or group.is_first
+    quiet = quiet or not first
     contexts, notice = runtime.parse_devices(devices)
     _notice(notice, quiet)
     from d2l_autorec.data.formats import read_ratings
@@ -136,10 +154,15 @@ def train(
         patience=patience,
     )
     ratings = read_ratings(data, allow_nonpositive=True) if data else load_ml100k(quiet=quiet)
-    run.check(settings, ratings, len(contexts))
-    folder = runs.new_folder(out, f"train-seed{seed}")
-    with epochs_bar(epochs, quiet) as advance:
-        _, result, history = run.train(ratings, settings, contexts, advance)
+    run.check(settings, ratings, len(contexts), group.num_workers if group else 1)
+    if first:
+        folder = runs.new_folder(out, f"train-seed{seed}")
+    with epochs_bar(epochs, quiet, lines=group is not None) as advance:
+        _, result, history = run.train(ratings, settings, contexts, advance, group)
+    if group is not None:
+        group.close()
+    if not first:
+        return
     rows = [(e.epoch, e.train_loss, e.test_rmse, e.seconds) for e in history]
     record = run.record(settings, result)
     runs.save(folder, record, run.COLUMNS, rows)
@@ -154,6 +177,23 @@ def train(
     table.append(("seconds of training", f"{result.seconds:.2f}"))
     _print_table((ratings.name, f"{engine} engine"), table)
     typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
+def launch(
+    context: typer.Context,
+    workers: Annotated[int, typer.Option(help="Processes that train.")] = 2,
+    servers: Annotated[int, typer.Option(help="Processes that add up what those send.")] = 1,
+    hosts: Hosts = None,
+    threads: Threads = None,
+    step_timeout: StepTimeout = None,
+) -> None:
+    """Train in several processes that share the work: launch --workers 2 -- train ..."""
+    from d2l_autorec import doctor
+    from d2l_autorec.training.launch import launch
+
+    doctor.preflight()
+    raise typer.Exit(launch(context.args, workers, servers, hosts, threads, step_timeout))
 
 
 @app.command()

@@ -85,11 +85,12 @@ def draw_mask(ones: Any, rate: float) -> Any:
 class Threads:
     """Run a kernel on all shares of the columns at once, one thread to a share.
 
-    The threads end when the object goes.
+    The columns are ``lo`` to ``hi``. The threads end when the object goes.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, span: tuple[int, int]) -> None:
         self.count = count
+        self.lo, self.hi = span
         self.pool = ThreadPoolExecutor(max(count - 1, 1))
 
     def run(self, kernel: Callable[[int, int, int], Any], bounds: np.ndarray) -> list[Any]:
@@ -101,8 +102,9 @@ class Threads:
     def shares(self, batch: Batch, following: Batch) -> np.ndarray:
         """Cut the columns of two batches into shares of about equal work."""
         bounds = np.empty(self.count + 1, np.int64)
-        _kernels.share_columns(batch.ptr, following.ptr, bounds)
-        return bounds
+        mine = slice(self.lo, self.hi + 1)
+        _kernels.share_columns(batch.ptr[mine], following.ptr[mine], bounds)
+        return bounds + self.lo
 
 
 def sum_parts(parts: np.ndarray) -> np.ndarray:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import mxnet as mx
 import numpy as np
+from scipy import sparse
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.autorec import ACTIVATIONS, AutoRec
+from d2l_autorec.training.distributed import Group
 
 _LINE = 16  # float32 values in a cache line; unpadded rows of 500 take twice the time to stream
 _CHUNK = 4096  # columns copied at a time, so that no second whole matrix is made
@@ -133,9 +135,39 @@ class SparseState:
             named.update({f"{i}": part.value, f"{i}_mean": part.mean, f"{i}_var": part.var})
         return named
 
+    def gather(self, group: Group, span: tuple[int, int], moments: bool = False) -> None:
+        """Make the weights whole on all workers; for a checkpoint, Adam's moments too."""
+        arrays = [self.V.weight, self.W.weight, self.out_bias]
+        if moments:
+            arrays += [self.V.moments, self.W.moments]
+        for array in arrays:
+            group.gather(array, *span)
+
     def free_moments(self) -> None:
         """Give two thirds of the memory back; training can't go on, evaluation can."""
         self.V.moments = self.W.moments = np.empty((0, 2, 0), np.float32)
+
+
+def own_columns(group: Group | None, train: sparse.csr_matrix) -> tuple[int, int]:
+    """Return the first column that is worked on here and the one behind the last."""
+    if group is None:
+        return 0, train.shape[1]
+    # A column costs as much as its ratings and something for itself.
+    return group.span(np.bincount(train.indices, minlength=train.shape[1]) + 5.0)
+
+
+@contextmanager
+def whole_at_end(state: SparseState, group: Group, span: tuple[int, int]) -> Iterator[None]:
+    """Give all workers the same weights, and at the end what each has learned in its columns."""
+    arrays = [state.V.weight, state.W.weight, state.out_bias]
+    for array in [*arrays, *(part.value for part in state.dense)]:
+        group.broadcast(array)
+    try:
+        yield
+    except GeneratorExit:  # stopped early, as on all workers; after an error nobody would answer
+        state.gather(group, span)
+        raise
+    state.gather(group, span)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ and its factor, 1 over the batch and the columns, goes into the optimizer's step
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import mxnet as mx
@@ -22,7 +22,9 @@ from scipy import sparse
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.models.autorec import AutoRec
+from d2l_autorec.training._shard import Shard
 from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.distributed import Group
 from d2l_autorec.training.history import Epoch
 
 
@@ -36,7 +38,8 @@ def train_fast(
     lr: float = CHAPTER.lr,
     wd: float = CHAPTER.wd,
     devices: list[mx.Context] | None = None,
-) -> Iterator[Epoch]:
+    group: Group | None = None,
+) -> Generator[Epoch, None, None]:
     """Train a net as the chapter's loop does, epoch by epoch.
 
     Draws from MXNet's and NumPy's global generators in the chapter's order, so that with equal
@@ -54,6 +57,9 @@ def train_fast(
         As in the chapter.
     devices : list of mxnet.Context, optional
         Each batch is split evenly over them. One CPU by default.
+    group : Group, optional
+        The workers to share the columns with, each on its first device. The net is whole on all
+        of them whenever an epoch is given.
 
     Yields
     ------
@@ -66,9 +72,18 @@ def train_fast(
     """
     devices = devices or [mx.cpu()]
     batches = rollover_batches(train.shape[0], batch_size)
-    trainer = gluon.Trainer(net.collect_params(), "adam", {"learning_rate": lr, "wd": wd})
     net.hybridize(static_alloc=True)
-    return _epochs(net, train, test, batches, num_epochs, trainer, devices)
+    if group is not None:
+        shard = Shard(net, group, devices[0], lr, wd)
+        return _epochs(net, train, test, batches, num_epochs, shard.step, devices, shard)
+    trainer = gluon.Trainer(net.collect_params(), "adam", {"learning_rate": lr, "wd": wd})
+
+    def step(batch: sparse.csr_matrix) -> list[Any]:
+        losses = _step(net, batch, devices)
+        trainer.step(batch.shape[0] * batch.shape[1])
+        return losses
+
+    return _epochs(net, train, test, batches, num_epochs, step, devices)
 
 
 def _epochs(
@@ -77,20 +92,22 @@ def _epochs(
     test: sparse.csr_matrix | None,
     batches: Iterator[list[np.ndarray]],
     num_epochs: int,
-    trainer: gluon.Trainer,
+    step: Callable[[sparse.csr_matrix], list[Any]],
     devices: list[mx.Context],
-) -> Iterator[Epoch]:
+    shard: Shard | None = None,
+) -> Generator[Epoch, None, None]:
     for epoch in range(1, num_epochs + 1):
         start = time.perf_counter()
         rows_of = next(batches)
         cells = len(rows_of[0]) * train.shape[1]
-        losses = []
-        for rows in rows_of:
-            losses.append(_step(net, train[rows], devices))
-            trainer.step(cells)
+        losses = [step(train[rows]) for rows in rows_of]
         squared = sum(float(part.item()) for parts in losses for part in parts)
+        if shard is not None:
+            squared = shard.group.total(squared)
+            shard.write_to(net)
         seconds = time.perf_counter() - start
-        rmse = None if test is None else evaluate_fast(net, train, test, devices)
+        group = shard.group if shard else None
+        rmse = None if test is None else evaluate_fast(net, train, test, devices, group)
         yield Epoch(epoch, 0.5 * squared / (cells * len(rows_of)), rmse, seconds)
 
 
@@ -115,6 +132,7 @@ def evaluate_fast(
     train: sparse.csr_matrix,
     test: sparse.csr_matrix,
     devices: list[mx.Context] | None = None,
+    group: Group | None = None,
 ) -> float:
     """Compute the RMSE over the held-out ratings, as the chapter's evaluator does.
 
@@ -125,6 +143,8 @@ def evaluate_fast(
         The rows that are read, and the ratings to predict.
     devices : list of mxnet.Context, optional
         The first one works.
+    group : Group, optional
+        The workers to share the rows with; all have the whole net.
 
     Returns
     -------
@@ -132,11 +152,15 @@ def evaluate_fast(
         Root of the mean squared error over the entries stored in `test`.
     """
     device = (devices or [mx.cpu()])[0]
-    squared = 0.0
+    squared, count = 0.0, test.nnz
+    if group is not None:
+        train, test = (part[group.rank :: group.num_workers] for part in (train, test))
     for first in range(0, train.shape[0], CHAPTER.eval_batch_size):
         rows = slice(first, first + CHAPTER.eval_batch_size)
         recons = net(mx.np.array(train[rows].toarray(), ctx=device)).asnumpy()
         held_out = test[rows].tocoo()
         error = recons[held_out.row, held_out.col] - held_out.data
         squared += float(np.square(error, dtype=np.float64).sum())
-    return float(np.sqrt(squared / test.nnz))
+    if group is not None:
+        squared = group.total(squared)
+    return float(np.sqrt(squared / count))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from d2l_autorec.errors import InputError
 if TYPE_CHECKING:
     from d2l_autorec.data.formats import Ratings
     from d2l_autorec.models.autorec import AutoRec
+    from d2l_autorec.training.distributed import Group
     from d2l_autorec.training.history import Epoch
 
 COLUMNS = ("epoch", "train_loss", "test_rmse", "seconds")
@@ -99,7 +100,9 @@ def record(settings: Settings, result: Result) -> dict[str, Any]:
     return {"command": "train", "settings": asdict(settings), "result": asdict(result)}
 
 
-def check(settings: Settings, ratings: Ratings, num_devices: int = 1) -> None:
+def check(
+    settings: Settings, ratings: Ratings, num_devices: int = 1, num_workers: int = 1
+) -> None:
     """Refuse settings that cannot work, before anything is written.
 
     Raises
@@ -131,6 +134,13 @@ def check(settings: Settings, ratings: Ratings, num_devices: int = 1) -> None:
         )
     if settings.engine == "sparse" and num_devices > 1:
         raise InputError("--devices: the sparse engine runs on one CPU device; use cpu.")
+    columns = ratings.num_users if settings.by == "item" else ratings.num_items
+    if num_workers > columns:
+        raise InputError(
+            f"--workers is {num_workers} and there are {columns} columns to share out; give fewer."
+        )
+    if num_workers > 1 and num_devices > 1:
+        raise InputError("--devices: under launch each worker runs on one device; name one.")
     if settings.batch_size % num_devices:
         raise InputError(
             f"--devices: a batch of {settings.batch_size} rows cannot be shared evenly by "
@@ -143,6 +153,7 @@ def train(
     settings: Settings,
     devices: list[Any] | None = None,
     advance: Callable[[float, float], None] = lambda train_loss, rmse: None,
+    group: Group | None = None,
 ) -> tuple[AutoRec, Result, list[Epoch]]:
     """Split, train and score.
 
@@ -157,6 +168,8 @@ def train(
         For the fast engine; one CPU by default.
     advance : callable
         Told the train loss and the RMSE after each epoch.
+    group : Group, optional
+        The workers to share the work with; the result is the same on all of them.
 
     Returns
     -------
@@ -179,7 +192,7 @@ def train(
     from d2l_autorec.runtime import seed_everything
 
     devices = devices or [mx.cpu()]
-    check(settings, ratings, len(devices))
+    check(settings, ratings, len(devices), group.num_workers if group else 1)
     start = time.perf_counter()
     seed_everything(settings.seed)
     train_rows, test_rows = random_split(ratings.table, settings.test_ratio)
@@ -192,6 +205,9 @@ def train(
             f"{ratings.name}: of its {len(ratings.table)} ratings none is left to train on or to "
             "score with; give more ratings or another --test-ratio."
         )
+    if group is not None:
+        group.agree("What train was told to do", repr(settings))
+        group.agree("The ratings or their split", ratings.digest + split_digest(test_rows))
     train_csr, val_csr, test_csr = (
         interaction_csr(
             ratings.table, ratings.num_users, ratings.num_items, rows, settings.by == "user"
@@ -208,7 +224,7 @@ def train(
     )
     net.initialize(mx.init.Normal(CHAPTER.sigma), ctx=devices)
     watched = val_csr if settings.val_ratio else test_csr
-    loop, score = _engine(settings, net, train_csr, watched, devices)
+    loop, score = _engine(settings, net, train_csr, watched, devices, group)
     epochs: list[Epoch] = []
     best = None
     for epoch in loop:
@@ -222,6 +238,7 @@ def train(
             best = (epoch, score(test_csr))
         elif epoch.epoch - best[0].epoch >= settings.patience:
             break
+    loop.close()  # which leaves the net as it is after the last epoch
     assert best is not None  # there is at least one epoch
     result = Result(
         test_rmse=best[1],
@@ -244,26 +261,33 @@ def _rmse(epoch: Epoch) -> float:
 
 
 def _engine(
-    settings: Settings, net: AutoRec, train_csr: Any, watched: Any, devices: list[Any]
-) -> tuple[Iterator[Epoch], Callable[[Any], float]]:
+    settings: Settings,
+    net: AutoRec,
+    train_csr: Any,
+    watched: Any,
+    devices: list[Any],
+    group: Group | None,
+) -> tuple[Generator[Epoch, None, None], Callable[[Any], float]]:
     """Return the chosen loop, and how to score the net as it stands between two epochs."""
     numbers: dict[str, Any] = {
         "num_epochs": settings.num_epochs,
         "batch_size": settings.batch_size,
         "lr": settings.lr,
         "wd": settings.wd,
+        "group": group,
     }
     if settings.engine == "fast":
         from d2l_autorec.training.fast import evaluate_fast, train_fast
 
         return (
             train_fast(net, train_csr, watched, devices=devices, **numbers),
-            lambda test: evaluate_fast(net, train_csr, test, devices),
+            lambda test: evaluate_fast(net, train_csr, test, devices, group),
         )
     from d2l_autorec.training.sparse import SparseState, evaluate_sparse, train_sparse
 
     state = SparseState.from_net(net)
+    threads = group.threads if group else None
     return (
-        train_sparse(net, train_csr, watched, state=state, **numbers),
-        lambda test: evaluate_sparse(state, train_csr, test),
+        train_sparse(net, train_csr, watched, state=state, num_threads=threads, **numbers),
+        lambda test: evaluate_sparse(state, train_csr, test, num_threads=threads, group=group),
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from numbers import Real
@@ -43,8 +43,16 @@ from d2l_autorec.training._columns import (
 )
 from d2l_autorec.training._hidden import backward, forward, pad
 from d2l_autorec.training._kernels import compile_kernels, kernels_are_cached
-from d2l_autorec.training._state import Dense, SparseState, emptied, without_gradients
+from d2l_autorec.training._state import (
+    Dense,
+    SparseState,
+    emptied,
+    own_columns,
+    whole_at_end,
+    without_gradients,
+)
 from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.distributed import Group
 from d2l_autorec.training.history import Epoch
 
 __all__ = [
@@ -70,7 +78,8 @@ def train_sparse(
     state: SparseState | None = None,
     batches: Iterator[list[np.ndarray]] | None = None,
     keep_net: bool = True,
-) -> Iterator[Epoch]:
+    group: Group | None = None,
+) -> Generator[Epoch, None, None]:
     """Train a net on ratings, epoch by epoch; the net gets the new weights at the end.
 
     The end is the last epoch, or the moment the generator is closed or fails.
@@ -111,6 +120,9 @@ def train_sparse(
     keep_net : bool
         False saves memory: the net's large matrices and their gradients are freed until the end,
         so that it can't be called meanwhile, and Adam's moments at the end.
+    group : Group, optional
+        The workers to share the columns with; ``num_threads`` is of each. Until the end, a state
+        holds only the worker's own columns; ``state.gather`` makes it whole for a checkpoint.
 
     Yields
     ------
@@ -143,7 +155,7 @@ def train_sparse(
     return _epochs(
         net, state if state is not None else SparseState.from_net(net), keep_net,
         canonical(train), None if test is None else canonical(test),
-        batches, num_epochs, settings, clip, threads,
+        batches, num_epochs, settings, clip, threads, group,
     )  # fmt: skip
 
 
@@ -174,21 +186,31 @@ def _epochs(
     net: AutoRec, state: SparseState, keep_net: bool,
     train: sparse.csr_matrix, test: sparse.csr_matrix | None,
     batches: Iterator[list[np.ndarray]], num_epochs: int, settings: _Settings,
-    clip: tuple[float, float] | None, num_threads: int,
-) -> Iterator[Epoch]:  # fmt: skip
+    clip: tuple[float, float] | None, num_threads: int, group: Group | None,
+) -> Generator[Epoch, None, None]:  # fmt: skip
+    threads = Threads(num_threads, own_columns(group, train))
     with nullcontext() if keep_net else without_gradients(net):
         try:  # also where the caller stops early
-            with nullcontext() if keep_net else emptied(net, state):
+            with (
+                nullcontext() if keep_net else emptied(net, state),
+                whole_at_end(state, group, (threads.lo, threads.hi)) if group else nullcontext(),
+            ):
                 for epoch in range(1, num_epochs + 1):
                     start = time.perf_counter()
-                    loss = _train_epoch(state, train, next(batches), settings, num_threads)
+                    loss = _train_epoch(state, train, next(batches), settings, threads, group)
                     seconds = time.perf_counter() - start
                     rmse = None
                     if test is not None:
-                        rmse = _evaluate(state, train, test, clip, num_threads)
+                        rmse = _evaluate(state, train, test, clip, threads, group)
                     yield Epoch(epoch, loss, rmse, seconds)
         finally:
             state.write_to(net)
+
+
+def _total(parts: np.ndarray, group: Group | None) -> np.ndarray:
+    """Add up what the threads have gathered, here and on the other workers."""
+    mine = sum_parts(parts)
+    return mine if group is None else group.sum([mine])[0]
 
 
 def _train_epoch(
@@ -196,20 +218,20 @@ def _train_epoch(
     train: sparse.csr_matrix,
     batches: list[np.ndarray],
     settings: _Settings,
-    num_threads: int,
+    threads: Threads,
+    group: Group | None,
 ) -> float:
     """Take a step for each batch; return the mean loss."""
-    threads = Threads(num_threads)
     V, W, num_cols, size = state.V, state.W, train.shape[1], len(batches[0])
     rates = settings.rates(state.step, len(batches))
     wd, bias_wd = np.float32(settings.wd), np.float32(settings.bias_wd)
     scale = np.float32(1 / (settings.divisor * size))
     done_V, done_W = np.zeros(num_cols, np.int32), np.zeros(num_cols, np.int32)
     # Each thread adds into arrays of its own.
-    pre = np.empty((num_threads, size, V.weight.shape[1]), np.float32)
-    delta = np.empty((num_threads, size, W.weight.shape[1]), np.float32)
-    grad_V = np.empty((num_threads, V.weight.shape[1]), np.float32)
-    grad_W = np.empty((num_threads, W.weight.shape[1]), np.float32)
+    pre = np.empty((threads.count, size, V.weight.shape[1]), np.float32)
+    delta = np.empty((threads.count, size, W.weight.shape[1]), np.float32)
+    grad_V = np.empty((threads.count, V.weight.shape[1]), np.float32)
+    grad_W = np.empty((threads.count, W.weight.shape[1]), np.float32)
 
     def encoder_pass(step: int, batch: Batch, back: np.ndarray, following: Batch) -> None:
         def share(i: int, lo: int, hi: int) -> None:
@@ -240,7 +262,7 @@ def _train_epoch(
     squared = 0.0
     for step in range(len(batches)):
         mask = None if drawn is None else drawn.asnumpy()
-        outputs, passed = forward(state, sum_parts(pre), mask)
+        outputs, passed = forward(state, _total(pre, group), mask)
         squared += decoder_pass(step, batch, pad(passed[-1]))
 
         def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
@@ -252,11 +274,13 @@ def _train_epoch(
         if step + 1 < len(batches):
             following = read_batch(train, batches[step + 1], state.input_dropout)
             drawn = draw_mask(ones, state.dropout)  # MXNet works on it beside what follows
-        back = backward(state, outputs, passed, mask, sum_parts(delta), update)
+        back = backward(state, outputs, passed, mask, _total(delta, group), update)
         encoder_pass(step, batch, pad(back), following)
         batch = following
     _settle(state, threads, done_V, done_W, rates, wd, bias_wd)
     state.step += len(batches)
+    if group is not None:
+        squared = group.total(squared)
     return 0.5 * squared / (settings.divisor * size * len(batches))
 
 
@@ -276,9 +300,11 @@ def _settle(
                 lo, hi, part.weight, part.moments, done, bias, steps, rates, wd, bias_wd
             )
 
-        missing = np.cumsum(steps - done)  # an even share of the steps that are left
+        # an even share of the steps that are left
+        missing = np.cumsum(steps - done[threads.lo : threads.hi])
         cuts = missing[-1] * np.arange(1, threads.count) / threads.count
-        threads.run(share, np.r_[0, np.searchsorted(missing, cuts), len(done)])
+        bounds = np.r_[0, np.searchsorted(missing, cuts), len(missing)]
+        threads.run(share, bounds + threads.lo)
 
 
 def evaluate_sparse(
@@ -289,6 +315,7 @@ def evaluate_sparse(
     clip: tuple[float, float] | None = None,
     num_threads: int | None = None,
     batch_size: int = CHAPTER.eval_batch_size,
+    group: Group | None = None,
 ) -> float:
     """Pooled RMSE over held-out ratings, each predicted from its row's training ratings.
 
@@ -305,6 +332,8 @@ def evaluate_sparse(
         The cores of this process where none is given.
     batch_size : int
         Rows worked on at a time.
+    group : Group, optional
+        The workers to share the columns with; each needs the state of its own ones only.
 
     Returns
     -------
@@ -318,8 +347,10 @@ def evaluate_sparse(
     """
     check_matrix("train", train, (train.shape[0], len(state.out_bias)))
     check_matrix("test", test, train.shape)
-    threads = num_cores() if num_threads is None else num_threads
-    return _evaluate(state, canonical(train), canonical(test), clip, threads, batch_size)
+    train, test = canonical(train), canonical(test)
+    count = num_cores() if num_threads is None else num_threads
+    threads = Threads(count, own_columns(group, train))
+    return _evaluate(state, train, test, clip, threads, group, batch_size)
 
 
 def _evaluate(
@@ -327,10 +358,10 @@ def _evaluate(
     train: sparse.csr_matrix,
     test: sparse.csr_matrix,
     clip: tuple[float, float] | None,
-    num_threads: int,
+    threads: Threads,
+    group: Group | None,
     batch_size: int = CHAPTER.eval_batch_size,
 ) -> float:
-    threads = Threads(num_threads)
     low, high = (np.float32(end) for end in clip or (-np.inf, np.inf))
     V, W, num_cols = state.V, state.W, train.shape[1]
     wanted = np.flatnonzero(np.diff(test.indptr))
@@ -351,7 +382,7 @@ def _evaluate(
             )  # fmt: skip
 
         threads.run(encode, threads.shares(empty, batch))
-        code = pad(forward(state, sum_parts(pre), None)[1][-1])
+        code = pad(forward(state, _total(pre, group), None)[1][-1])
 
         def score(i: int, lo: int, hi: int, batch: Batch = held_out, code: Any = code) -> float:
             return _kernels.squared_error(
@@ -360,4 +391,6 @@ def _evaluate(
             )  # fmt: skip
 
         squared += sum(threads.run(score, threads.shares(empty, held_out)))
+    if group is not None:
+        squared = group.total(squared)
     return math.sqrt(squared / test.nnz) if test.nnz else math.nan

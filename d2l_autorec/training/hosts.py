@@ -1,0 +1,82 @@
+"""The machines of a run that several share, from a file that names them."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from d2l_autorec.errors import InputError
+
+_NAME = re.compile(r"(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine.
+
+    Attributes
+    ----------
+    name : str or None
+        As ssh knows it; None for this machine.
+    address : str
+        IPv4 address under which the other machines reach it.
+    """
+
+    name: str | None
+    address: str
+
+
+HERE = Host(None, "127.0.0.1")
+
+
+def read_hosts(path: Path) -> list[Host]:
+    """Read a hosts file.
+
+    Parameters
+    ----------
+    path : Path
+        A line for each machine: its name for ssh and, where that name cannot be looked up, its
+        address: ``me@node1`` or ``node1 10.0.0.5``. What follows a ``#`` is a comment.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, names no machine, or holds a line that is none of the above.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text file"
+        raise InputError(f"--hosts {path} cannot be read: {reason}; name a text file.") from None
+    hosts = []
+    for number, line in enumerate(lines, 1):
+        fields = line.partition("#")[0].split()
+        if not fields:
+            continue
+        where = f"--hosts {path}, line {number}"
+        if len(fields) > 2 or not _NAME.fullmatch(fields[0]):
+            raise InputError(
+                f"{where}: {line.strip()!r} is no machine; write its name for ssh, and its IPv4 "
+                "address after it if need be."
+            )
+        hosts.append(Host(fields[0], _address(fields[-1].rpartition("@")[2], where)))
+    if not hosts:
+        raise InputError(f"--hosts {path} names no machine; write one on each line.")
+    for host in hosts:
+        if host.address.startswith("127.") and len({host.address for host in hosts}) > 1:
+            raise InputError(
+                f"--hosts {path}: other machines cannot reach {host.name} at {host.address}; "
+                "write its address in the network after its name."
+            )
+    return hosts
+
+
+def _address(name: str, where: str) -> str:
+    try:
+        return str(socket.getaddrinfo(name, None, socket.AF_INET)[0][4][0])
+    except OSError:
+        raise InputError(
+            f"{where}: no IPv4 address is known for {name!r}; write it after the machine's name."
+        ) from None
