@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -87,11 +87,7 @@ def reproduce(
     result, training = experiment.reproduce(ratings, seed, contexts, epochs, quiet)
     epoch_rows = zip(range(1, epochs + 1), training.train_loss, training.test_rmse)
     runs.save(folder, result.record(), experiment.COLUMNS, epoch_rows)
-    if as_json:
-        typer.echo(json.dumps({**result.record(), "folder": str(folder)}))
-    else:
-        _print_table(("", "the book", "this run"), result.rows())
-        typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")
+    _report(folder, result.record(), ("", "the book", "this run"), result.rows(), as_json)
 
 
 @app.command()
@@ -166,17 +162,13 @@ def train(
     rows = [(e.epoch, e.train_loss, e.test_rmse, e.seconds) for e in history]
     record = run.record(settings, result)
     runs.save(folder, record, run.COLUMNS, rows)
-    if as_json:
-        typer.echo(json.dumps({**record, "folder": str(folder)}))
-        return
     table = [("test RMSE", f"{result.test_rmse:.4f}"), ("epoch", str(result.epoch))]
     if result.val_rmse is not None:
         table.append(("validation RMSE", f"{result.val_rmse:.4f}"))
     table.append(("train loss", f"{result.train_loss:.4f}"))
     table.append(("ratings trained on", f"{result.num_train:,}"))
     table.append(("seconds of training", f"{result.seconds:.2f}"))
-    _print_table((ratings.name, f"{engine} engine"), table)
-    typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")
+    _report(folder, record, (ratings.name, f"{engine} engine"), table, as_json)
 
 
 @app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
@@ -211,7 +203,17 @@ def doctor() -> None:
         raise InputError(f"{failed} of the checks above failed; follow their remedies in order.")
 
 
-def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _report(
+    folder: Path,
+    record: dict[str, Any],
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    as_json: bool,
+) -> None:
+    """Print what a run came to: as JSON for programs, else as a table."""
+    if as_json:
+        typer.echo(json.dumps({**record, "folder": str(folder)}))
+        return
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -222,3 +224,4 @@ def _print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+    typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")

@@ -38,7 +38,8 @@ class Check:
     remedy: str = ""
 
 
-def _version(package: str) -> str | None:
+def installed(package: str) -> str | None:
+    """Return the version of a package that is installed, None if it is not."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -92,36 +93,34 @@ def check_libraries(system: str = platform.system()) -> Check:
 def check_mxnet() -> Check:
     """MXNet, from the CPU wheel or one of the CUDA wheels, all of which install `mxnet`."""
     for wheel in ("mxnet", "mxnet-cu112", "mxnet-cu110", "mxnet-cu102", "mxnet-cu101"):
-        version = _version(wheel)
+        version = installed(wheel)
         if version:
             remedy = "" if version.startswith("1.9.") else f"1.9.1 is needed. Run: {REINSTALL}"
             return Check("MXNet", f"{wheel} {version}", remedy)
     return Check("MXNet", "not installed", f"Run: {REINSTALL}")
 
 
+def _older(name: str, bound: tuple[int, int], remedy: str) -> Check:
+    """Check that a package is there and older than `bound`."""
+    version = installed(name.lower())
+    if version and _release(version) < bound:
+        return Check(name, version)
+    return Check(name, version or "not installed", remedy)
+
+
 def check_numpy() -> Check:
     """NumPy before 1.24, which dropped the `np.bool` that MXNet uses."""
-    version = _version("numpy")
-    if version and _release(version) < (1, 24):
-        return Check("NumPy", version)
-    return Check(
-        "NumPy", version or "not installed", "MXNet needs 1.23. Run: pip install numpy==1.23.5"
-    )
+    return _older("NumPy", (1, 24), "MXNet needs 1.23. Run: pip install numpy==1.23.5")
 
 
 def check_ipython() -> Check:
     """IPython before 9, which dropped what matplotlib 3.7 asks of it."""
-    version = _version("ipython")
-    if version and _release(version) < (9, 0):
-        return Check("IPython", version)
-    return Check(
-        "IPython", version or "not installed", "d2l needs 8. Run: pip install 'ipython<9'"
-    )
+    return _older("IPython", (9, 0), "d2l needs 8. Run: pip install 'ipython<9'")
 
 
 def check_d2l() -> Check:
     """The book's own package."""
-    version = _version("d2l")
+    version = installed("d2l")
     if version and version.startswith("1.0."):
         return Check("d2l", version)
     return Check("d2l", version or "not installed", f"1.0.3 is needed. Run: {REINSTALL}")

@@ -9,11 +9,11 @@ import os
 import platform
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from d2l_autorec.atomic import write_atomic
+from d2l_autorec.doctor import installed
 from d2l_autorec.errors import InputError
 
 PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "pandas")
@@ -58,16 +58,8 @@ def write(path: Path, content: str | bytes) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a result."""
-    installed = {name: metadata.version(name) for name in PACKAGES if _installed(name)}
-    return {"python": platform.python_version(), **installed}
-
-
-def _installed(package: str) -> bool:
-    try:
-        metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    found = {name: version for name in PACKAGES if (version := installed(name))}
+    return {"python": platform.python_version(), **found}
 
 
 def save(

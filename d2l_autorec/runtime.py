@@ -38,6 +38,15 @@ def seed_everything(seed: int) -> None:
     numpy.random.seed(seed % 2**32)  # noqa: NPY002
 
 
+def check_shares(batch_size: int, num_devices: int) -> None:
+    """Raise an InputError unless every batch can be split evenly over the devices."""
+    if batch_size % num_devices:
+        raise InputError(
+            f"--devices: a batch of {batch_size} rows cannot be shared evenly by "
+            f"{num_devices} devices; use a number that divides it."
+        )
+
+
 def parse_devices(text: str) -> tuple[list[Any], str | None]:
     """Turn ``cpu``, ``cpu:2``, ``gpu`` or ``gpu:0,1`` into MXNet contexts.
 

@@ -17,6 +17,8 @@ from typing import Any
 
 from d2l import mxnet as d2l
 
+from d2l_autorec.progress import epochs_bar
+
 
 @dataclass
 class Training:
@@ -89,8 +91,6 @@ def watch(num_epochs: int, quiet: bool = False) -> Iterator[Training]:
     Training
         Filled while the loop runs.
     """
-    from d2l_autorec.progress import epochs_bar
-
     training = Training()
     show = in_notebook() and not quiet
     book = d2l.Animator

@@ -69,6 +69,15 @@ def file_blob(path: Path) -> Blob:
     return Blob(str(path), path.name, lambda: open(path, "rb"))
 
 
+def blob_digest(blob: Blob) -> str:
+    """SHA-256 of a blob's bytes, in hex."""
+    digest = hashlib.sha256()
+    with blob.open() as stream:
+        while chunk := stream.read(1024**2):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 @contextmanager
 def readable(label: str) -> Iterator[None]:
     """Turn what the system, gzip and zipfile raise on a damaged file into one sentence."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, readable
+from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, blob_digest, readable
 from d2l_autorec.data.delimited import COLUMNS, Parsed, check_columns, match_columns
 from d2l_autorec.errors import InputError
 
@@ -25,8 +25,6 @@ def read_parquet(blob: Blob) -> Parsed:
         If pyarrow is missing, the file is damaged or would unpack to more than 2 GiB, a column is
         missing, or a value is empty or not a number.
     """
-    import hashlib
-
     try:
         import pyarrow
         import pyarrow.parquet
@@ -44,10 +42,7 @@ def read_parquet(blob: Blob) -> Parsed:
         found = match_columns(names)
         check_columns(found, blob.label)
         frame = file.read(columns=[names[i] for i in found.values()]).to_pandas()
-        stream.seek(0)
-        digest = hashlib.sha256()
-        while chunk := stream.read(1024**2):
-            digest.update(chunk)
+        digest = blob_digest(blob)
     frame = frame.rename(columns={names[i]: column for column, i in found.items()})
 
     def where(row: int) -> str:
@@ -71,4 +66,4 @@ def read_parquet(blob: Blob) -> Parsed:
         ) from error
     for column in ("user", "item"):
         frame[column] = frame[column].astype(str).astype("category")
-    return Parsed(frame[list(COLUMNS)], digest.hexdigest(), where)
+    return Parsed(frame[list(COLUMNS)], digest, where)

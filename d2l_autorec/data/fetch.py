@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from d2l_autorec.data import known
-from d2l_autorec.data.blobs import Blob, file_blob, open_archive, readable
+from d2l_autorec.data.blobs import Blob, open_archive, readable
 from d2l_autorec.errors import InputError
 
 CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS, PIP_SECONDS = 5, 10, 60, 120
@@ -161,12 +161,3 @@ def fetch_ml100k(quiet: bool) -> tuple[Files, list[str]]:
         except (FetchError, InputError, OSError) as error:
             failures.append(f"{name}: {error}")
     return {}, failures
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
-    with file_blob(path).open() as stream:
-        while chunk := stream.read(1024**2):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -14,7 +14,7 @@ import numpy as np
 
 from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data import fetch, known
-from d2l_autorec.data.blobs import file_blob, scan
+from d2l_autorec.data.blobs import blob_digest, file_blob, scan
 from d2l_autorec.data.delimited import clip
 from d2l_autorec.data.formats import Located, Ratings, locate, read_located
 from d2l_autorec.data.titles import read_titles
@@ -146,7 +146,7 @@ def _cached_folder() -> Path:
 
 def _intact(path: Path) -> bool:
     try:
-        return path.is_file() and fetch.file_digest(path) == known.DIGESTS[path.name]
+        return path.is_file() and blob_digest(file_blob(path)) == known.DIGESTS[path.name]
     except OSError:
         return False
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
+from d2l_autorec.runtime import check_shares, seed_everything
 
 if TYPE_CHECKING:
     from d2l_autorec.chapter.quiet import Training
@@ -83,11 +84,7 @@ def check(ratings: Ratings, devices: list[Any]) -> None:
     InputError
         If the devices cannot share a batch evenly or a rating is not above zero.
     """
-    if CHAPTER.batch_size % len(devices):
-        raise InputError(
-            f"--devices: a batch of {CHAPTER.batch_size} rows cannot be shared evenly by "
-            f"{len(devices)} devices; use 1, 2, 4 or another power of two."
-        )
+    check_shares(CHAPTER.batch_size, len(devices))
     if not (ratings.table["rating"] > 0).all():
         raise InputError(
             f"{ratings.name}: the chapter reads 0 as 'not rated' and masks by sign; "
@@ -133,7 +130,6 @@ def reproduce(
     from d2l_autorec.chapter.autorec import train_autorec
     from d2l_autorec.data.matrices import interaction_matrix
     from d2l_autorec.data.split import random_split, split_digest
-    from d2l_autorec.runtime import seed_everything
 
     devices = devices or [mx.cpu()]
     check(ratings, devices)

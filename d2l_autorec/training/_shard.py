@@ -15,6 +15,7 @@ from mxnet import autograd, gluon, npx
 from scipy import sparse
 
 from d2l_autorec.models.autorec import AutoRec
+from d2l_autorec.training.batches import ratings_and_mask
 from d2l_autorec.training.distributed import Group
 
 
@@ -73,8 +74,7 @@ class Shard:
     def step(self, batch: sparse.csr_matrix) -> list[Any]:
         """Make the update of a batch, given whole; return this worker's sum of squared errors."""
         mine = batch[:, self.lo : self.hi]
-        rated = sparse.csr_matrix((np.ones_like(mine.data), mine.indices, mine.indptr), mine.shape)
-        x, mask = (mx.np.array(part.toarray(), ctx=self.device) for part in (mine, rated))
+        x, mask = (mx.np.array(part, ctx=self.device) for part in ratings_and_mask(mine))
         first = self.part.dense_layers()[0]
         with self.group.watch():
             inputs = self._drop(x)  # (batch, hi - lo)

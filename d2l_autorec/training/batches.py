@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import sparse
 
 from d2l_autorec.errors import InputError
 
@@ -28,6 +29,13 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
         full = len(rows) // self.batch_size * self.batch_size
         self.rest = rows[full:]
         return list(rows[:full].reshape(-1, self.batch_size))
+
+
+def ratings_and_mask(batch: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Make a batch dense: its ratings, and 1 where there is one; (batch, num_inputs) each."""
+    ones = np.ones_like(batch.data)
+    rated = sparse.csr_matrix((ones, batch.indices, batch.indptr), batch.shape)
+    return batch.toarray(), rated.toarray()
 
 
 def rollover_batches(

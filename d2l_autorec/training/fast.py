@@ -23,7 +23,7 @@ from scipy import sparse
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.models.autorec import AutoRec
 from d2l_autorec.training._shard import Shard
-from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.batches import ratings_and_mask, rollover_batches
 from d2l_autorec.training.distributed import Group
 from d2l_autorec.training.history import Epoch
 
@@ -113,9 +113,8 @@ def _epochs(
 
 def _step(net: AutoRec, batch: sparse.csr_matrix, devices: list[mx.Context]) -> list[Any]:
     """Leave the gradients of a batch; return each device's sum of squared errors."""
-    rated = sparse.csr_matrix((np.ones_like(batch.data), batch.indices, batch.indptr), batch.shape)
     inputs, masks = (
-        gluon.utils.split_and_load(mx.np.array(part.toarray()), devices) for part in (batch, rated)
+        gluon.utils.split_and_load(mx.np.array(part), devices) for part in ratings_and_mask(batch)
     )
     with autograd.record():
         outputs = [net(x) for x in inputs]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
+from d2l_autorec.runtime import check_shares, seed_everything
 
 if TYPE_CHECKING:
     from d2l_autorec.data.formats import Ratings
@@ -117,8 +117,11 @@ def check(
         raise InputError(f"--engine {settings.engine!r} is unknown; use fast or sparse.")
     if settings.by not in ("item", "user"):
         raise InputError(f"--by {settings.by!r} is unknown; use item or user.")
+    rows, columns = ratings.num_items, ratings.num_users
+    if settings.by == "user":
+        rows, columns = columns, rows
     check_architecture(
-        ratings.num_users if settings.by == "item" else ratings.num_items,
+        columns,
         settings.hidden,
         (settings.encoder, settings.decoder),
         (settings.dropout, settings.input_dropout),
@@ -126,7 +129,6 @@ def check(
     check_ratio(settings.test_ratio)
     if not 0 <= settings.val_ratio < 1:
         raise InputError(f"--val-ratio is {settings.val_ratio}; give a share from 0 to below 1.")
-    rows = ratings.num_items if settings.by == "item" else ratings.num_users
     if not 1 <= settings.batch_size <= rows:
         raise InputError(
             f"--batch-size is {settings.batch_size}; give 1 to {rows}, the number of "
@@ -134,18 +136,13 @@ def check(
         )
     if settings.engine == "sparse" and num_devices > 1:
         raise InputError("--devices: the sparse engine runs on one CPU device; use cpu.")
-    columns = ratings.num_users if settings.by == "item" else ratings.num_items
     if num_workers > columns:
         raise InputError(
             f"--workers is {num_workers} and there are {columns} columns to share out; give fewer."
         )
     if num_workers > 1 and num_devices > 1:
         raise InputError("--devices: under launch each worker runs on one device; name one.")
-    if settings.batch_size % num_devices:
-        raise InputError(
-            f"--devices: a batch of {settings.batch_size} rows cannot be shared evenly by "
-            f"{num_devices} devices; change --batch-size or --devices."
-        )
+    check_shares(settings.batch_size, num_devices)
 
 
 def train(
@@ -189,7 +186,6 @@ def train(
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split, random_split, split_digest
     from d2l_autorec.models.autorec import AutoRec
-    from d2l_autorec.runtime import seed_everything
 
     devices = devices or [mx.cpu()]
     check(settings, ratings, len(devices), group.num_workers if group else 1)
@@ -226,7 +222,7 @@ def train(
     watched = val_csr if settings.val_ratio else test_csr
     loop, score = _engine(settings, net, train_csr, watched, devices, group)
     epochs: list[Epoch] = []
-    best = None
+    best, lowest = None, math.inf
     for epoch in loop:
         epochs.append(epoch)
         rmse = epoch.test_rmse
@@ -234,15 +230,15 @@ def train(
         advance(epoch.train_loss, rmse)
         if not settings.val_ratio:
             best = (epoch, rmse)
-        elif best is None or rmse < _rmse(best[0]):
-            best = (epoch, score(test_csr))
+        elif best is None or rmse < lowest:
+            best, lowest = (epoch, score(test_csr)), rmse
         elif epoch.epoch - best[0].epoch >= settings.patience:
             break
     loop.close()  # which leaves the net as it is after the last epoch
     assert best is not None  # there is at least one epoch
     result = Result(
         test_rmse=best[1],
-        val_rmse=best[0].test_rmse if settings.val_ratio else None,
+        val_rmse=lowest if settings.val_ratio else None,
         epoch=best[0].epoch,
         train_loss=best[0].train_loss,
         seconds=sum(epoch.seconds for epoch in epochs),
@@ -254,10 +250,6 @@ def train(
         split_digest=split_digest(test_rows),
     )
     return net, result, epochs
-
-
-def _rmse(epoch: Epoch) -> float:
-    return np.inf if epoch.test_rmse is None else epoch.test_rmse
 
 
 def _engine(
