@@ -1,33 +1,28 @@
-"""The subcommands; each one calls one function. MXNet is imported when a command needs it."""
+"""Training: ``reproduce``, ``train``, ``launch`` and ``doctor``."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
-from d2l_autorec import __version__, runtime
+from d2l_autorec import runtime
+from d2l_autorec.cli.common import (
+    Data,
+    Devices,
+    Json,
+    Out,
+    Quiet,
+    Ratings,
+    Seed,
+    app,
+    report,
+    tell,
+)
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 
-app = typer.Typer(
-    help="AutoRec, the chapter of Dive into Deep Learning: reproduce it and use it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Data = Annotated[
-    Optional[Path],
-    typer.Option(help="MovieLens 100K: its folder, ml-100k.zip or u.data. Found by itself."),
-]
-Ratings = Annotated[
-    Optional[Path], typer.Option(help="CSV, TSV or MovieLens. MovieLens 100K if left out.")
-]
-Out = Annotated[Optional[Path], typer.Option(help="New folder for the run.")]
 Hosts = Annotated[
     Optional[Path], typer.Option(help="File: a machine on each line, reached with ssh.")
 ]
@@ -38,28 +33,6 @@ StepTimeout = Annotated[
     Optional[float],
     typer.Option(help="Seconds until a worker that waits gives up. 120 if left out."),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="For both random generators.")]
-Devices = Annotated[str, typer.Option(help="cpu, cpu:2, gpu or gpu:0,1.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
-
-def _notice(text: str | None, quiet: bool) -> None:
-    if text and not quiet:
-        typer.echo(text, err=True)
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Handle what stands before a subcommand."""
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
-    if context.invoked_subcommand != "launch":  # there, each worker gets its share of the cores
-        runtime.set_threads()
 
 
 @app.command()
@@ -77,7 +50,7 @@ def reproduce(
 
     doctor.preflight()
     contexts, notice = runtime.parse_devices(devices)
-    _notice(notice, quiet)
+    tell(notice, quiet)
     from d2l_autorec.data.sources import load_ml100k
     from d2l_autorec.experiments import reproduce as experiment
 
@@ -87,7 +60,7 @@ def reproduce(
     result, training = experiment.reproduce(ratings, seed, contexts, epochs, quiet)
     epoch_rows = zip(range(1, epochs + 1), training.train_loss, training.test_rmse)
     runs.save(folder, result.record(), experiment.COLUMNS, epoch_rows)
-    _report(folder, result.record(), ("", "the book", "this run"), result.rows(), as_json)
+    report(folder, result.record(), ("", "the book", "this run"), result.rows(), as_json)
 
 
 @app.command()
@@ -126,7 +99,7 @@ def train(
     first = group is None or group.is_first
     quiet = quiet or not first
     contexts, notice = runtime.parse_devices(devices)
-    _notice(notice, quiet)
+    tell(notice, quiet)
     from d2l_autorec.data.formats import read_ratings
     from d2l_autorec.data.sources import load_ml100k
     from d2l_autorec.progress import epochs_bar
@@ -168,7 +141,7 @@ def train(
     table.append(("train loss", f"{result.train_loss:.4f}"))
     table.append(("ratings trained on", f"{result.num_train:,}"))
     table.append(("seconds of training", f"{result.seconds:.2f}"))
-    _report(folder, record, (ratings.name, f"{engine} engine"), table, as_json)
+    report(folder, record, (ratings.name, f"{engine} engine"), table, as_json)
 
 
 @app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
@@ -201,27 +174,3 @@ def doctor() -> None:
             typer.echo(f"    {check.remedy}")
     if failed:
         raise InputError(f"{failed} of the checks above failed; follow their remedies in order.")
-
-
-def _report(
-    folder: Path,
-    record: dict[str, Any],
-    header: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    as_json: bool,
-) -> None:
-    """Print what a run came to: as JSON for programs, else as a table."""
-    if as_json:
-        typer.echo(json.dumps({**record, "folder": str(folder)}))
-        return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for i, title in enumerate(header):
-        table.add_column(title, justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-    typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")
