@@ -16,6 +16,11 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
+def num_threads() -> int:
+    """Threads a computation is to use: ``OMP_NUM_THREADS`` where it is set, else all cores."""
+    return int(os.environ.get("OMP_NUM_THREADS") or num_cores())
+
+
 def set_threads() -> None:
     """Let MXNet use every core of this process; call it before MXNet is imported.
 

@@ -22,7 +22,7 @@ def forward(
         if layer > 0:
             weight, bias = state.dense[2 * layer - 1 : 2 * layer + 1]
             z = passed[-1] @ weight.value.T + bias.value
-        outputs.append(_activate(state.kinds[0], z))
+        outputs.append(activate(state.kinds[0], z))
         dropped = layer == state.code_layer and mask is not None
         passed.append(outputs[-1] * mask if dropped else outputs[-1])
     return outputs, passed
@@ -53,7 +53,7 @@ def backward(
     return delta
 
 
-def _activate(kind: int, z: np.ndarray) -> np.ndarray:
+def activate(kind: int, z: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # exp(-z) may be infinite: the sigmoid is then 0
         if kind == _kernels.SIGMOID:
             return 1 / (1 + np.exp(-z))
