@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from d2l_autorec.training._columns import canonical, check_matrix
+from d2l_autorec.training._columns import check_matrix
 from d2l_autorec.training._hidden import activate, forward
 from d2l_autorec.training._state import SparseState
 
@@ -36,7 +36,6 @@ def predict_sparse(
         If `train` does not fit the state.
     """
     check_matrix("train", train, (train.shape[0], len(state.out_bias)))
-    train = canonical(train)
     wanted, place = np.unique(rows, return_inverse=True)
     pre = train[wanted] @ state.V.weight  # (wanted, padded hidden[0])
     code = forward(state, pre, None)[1][-1]  # (wanted, hidden[-1])
