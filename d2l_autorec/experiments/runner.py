@@ -86,17 +86,25 @@ def run_jobs(
 def save_results(
     folder: Path,
     command: str,
+    question: str,
+    answer: Sequence[str],
     settings: Mapping[str, Any],
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Figure],
 ) -> None:
     """Write what an experiment came to: tables, figures and, last, ``experiment.json``.
 
+    The report shows all of it, in this order; the README quotes from it.
+
     Parameters
     ----------
     folder : Path
     command : str
         That makes these results.
+    question : str
+        What was asked, in one plain sentence.
+    answer : sequence of str
+        What came out, in plain sentences with their numbers, made from the tables.
     settings : mapping
         What it was told, and what a reader needs to know; goes into ``experiment.json``.
     tables : mapping
@@ -112,7 +120,15 @@ def save_results(
     for name, figure in figures.items():
         for kind, image in images(figure).items():
             runs.write(folder / f"{name}.{kind}", image)
-    record = {"command": command, "settings": dict(settings), "versions": runs.versions()}
+    record = {
+        "command": command,
+        "question": question,
+        "answer": list(answer),
+        "tables": list(tables),
+        "figures": list(figures),
+        "settings": dict(settings),
+        "versions": runs.versions(),
+    }
     runs.write(folder / "experiment.json", json.dumps(record, indent=2) + "\n")
 
 
