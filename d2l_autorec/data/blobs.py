@@ -14,6 +14,7 @@ import lzma
 import re
 import stat
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Callable, cast
+
+import numpy as np
 
 from d2l_autorec.errors import InputError
 
@@ -46,11 +49,15 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes that can be opened; messages call them ``label``, ``name`` is the bare file name."""
+    """Bytes that can be opened; messages call them ``label``, ``name`` is the bare file name.
+
+    ``packed`` is the size in bytes of what they are unpacked from, 0 where nothing is.
+    """
 
     label: str
     name: str
     open: Callable[[], BinaryIO]
+    packed: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,9 @@ class Scan:
 def file_blob(path: Path) -> Blob:
     """Make a blob of a file; one ending in ``.gz`` is read through gzip."""
     if path.suffix == ".gz":
-        return Blob(str(path), path.stem, lambda: cast(BinaryIO, gzip.open(path, "rb")))
+        with readable(str(path)):
+            packed = path.stat().st_size
+        return Blob(str(path), path.stem, lambda: cast(BinaryIO, gzip.open(path, "rb")), packed)
     return Blob(str(path), path.name, lambda: open(path, "rb"))
 
 
@@ -142,6 +151,38 @@ def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
     }
 
 
+def read_npz(path: Path, limit: int = MAX_UNPACKED) -> dict[str, np.ndarray]:
+    """Read all arrays of an npz file; nothing is unpickled.
+
+    Parameters
+    ----------
+    path : Path
+    limit : int
+        The largest size in bytes of all arrays, unpacked.
+
+    Raises
+    ------
+    InputError
+        If the file is no npz, is damaged, or is over the limit.
+    """
+    label = str(path)
+    members = open_archive(path, label)
+    arrays, size = {}, 0
+    for name, blob in members.items():
+        try:
+            with readable(label), blob.open() as stream:
+                array = np.lib.format.read_array(stream, allow_pickle=False)
+        except (TypeError, SyntaxError, tokenize.TokenError) as error:  # from an array's header
+            raise InputError(
+                f"{label} is damaged or cut short ({error}); fetch or copy the file again."
+            ) from error
+        size += array.nbytes
+        if size > limit:
+            raise InputError(f"{label} holds more than {limit:,} bytes; save it again.")
+        arrays[name[: -len(".npy")] if name.endswith(".npy") else name] = array
+    return arrays
+
+
 def _check_member(info: zipfile.ZipInfo, label: str) -> None:
     path = info.filename.replace("\\", "/")
     if path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in path.split("/"):
@@ -154,13 +195,18 @@ def _check_member(info: zipfile.ZipInfo, label: str) -> None:
             f"{label} holds a link, {info.filename[:80]!r}, in place of a file; "
             "pack the file itself."
         )
-    ratio = info.file_size / max(info.compress_size, 1)
-    if info.file_size > MAX_UNPACKED or (info.file_size > RATIO_COUNTS_FROM and ratio > MAX_RATIO):
+    if info.file_size > MAX_UNPACKED or swells(info.file_size, info.compress_size):
+        ratio = info.file_size / max(info.compress_size, 1)
         raise InputError(
             f"{label} holds {info.filename[:80]!r}, which would unpack to "
             f"{info.file_size:,} bytes ({ratio:.0f} times its packed size); unpack it yourself "
             "if you trust it."
         )
+
+
+def swells(size: int, packed: int) -> bool:
+    """Whether so many bytes unpack from so few as no honest file's do."""
+    return size > RATIO_COUNTS_FROM and size > MAX_RATIO * packed
 
 
 def scan(blob: Blob, utf8: bool = True, limit: int = MAX_UNPACKED) -> Scan:
@@ -178,8 +224,8 @@ def scan(blob: Blob, utf8: bool = True, limit: int = MAX_UNPACKED) -> Scan:
     Raises
     ------
     InputError
-        If the blob is empty, damaged, over the limit, holds a zero byte or a line over 1 MiB, or
-        is not UTF-8 where it must be. The sentence names the line.
+        If the blob is empty, damaged, over the limit or 200 times its packed size, holds a zero
+        byte or a line over 1 MiB, or is not UTF-8 where it must be. The sentence names the line.
     """
     digest, size, lines, carried, head = hashlib.sha256(), 0, 0, 0, b""
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -190,6 +236,11 @@ def scan(blob: Blob, utf8: bool = True, limit: int = MAX_UNPACKED) -> Scan:
             size += len(chunk)
             if size > limit:
                 raise InputError(f"{blob.label} holds more than {limit:,} bytes; split the file.")
+            if blob.packed and swells(size, blob.packed):
+                raise InputError(
+                    f"{blob.label} unpacks to more than {MAX_RATIO} times its size; unpack it "
+                    "yourself if you trust it."
+                )
             zero = chunk.find(b"\0")
             if zero >= 0:
                 line = lines + chunk.count(b"\n", 0, zero) + 1

@@ -27,6 +27,7 @@ ALIASES = {
     "rating": ("rating", "score", "stars"),
     "timestamp": ("timestamp", "time", "ts"),
 }
+MAX_FIELDS = 256  # with a hundred thousand columns, pandas takes the better part of a minute
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ def find_form(blob: Blob, seen: Scan) -> Form:
             "write user, item and rating as CSV or TSV."
         )
     fields = split_fields(first, separator[0], where)
+    if len(fields) > MAX_FIELDS:
+        raise InputError(
+            f"{where}: it has {len(fields):,} fields; write one rating on each line, in at most "
+            f"{MAX_FIELDS} fields."
+        )
     step = len(separator)
     found = match_columns(fields[::step])
     header = bool(found)
