@@ -1,0 +1,107 @@
+"""Made-up ratings on disk: CSV for everybody, NumPy's ``.npz`` where reading must be quick."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from d2l_autorec.atomic import write_atomic
+from d2l_autorec.data.synthetic import Chunk, Synthetic, chunks
+from d2l_autorec.errors import InputError
+
+HEADER = "user,item,rating:synthetic\n"
+"""`read_ratings` takes what follows the colon for a type."""
+
+
+def check_path(path: Path) -> None:
+    """Raise an InputError unless a new file of a known kind can be made there."""
+    if not path.name.endswith((".csv", ".csv.gz", ".npz")):
+        raise InputError(f"--out {path}: the name must end with .csv, .csv.gz or .npz.")
+    if path.exists():
+        raise InputError(f"--out {path} exists; name a new file.")
+    if not path.parent.is_dir():
+        raise InputError(f"--out {path}: there is no folder {path.parent}; make it first.")
+
+
+def write_synthetic(path: Path, what: Synthetic, parts: Iterable[Chunk] | None = None) -> None:
+    """Make ratings and write them as they are made, so that memory does not grow with them.
+
+    Parameters
+    ----------
+    path : Path
+        ``.csv`` or ``.csv.gz``: ids from 1 and "synthetic" in the header; `read_ratings`
+        reads it. ``.npz``: arrays ``user``, ``item`` (codes from 0, int32) and ``rating``
+        (float32), and ``name``.
+    what : Synthetic
+        What to make.
+    parts : iterable, optional
+        ``chunks(what)``, where a caller wants to watch them pass.
+
+    Raises
+    ------
+    InputError
+        If the path cannot be used, or there cannot be as many ratings.
+    """
+    check_path(path)
+    parts = chunks(what) if parts is None else parts
+    write = _write_npz if path.suffix == ".npz" else _write_csv
+    try:
+        write_atomic(path, lambda file: write(file, path, what, parts))
+    except OSError as error:
+        raise InputError(
+            f"--out {path} cannot be written ({error.strerror or error}); name another folder."
+        ) from error
+
+
+def _write_csv(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chunk]) -> None:
+    import pandas as pd
+
+    if path.suffix == ".gz":  # without name and time, so that equal ratings are equal files
+        with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
+            _write_csv(packed, path.with_suffix(""), what, parts)  # type: ignore[arg-type]
+        return
+    file.write(HEADER.encode())
+    for user, item, rating in parts:
+        if not what.half_stars:
+            rating = rating.astype(np.int8)
+        table = pd.DataFrame({"user": user + 1, "item": item + 1, "rating": rating})
+        file.write(table.to_csv(index=False, header=False, lineterminator="\n").encode())
+
+
+def _write_npz(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chunk]) -> None:
+    """An archive takes one array after the other: two of them wait in temporary files."""
+    kinds = {"user": "<i4", "item": "<i4", "rating": "<f4"}
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        waiting = {name: Path(folder, name) for name in kinds}
+        with ExitStack() as stack:
+            files = [stack.enter_context(path.open("wb")) for path in waiting.values()]
+            for part in parts:
+                for column, kind, out in zip(part, kinds.values(), files):
+                    column.astype(kind, copy=False).tofile(out)
+        with zipfile.ZipFile(file, "w") as archive:
+            _add(archive, "name", np.array(what.name))
+            for name, kind in kinds.items():
+                with _member(archive, name) as member, waiting[name].open("rb") as column_file:
+                    header = {"descr": kind, "fortran_order": False, "shape": (what.num_ratings,)}
+                    np.lib.format.write_array_header_1_0(member, header)
+                    shutil.copyfileobj(column_file, member, 1 << 20)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Any:
+    return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
+
+
+def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    with _member(archive, name) as member:
+        member.write(buffer.getvalue())
