@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def epochs_bar(
-    num_epochs: int, quiet: bool = False, lines: bool = False
+    num_epochs: int,
+    quiet: bool = False,
+    lines: bool = False,
+    done: int = 0,
+    before: tuple[str, Callable[[], object]] | None = None,
 ) -> Iterator[Callable[[float, float], None]]:
     """Show a bar over the epochs of a training run.
 
@@ -21,6 +25,10 @@ def epochs_bar(
         Show nothing.
     lines : bool
         Print a line for each epoch, terminal or not, in place of the bar: for a log.
+    done : int
+        Epochs that an earlier process has been through.
+    before : (str, callable), optional
+        What is to be done before the training, and the bar's label meanwhile.
 
     Yields
     ------
@@ -32,7 +40,7 @@ def epochs_bar(
     from rich.progress import TimeElapsedColumn as Elapsed
 
     with Progress(
-        TextColumn("training"),
+        TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[reading]}"),
@@ -40,7 +48,14 @@ def epochs_bar(
         console=Console(stderr=True),
         disable=quiet or lines or not sys.stderr.isatty(),
     ) as progress:
-        task = progress.add_task("training", total=num_epochs, reading="")
+        task = progress.add_task("training", total=num_epochs, completed=done, reading="")
+        if before is not None:
+            label, work = before
+            progress.update(task, description=label, refresh=True)
+            if lines and not quiet:
+                print(label, file=sys.stderr, flush=True)
+            work()
+            progress.update(task, description="training")
 
         def advance(train_loss: float, test_rmse: float) -> None:
             reading = f"loss {train_loss:.4f}, RMSE {test_rmse:.4f}"
@@ -50,3 +65,12 @@ def epochs_bar(
                 print(f"epoch {done}/{num_epochs}: {reading}", file=sys.stderr, flush=True)
 
         yield advance
+
+
+def compilation(engine: str) -> tuple[str, Callable[[], object]] | None:
+    """Return what `epochs_bar` is to do `before` an engine can start, if there is anything."""
+    if engine != "sparse":
+        return None
+    from d2l_autorec.training.sparse import compile_kernels, kernels_are_cached
+
+    return None if kernels_are_cached() else ("compiling kernels (once)", compile_kernels)

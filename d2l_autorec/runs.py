@@ -51,9 +51,21 @@ def new_folder(out: Path | None, name: str) -> Path:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
     data = content.encode() if isinstance(content, str) else content
-    write_atomic(path, lambda file: file.write(data))
+    try:
+        write_atomic(path, lambda file: file.write(data))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror or error}); make room or let its folder "
+            "be written."
+        ) from None
 
 
 def versions() -> dict[str, str]:

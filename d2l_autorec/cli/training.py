@@ -34,12 +34,19 @@ StepTimeout = Annotated[
     typer.Option(help="Seconds until a worker that waits gives up. 120 if left out."),
 ]
 
+CheckpointEvery = Annotated[
+    int, typer.Option(min=0, help="Epochs after which a killed run can go on; 0 for none.")
+]
+Resume = Annotated[Optional[Path], typer.Option(help="Go on with the run in this folder.")]
+TensorBoard = Annotated[Optional[Path], typer.Option(help="Folder to log RMSE and loss in.")]
+
 
 @app.command()
 def reproduce(
     seed: Seed = 0,
     devices: Devices = "cpu",
     epochs: Annotated[int, typer.Option(min=1, help="The book trains 25.")] = CHAPTER.num_epochs,
+    engine: Annotated[str, typer.Option(help="book, fast, sparse, or several: a,b.")] = "book",
     data: Data = None,
     out: Out = None,
     as_json: Json = False,
@@ -54,17 +61,25 @@ def reproduce(
     from d2l_autorec.data.sources import load_ml100k
     from d2l_autorec.experiments import reproduce as experiment
 
+    engines = experiment.parse_engines(engine)
     ratings = load_ml100k(data, quiet=quiet)
-    experiment.check(ratings, contexts)
+    experiment.check(ratings, contexts, engines)
     folder = runs.new_folder(out, f"reproduce-seed{seed}")
-    result, training = experiment.reproduce(ratings, seed, contexts, epochs, quiet)
-    epoch_rows = zip(range(1, epochs + 1), training.train_loss, training.test_rmse)
-    runs.save(folder, result.record(), experiment.COLUMNS, epoch_rows)
-    report(folder, result.record(), ("", "the book", "this run"), result.rows(), as_json)
+    results = []
+    for name in engines:
+        result, rows = experiment.reproduce_with(name, ratings, seed, contexts, epochs, quiet)
+        own = folder if len(engines) == 1 else runs.new_folder(folder / name, "")
+        runs.save(own, result.record(), experiment.COLUMNS, rows)
+        results.append(result)
+    names = ["this run"] if engines == ["book"] else engines
+    header = ("", "the book", *("its code" if name == "book" else name for name in names))
+    shown = folder if as_json or len(engines) == 1 else folder / "*"
+    report(shown, experiment.record(results), header, experiment.table(results), as_json)
 
 
 @app.command()
 def train(
+    context: typer.Context,
     data: Ratings = None,
     engine: Annotated[str, typer.Option(help="fast (dense) or sparse.")] = "fast",
     by: Annotated[str, typer.Option(help="What a row is: item or user.")] = "item",
@@ -83,29 +98,24 @@ def train(
     seed: Seed = 0,
     devices: Devices = "cpu",
     out: Out = None,
+    save: Annotated[bool, typer.Option("--save", help="Keep the model, to ask it.")] = False,
+    checkpoint_every: CheckpointEvery = 0,
+    resume: Resume = None,
+    tensorboard: TensorBoard = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train AutoRec on ratings of your own, or with other settings than the chapter's."""
-    from d2l_autorec import doctor, runs
+    from d2l_autorec import doctor
 
     doctor.preflight()
     sizes = hidden.split(",")
     if not all(size.strip().isdigit() for size in sizes):
         raise InputError(f"--hidden {hidden!r} is no list of sizes; write 500 or 500,100,500.")
-    from d2l_autorec.training.distributed import group_from_environment
+    from d2l_autorec.training import session
+    from d2l_autorec.training.settings import Settings
 
-    group = group_from_environment()
-    first = group is None or group.is_first
-    quiet = quiet or not first
-    contexts, notice = runtime.parse_devices(devices)
-    tell(notice, quiet)
-    from d2l_autorec.data.formats import read_ratings
-    from d2l_autorec.data.sources import load_ml100k
-    from d2l_autorec.progress import epochs_bar
-    from d2l_autorec.training import run
-
-    settings = run.Settings(
+    settings = Settings(
         engine=engine,
         by=by,
         hidden=tuple(map(int, sizes)),
@@ -121,27 +131,30 @@ def train(
         seed=seed,
         val_ratio=val_ratio,
         patience=patience,
+        checkpoint_every=checkpoint_every,
     )
-    ratings = read_ratings(data, allow_nonpositive=True) if data else load_ml100k(quiet=quiet)
-    run.check(settings, ratings, len(contexts), group.num_workers if group else 1)
-    if first:
-        folder = runs.new_folder(out, f"train-seed{seed}")
-    with epochs_bar(epochs, quiet, lines=group is not None) as advance:
-        _, result, history = run.train(ratings, settings, contexts, advance, group)
-    if group is not None:
-        group.close()
-    if not first:
+    options = session.Options(data, devices, out, save, tensorboard)
+    if resume is not None:
+        given = {name for name in context.params if _stands_there(context, name)}
+        done = session.go_on(resume, settings, options, given, quiet)
+    else:
+        done = session.begin(settings, options, quiet)
+    if done is None:  # another worker than the first
         return
-    rows = [(e.epoch, e.train_loss, e.test_rmse, e.seconds) for e in history]
-    record = run.record(settings, result)
-    runs.save(folder, record, run.COLUMNS, rows)
+    result = done.result
     table = [("test RMSE", f"{result.test_rmse:.4f}"), ("epoch", str(result.epoch))]
     if result.val_rmse is not None:
         table.append(("validation RMSE", f"{result.val_rmse:.4f}"))
     table.append(("train loss", f"{result.train_loss:.4f}"))
     table.append(("ratings trained on", f"{result.num_train:,}"))
     table.append(("seconds of training", f"{result.seconds:.2f}"))
-    report(folder, record, (ratings.name, f"{engine} engine"), table, as_json)
+    header = (done.name, f"{done.settings.engine} engine")
+    report(done.folder, done.record, header, table, as_json)
+
+
+def _stands_there(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})

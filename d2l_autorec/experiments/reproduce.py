@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from d2l_autorec.data.formats import Ratings
 
 COLUMNS = ("epoch", "train_loss", "test_rmse")
+ENGINES = ("book", "fast", "sparse")
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Reproduction:
     test_rmse : float
         After the last epoch, in stars.
     printed_train_loss : str
-        As d2l prints it: the cumulative loss of the last epoch over the number of examples.
+        As d2l prints it: the cumulative loss of the last epoch over the number of examples. Empty
+        where the loop is not d2l's.
     train_loss : float
         The honest one: the mean of the last epoch's batch losses.
     cells_per_second, rows_per_second : float
@@ -37,6 +41,8 @@ class Reproduction:
     seed, num_epochs : int
     data_digest, split_digest : str
         SHA-256 of the ratings file and of the held-out row numbers.
+    engine : {"book", "fast", "sparse"}
+        The loop: d2l's own, or one of the package's with the chapter's settings.
     """
 
     test_rmse: float
@@ -50,6 +56,7 @@ class Reproduction:
     num_epochs: int
     data_digest: str
     split_digest: str
+    engine: str = "book"
 
     def record(self) -> dict[str, Any]:
         """Return what ``run.json`` and ``--json`` hold."""
@@ -61,23 +68,66 @@ class Reproduction:
             "result": asdict(self),
         }
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Return the comparison: what, in the book, in this run."""
-        return [
-            ("test RMSE", CHAPTER.test_rmse, f"{self.test_rmse:.3f}"),
-            ("train loss as d2l prints it", CHAPTER.train_loss, self.printed_train_loss),
-            ("train loss, mean of a batch", "", f"{self.train_loss:.4f}"),
-            ("matrix cells per second", "", f"{self.cells_per_second / 1e6:.1f} million"),
-            ("rows (items) per second", "", f"{self.rows_per_second:,.0f}"),
-            ("epochs", str(CHAPTER.num_epochs), str(self.num_epochs)),
-            ("devices", "", ", ".join(self.devices)),
-            ("seed", "", str(self.seed)),
-            ("seconds", "", f"{self.seconds:.1f}"),
-        ]
+    def column(self) -> tuple[str, ...]:
+        """Return the figures for `table`."""
+        return (
+            f"{self.test_rmse:.3f}",
+            self.printed_train_loss,
+            f"{self.train_loss:.4f}",
+            f"{self.cells_per_second / 1e6:.1f} million",
+            f"{self.rows_per_second:,.0f}",
+            str(self.num_epochs),
+            ", ".join(self.devices),
+            str(self.seed),
+            f"{self.seconds:.1f}",
+        )
 
 
-def check(ratings: Ratings, devices: list[Any]) -> None:
-    """Refuse what the chapter's code cannot take.
+def table(results: Sequence[Reproduction]) -> list[tuple[str, ...]]:
+    """Return the comparison: what, in the book, in each of the runs."""
+    names = (
+        "test RMSE",
+        "train loss as d2l prints it",
+        "train loss, mean of a batch",
+        "matrix cells per second",
+        "rows (items) per second",
+        "epochs",
+        "devices",
+        "seed",
+        "seconds",
+    )
+    book = (CHAPTER.test_rmse, CHAPTER.train_loss, "", "", "", str(CHAPTER.num_epochs), "", "", "")
+    return list(zip(names, book, *(result.column() for result in results)))
+
+
+def record(results: Sequence[Reproduction]) -> dict[str, Any]:
+    """Return what ``--json`` prints: of one run its record, of several one that has them all."""
+    first = results[0].record()
+    if len(results) == 1:
+        return first
+    del first["result"]
+    return {**first, "results": {result.engine: asdict(result) for result in results}}
+
+
+def parse_engines(text: str) -> list[str]:
+    """Read ``book`` or ``book,fast,sparse``.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or there twice.
+    """
+    engines = [name.strip() for name in text.split(",")]
+    if not set(engines) <= set(ENGINES) or len(set(engines)) < len(engines):
+        raise InputError(
+            f"--engine {text!r} is not understood; write book, fast or sparse, or several with "
+            "commas between them."
+        )
+    return engines
+
+
+def check(ratings: Ratings, devices: list[Any], engines: Sequence[str] = ("book",)) -> None:
+    """Refuse what the chapter's code, or another engine, cannot take.
 
     Raises
     ------
@@ -90,6 +140,64 @@ def check(ratings: Ratings, devices: list[Any]) -> None:
             f"{ratings.name}: the chapter reads 0 as 'not rated' and masks by sign; "
             "give it ratings above zero."
         )
+    for engine in set(engines) - {"book"}:
+        from d2l_autorec.training import run
+
+        run.check(run.Settings(engine=engine), ratings, len(devices))
+
+
+def reproduce_with(
+    engine: str,
+    ratings: Ratings,
+    seed: int = 0,
+    devices: list[Any] | None = None,
+    num_epochs: int = CHAPTER.num_epochs,
+    quiet: bool = False,
+) -> tuple[Reproduction, list[Row]]:
+    """Do what `reproduce` does, with d2l's loop or another, from the same split.
+
+    Parameters
+    ----------
+    engine : {"book", "fast", "sparse"}
+    ratings, seed, devices, num_epochs, quiet
+        As for `reproduce`.
+
+    Returns
+    -------
+    reproduction : Reproduction
+    rows : list of tuple
+        The history, with the columns ``COLUMNS``.
+    """
+    import mxnet as mx
+
+    from d2l_autorec.progress import compilation, epochs_bar
+    from d2l_autorec.training import run
+
+    devices = devices or [mx.cpu()]
+    if engine == "book":
+        result, training = reproduce(ratings, seed, devices, num_epochs, quiet)
+        epochs = range(1, num_epochs + 1)
+        return result, list(zip(epochs, training.train_loss, training.test_rmse))
+    settings = run.Settings(engine=engine, seed=seed, num_epochs=num_epochs)
+    with epochs_bar(num_epochs, quiet, before=compilation(engine)) as advance:
+        _, found, history = run.train(ratings, settings, devices, advance)
+    batches = ratings.num_items * num_epochs // CHAPTER.batch_size
+    rows_per_second = batches * CHAPTER.batch_size / found.seconds
+    reproduction = Reproduction(
+        test_rmse=found.test_rmse,
+        printed_train_loss="",
+        train_loss=found.train_loss,
+        cells_per_second=rows_per_second * ratings.num_users,
+        rows_per_second=rows_per_second,
+        seconds=found.total_seconds,
+        devices=[str(device) for device in devices],
+        seed=seed,
+        num_epochs=num_epochs,
+        data_digest=found.data_digest,
+        split_digest=found.split_digest,
+        engine=engine,
+    )
+    return reproduction, [(e.epoch, e.train_loss, e.test_rmse) for e in history]
 
 
 def reproduce(

@@ -9,12 +9,16 @@ from mxnet import npx
 from mxnet.gluon import nn
 
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.errors import InputError
+from d2l_autorec.models.activations import (
+    ACTIVATIONS,
+    SELU_ALPHA,
+    SELU_SCALE,
+    check_architecture,
+)
 
 npx.set_np()
 
-ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "elu", "selu")
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. (2017)
+__all__ = ["ACTIVATIONS", "SELU_ALPHA", "SELU_SCALE", "AutoRec", "check_architecture"]
 
 
 class AutoRec(nn.HybridBlock):
@@ -129,25 +133,3 @@ class _SELU(nn.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         return F.npx.leaky_relu(x, act_type="elu", slope=SELU_ALPHA) * SELU_SCALE
-
-
-def check_architecture(
-    num_inputs: int, hidden: tuple[int, ...], names: tuple[str, str], rates: tuple[float, float]
-) -> None:
-    """Raise an InputError if a size, an activation or a dropout share cannot be."""
-    if not _is_size(num_inputs):
-        raise InputError(f"num_inputs is {num_inputs!r}; give a whole number of at least 1.")
-    if not hidden or not all(_is_size(size) for size in hidden):
-        raise InputError(f"hidden is {hidden!r}; give one size of at least 1 for each layer.")
-    for argument, name in zip(("encoder", "decoder"), names):
-        if name not in ACTIVATIONS:
-            raise InputError(
-                f"{argument} {name!r} is unknown; use one of {', '.join(ACTIVATIONS)}."
-            )
-    for argument, rate in zip(("dropout", "input_dropout"), rates):
-        if not 0 <= rate < 1:
-            raise InputError(f"{argument} is {rate!r}; give a share from 0 to below 1.")
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from d2l_autorec.models.autorec import SELU_ALPHA, SELU_SCALE
+from d2l_autorec.models import activations
+from d2l_autorec.models.activations import SELU_ALPHA, SELU_SCALE
 from d2l_autorec.training import _kernels
 from d2l_autorec.training._state import Dense, SparseState, padded
 
@@ -54,19 +55,8 @@ def backward(
 
 
 def activate(kind: int, z: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # exp(-z) may be infinite: the sigmoid is then 0
-        if kind == _kernels.SIGMOID:
-            return 1 / (1 + np.exp(-z))
-        if kind == _kernels.TANH:
-            return np.tanh(z)
-        if kind == _kernels.RELU:
-            return np.maximum(z, 0)
-        if kind == _kernels.ELU:
-            return np.where(z > 0, z, np.expm1(z))
-        if kind == _kernels.SELU:
-            scale, alpha = SELU_SCALE, SELU_ALPHA
-            return np.float32(scale) * np.where(z > 0, z, np.float32(alpha) * np.expm1(z))
-    return z
+    """Apply the activation at this place in ``ACTIVATIONS``."""
+    return activations.activate(activations.ACTIVATIONS[kind], z)
 
 
 def _slope(kind: int, y: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.autorec import ACTIVATIONS, AutoRec
+from d2l_autorec.training.checkpoint import check_arrays
 from d2l_autorec.training.distributed import Group
 
 _LINE = 16  # float32 values in a cache line; unpadded rows of 500 take twice the time to stream
@@ -125,15 +126,31 @@ class SparseState:
                 W[part] = mx.np.array(self.W.weight[part, : self.hidden[-1]])
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Name the live arrays, for a checkpoint; ``step`` is the only number to keep with them.
-
-        To resume, make a state of the same shape and copy into its arrays.
-        """
+        """Name the live arrays, for a checkpoint; only ``step`` need be kept with them."""
         named = {"V": self.V.weight, "V_moments": self.V.moments, "out_bias": self.out_bias}
         named.update({"W": self.W.weight, "W_moments": self.W.moments})
         for i, part in enumerate(self.dense):
             named.update({f"{i}": part.value, f"{i}_mean": part.mean, f"{i}_var": part.var})
         return named
+
+    def load(self, arrays: dict[str, np.ndarray], step: int) -> None:
+        """Go on from where `arrays` and ``step`` were kept, by a state of the same shape."""
+        live = self.arrays()
+        check_arrays(arrays, {name: array.shape for name, array in live.items()})
+        for name, array in live.items():
+            array[...] = arrays[name]
+        self.step = step
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copy the arrays without the two large ones of moments."""
+        live = self.arrays()
+        return {name: live[name].copy() for name in live if not name.endswith("_moments")}
+
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Put copied weights back."""
+        live = self.arrays()
+        for name, array in weights.items():
+            live[name][...] = array
 
     def gather(self, group: Group, span: tuple[int, int], moments: bool = False) -> None:
         """Make the weights whole on all workers; for a checkpoint, Adam's moments too."""

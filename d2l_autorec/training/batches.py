@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from d2l_autorec.errors import InputError
+from d2l_autorec.runtime import seed_everything
 
 
 class RolloverBatches(Iterator[list[np.ndarray]]):
@@ -17,12 +18,21 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
     ----------
     rest : numpy.ndarray
         Rows that filled no batch yet; a checkpoint keeps them to resume in step.
+    epoch : int
+        Epochs that have been handed out.
     """
 
-    def __init__(self, num_rows: int, batch_size: int, rest: np.ndarray) -> None:
+    def __init__(
+        self, num_rows: int, batch_size: int, rest: np.ndarray, seed: int | None, epoch: int
+    ) -> None:
         self.num_rows, self.batch_size, self.rest = num_rows, batch_size, rest
+        self.seed, self.epoch = seed, epoch
 
     def __next__(self) -> list[np.ndarray]:
+        self.epoch += 1
+        if self.seed is not None:
+            sequence = np.random.SeedSequence([self.seed, self.epoch])
+            seed_everything(int(sequence.generate_state(1)[0]))
         rows = np.arange(self.num_rows)
         np.random.shuffle(rows)  # noqa: NPY002 - the generator Gluon's sampler draws from
         rows = np.concatenate([self.rest, rows])
@@ -39,7 +49,11 @@ def ratings_and_mask(batch: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rollover_batches(
-    num_rows: int, batch_size: int, rest: np.ndarray | None = None
+    num_rows: int,
+    batch_size: int,
+    rest: np.ndarray | None = None,
+    seed: int | None = None,
+    epoch: int = 0,
 ) -> RolloverBatches:
     """Give the batches of one epoch after another, without end.
 
@@ -54,6 +68,12 @@ def rollover_batches(
         Rows there are, and rows in every batch.
     rest : numpy.ndarray, optional
         Rows left over by an earlier run (``RolloverBatches.rest``), int64.
+    seed : int, optional
+        Seed both generators for each epoch, from this and the epoch's number. The draws are then
+        not the book's, but those of any epoch can be found again: MXNet's generator cannot be
+        read back.
+    epoch : int
+        Epochs that an earlier run has been through.
 
     Returns
     -------
@@ -63,8 +83,12 @@ def rollover_batches(
     Raises
     ------
     InputError
-        If ``batch_size`` is not between 1 and ``num_rows``: an epoch could have no batch.
+        If ``batch_size`` is not between 1 and ``num_rows``: an epoch could have no batch; or if
+        ``rest`` holds something else than rows.
     """
     if not 1 <= batch_size <= num_rows:
         raise InputError(f"batch_size is {batch_size}; give 1 to {num_rows}, the number of rows.")
-    return RolloverBatches(num_rows, batch_size, np.empty(0, np.int64) if rest is None else rest)
+    rest = np.empty(0, np.int64) if rest is None else rest
+    if rest.dtype != np.int64 or rest.ndim != 1 or not np.isin(rest, np.arange(num_rows)).all():
+        raise InputError(f"rest is not a list of row numbers below {num_rows}; take an empty one.")
+    return RolloverBatches(num_rows, batch_size, rest, seed, epoch)

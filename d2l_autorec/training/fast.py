@@ -12,18 +12,16 @@ and its factor, 1 over the batch and the columns, goes into the optimizer's step
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
 
 import mxnet as mx
 import numpy as np
-from mxnet import autograd, gluon
 from scipy import sparse
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.models.autorec import AutoRec
-from d2l_autorec.training._shard import Shard
-from d2l_autorec.training.batches import ratings_and_mask, rollover_batches
+from d2l_autorec.training._dense import DenseState
+from d2l_autorec.training.batches import rollover_batches
 from d2l_autorec.training.distributed import Group
 from d2l_autorec.training.history import Epoch
 
@@ -38,6 +36,8 @@ def train_fast(
     lr: float = CHAPTER.lr,
     wd: float = CHAPTER.wd,
     devices: list[mx.Context] | None = None,
+    state: DenseState | None = None,
+    batches: Iterator[list[np.ndarray]] | None = None,
     group: Group | None = None,
 ) -> Generator[Epoch, None, None]:
     """Train a net as the chapter's loop does, epoch by epoch.
@@ -57,6 +57,12 @@ def train_fast(
         As in the chapter.
     devices : list of mxnet.Context, optional
         Each batch is split evenly over them. One CPU by default.
+    state : DenseState, optional
+        The net with its optimizer, to carry an earlier run on; it has the net, the devices, the
+        rates and the group that count. Adam starts anew where none is given.
+    batches : iterator, optional
+        Batches of each epoch, of any sizes; ``rollover_batches`` with the rest of an earlier run
+        resumes it in step. The chapter's order where none is given.
     group : Group, optional
         The workers to share the columns with, each on its first device. The net is whole on all
         of them whenever an epoch is given.
@@ -71,59 +77,40 @@ def train_fast(
         If there are fewer rows than a batch holds.
     """
     devices = devices or [mx.cpu()]
-    batches = rollover_batches(train.shape[0], batch_size)
+    if batches is None:
+        batches = rollover_batches(train.shape[0], batch_size)
     net.hybridize(static_alloc=True)
-    if group is not None:
-        shard = Shard(net, group, devices[0], lr, wd)
-        return _epochs(net, train, test, batches, num_epochs, shard.step, devices, shard)
-    trainer = gluon.Trainer(net.collect_params(), "adam", {"learning_rate": lr, "wd": wd})
-
-    def step(batch: sparse.csr_matrix) -> list[Any]:
-        losses = _step(net, batch, devices)
-        trainer.step(batch.shape[0] * batch.shape[1])
-        return losses
-
-    return _epochs(net, train, test, batches, num_epochs, step, devices)
+    if state is None:
+        state = DenseState(net, devices, lr, wd, group)
+    return _epochs(state, train, test, batches, num_epochs, group)
 
 
 def _epochs(
-    net: AutoRec,
+    state: DenseState,
     train: sparse.csr_matrix,
     test: sparse.csr_matrix | None,
     batches: Iterator[list[np.ndarray]],
     num_epochs: int,
-    step: Callable[[sparse.csr_matrix], list[Any]],
-    devices: list[mx.Context],
-    shard: Shard | None = None,
+    group: Group | None,
 ) -> Generator[Epoch, None, None]:
     for epoch in range(1, num_epochs + 1):
         start = time.perf_counter()
         rows_of = next(batches)
-        cells = len(rows_of[0]) * train.shape[1]
-        losses = [step(train[rows]) for rows in rows_of]
-        squared = sum(float(part.item()) for parts in losses for part in parts)
-        if shard is not None:
-            squared = shard.group.total(squared)
-            shard.write_to(net)
+        losses = [state.update(train[rows]) for rows in rows_of]
+        mean = sum(
+            float(part.item()) / len(rows)
+            for rows, parts in zip(rows_of, losses)
+            for part in parts
+        ) / (len(rows_of) * train.shape[1])
+        if group is not None:
+            mean = group.total(mean)
+        if state.shard is not None:
+            state.shard.write_to(state.net)
         seconds = time.perf_counter() - start
-        group = shard.group if shard else None
-        rmse = None if test is None else evaluate_fast(net, train, test, devices, group)
-        yield Epoch(epoch, 0.5 * squared / (cells * len(rows_of)), rmse, seconds)
-
-
-def _step(net: AutoRec, batch: sparse.csr_matrix, devices: list[mx.Context]) -> list[Any]:
-    """Leave the gradients of a batch; return each device's sum of squared errors."""
-    inputs, masks = (
-        gluon.utils.split_and_load(mx.np.array(part), devices) for part in ratings_and_mask(batch)
-    )
-    with autograd.record():
-        outputs = [net(x) for x in inputs]
-    losses = []
-    for x, mask, y in zip(inputs, masks, outputs):
-        error = (y - x) * mask  # (batch, num_inputs)
-        y.backward(error)
-        losses.append(mx.np.square(error).sum())
-    return losses
+        rmse = None
+        if test is not None:
+            rmse = evaluate_fast(state.net, train, test, state.devices, group)
+        yield Epoch(epoch, 0.5 * mean, rmse, seconds)
 
 
 def evaluate_fast(

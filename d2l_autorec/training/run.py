@@ -4,58 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
-from d2l_autorec.runtime import check_shares, seed_everything
+from d2l_autorec.runtime import seed_everything
+from d2l_autorec.training.settings import Settings, check
 
 if TYPE_CHECKING:
     from d2l_autorec.data.formats import Ratings
     from d2l_autorec.models.autorec import AutoRec
+    from d2l_autorec.training.checkpoint import Keep
     from d2l_autorec.training.distributed import Group
     from d2l_autorec.training.history import Epoch
 
+__all__ = ["COLUMNS", "Result", "Settings", "check", "record", "split", "train"]
+
 COLUMNS = ("epoch", "train_loss", "test_rmse", "seconds")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run is to do; the defaults are the chapter's.
-
-    Attributes
-    ----------
-    engine : {"fast", "sparse"}
-        The loop; both make the chapter's updates.
-    by : {"item", "user"}
-        What a row of the matrix is.
-    hidden, encoder, decoder, dropout, input_dropout
-        The network, see `d2l_autorec.models.autorec.AutoRec`.
-    lr, wd, batch_size, num_epochs, test_ratio, seed
-        As in the chapter.
-    val_ratio : float
-        Share of the training ratings held out to choose the epoch on; 0 for none.
-    patience : int
-        Epochs without a better validation RMSE after which a run with `val_ratio` stops.
-    """
-
-    engine: str = "fast"
-    by: str = "item"
-    hidden: tuple[int, ...] = (CHAPTER.num_hidden,)
-    encoder: str = "sigmoid"
-    decoder: str = "identity"
-    dropout: float = CHAPTER.dropout_rate
-    input_dropout: float = 0.0
-    lr: float = CHAPTER.lr
-    wd: float = CHAPTER.wd
-    batch_size: int = CHAPTER.batch_size
-    num_epochs: int = CHAPTER.num_epochs
-    test_ratio: float = CHAPTER.test_ratio
-    seed: int = 0
-    val_ratio: float = 0.0
-    patience: int = 5
 
 
 @dataclass(frozen=True)
@@ -97,99 +66,31 @@ class Result:
 
 def record(settings: Settings, result: Result) -> dict[str, Any]:
     """Return what ``run.json`` and ``--json`` hold."""
-    return {"command": "train", "settings": asdict(settings), "result": asdict(result)}
+    return {
+        "command": "train",
+        "settings": asdict(settings),
+        "draws": "seeded for each epoch" if settings.checkpoint_every else "the book's",
+        "result": asdict(result),
+    }
 
 
-def check(
-    settings: Settings, ratings: Ratings, num_devices: int = 1, num_workers: int = 1
-) -> None:
-    """Refuse settings that cannot work, before anything is written.
+def split(ratings: Ratings, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the rows of the table to train, to validate and to test on.
 
-    Raises
-    ------
-    InputError
-        Naming the setting and what it may be.
-    """
-    from d2l_autorec.data.split import check_ratio
-    from d2l_autorec.models.autorec import check_architecture
-
-    if settings.engine not in ("fast", "sparse"):
-        raise InputError(f"--engine {settings.engine!r} is unknown; use fast or sparse.")
-    if settings.by not in ("item", "user"):
-        raise InputError(f"--by {settings.by!r} is unknown; use item or user.")
-    rows, columns = ratings.num_items, ratings.num_users
-    if settings.by == "user":
-        rows, columns = columns, rows
-    check_architecture(
-        columns,
-        settings.hidden,
-        (settings.encoder, settings.decoder),
-        (settings.dropout, settings.input_dropout),
-    )
-    check_ratio(settings.test_ratio)
-    if not 0 <= settings.val_ratio < 1:
-        raise InputError(f"--val-ratio is {settings.val_ratio}; give a share from 0 to below 1.")
-    if not 1 <= settings.batch_size <= rows:
-        raise InputError(
-            f"--batch-size is {settings.batch_size}; give 1 to {rows}, the number of "
-            f"{settings.by}s."
-        )
-    if settings.engine == "sparse" and num_devices > 1:
-        raise InputError("--devices: the sparse engine runs on one CPU device; use cpu.")
-    if num_workers > columns:
-        raise InputError(
-            f"--workers is {num_workers} and there are {columns} columns to share out; give fewer."
-        )
-    if num_workers > 1 and num_devices > 1:
-        raise InputError("--devices: under launch each worker runs on one device; name one.")
-    check_shares(settings.batch_size, num_devices)
-
-
-def train(
-    ratings: Ratings,
-    settings: Settings,
-    devices: list[Any] | None = None,
-    advance: Callable[[float, float], None] = lambda train_loss, rmse: None,
-    group: Group | None = None,
-) -> tuple[AutoRec, Result, list[Epoch]]:
-    """Split, train and score.
-
-    With a validation share, training stops once that has not improved for `patience` epochs, and
-    the result is that of the best epoch; the test ratings take no part in the choice.
-
-    Parameters
-    ----------
-    ratings : Ratings
-    settings : Settings
-    devices : list of mxnet.Context, optional
-        For the fast engine; one CPU by default.
-    advance : callable
-        Told the train loss and the RMSE after each epoch.
-    group : Group, optional
-        The workers to share the work with; the result is the same on all of them.
+    The same settings give the same rows. Both global generators are seeded, and MXNet's is drawn
+    from as the chapter does.
 
     Returns
     -------
-    net : AutoRec
-        As it was after the last epoch that ran.
-    result : Result
-    epochs : list of Epoch
-        ``test_rmse`` is over the validation ratings where there are some.
+    train_rows, val_rows, test_rows : numpy.ndarray of int64
 
     Raises
     ------
     InputError
-        From `check`, or if a split leaves nothing to train or to score.
+        If nothing is left to train or to score.
     """
-    import mxnet as mx
+    from d2l_autorec.data.split import holdout_split, random_split
 
-    from d2l_autorec.data.matrices import interaction_csr
-    from d2l_autorec.data.split import holdout_split, random_split, split_digest
-    from d2l_autorec.models.autorec import AutoRec
-
-    devices = devices or [mx.cpu()]
-    check(settings, ratings, len(devices), group.num_workers if group else 1)
-    start = time.perf_counter()
     seed_everything(settings.seed)
     train_rows, test_rows = random_split(ratings.table, settings.test_ratio)
     val_rows = train_rows[:0]
@@ -201,9 +102,79 @@ def train(
             f"{ratings.name}: of its {len(ratings.table)} ratings none is left to train on or to "
             "score with; give more ratings or another --test-ratio."
         )
+    return train_rows, val_rows, test_rows
+
+
+def train(
+    ratings: Ratings,
+    settings: Settings,
+    devices: list[Any] | None = None,
+    advance: Callable[[float, float], None] = lambda train_loss, rmse: None,
+    group: Group | None = None,
+    keep: Keep | None = None,
+    log: Callable[[Epoch], None] = lambda epoch: None,
+) -> tuple[AutoRec, Result, list[Epoch]]:
+    """Split, train and score.
+
+    With a validation share, training stops once that has not improved for `patience` epochs, and
+    net and result are those of the best epoch; the test ratings take no part in the choice.
+
+    A run with checkpoints that goes on from one of them ends with the parameters and the history
+    that it would have had in one go, to the last bit, given as many threads and workers.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    settings : Settings
+    devices : list of mxnet.Context, optional
+        For the fast engine; one CPU by default.
+    advance : callable
+        Told the train loss and the RMSE after each epoch.
+    group : Group, optional
+        The workers to share the work with; the result is the same on all of them.
+    keep : Keep, optional
+        Where to leave checkpoints, as often as the settings say, and what to go on from.
+    log : callable
+        Told all of each epoch.
+
+    Returns
+    -------
+    net : AutoRec
+        As it was after the epoch that the result is of.
+    result : Result
+    epochs : list of Epoch
+        ``test_rmse`` is over the validation ratings where there are some.
+
+    Raises
+    ------
+    InputError
+        From `check`, if a split leaves nothing to train or to score, or if a checkpoint is of
+        other data or cannot be written.
+    KeyboardInterrupt
+        After a checkpoint, where `keep` says that the run is to stop.
+    """
+    import mxnet as mx
+
+    from d2l_autorec.data.matrices import interaction_csr
+    from d2l_autorec.data.split import split_digest
+    from d2l_autorec.models.autorec import AutoRec
+    from d2l_autorec.training._engines import make_engine
+    from d2l_autorec.training.batches import rollover_batches
+    from d2l_autorec.training.checkpoint import Checkpoint, check_data, save
+
+    devices = devices or [mx.cpu()]
+    check(settings, ratings, len(devices), group.num_workers if group else 1)
+    keep = keep if settings.checkpoint_every else None
+    former = keep.former if keep else None
+    start = time.perf_counter() - (former.seconds if former else 0)
+    train_rows, val_rows, test_rows = split(ratings, settings)
+    digests = {"data_digest": ratings.digest, "split_digest": split_digest(test_rows)}
+    if former is not None:
+        check_data(former, **digests)
     if group is not None:
-        group.agree("What train was told to do", repr(settings))
-        group.agree("The ratings or their split", ratings.digest + split_digest(test_rows))
+        done = former.step if former else 0
+        group.agree("What train was told to do", repr((settings, done)))
+        group.agree("The ratings or their split", "".join(digests.values()))
     train_csr, val_csr, test_csr = (
         interaction_csr(
             ratings.table, ratings.num_users, ratings.num_items, rows, settings.by == "user"
@@ -219,67 +190,109 @@ def train(
         settings.input_dropout,
     )
     net.initialize(mx.init.Normal(CHAPTER.sigma), ctx=devices)
+    batches = rollover_batches(
+        train_csr.shape[0],
+        settings.batch_size,
+        former.rest if former else None,
+        settings.seed if settings.checkpoint_every else None,
+        epoch=len(former.history) if former else 0,
+    )
     watched = val_csr if settings.val_ratio else test_csr
-    loop, score = _engine(settings, net, train_csr, watched, devices, group)
-    epochs: list[Epoch] = []
-    best, lowest = None, math.inf
-    for epoch in loop:
-        epochs.append(epoch)
+    engine = make_engine(settings, net, train_csr, watched, devices, group, batches)
+    course = _Course(settings)
+    if former is not None:
+        engine.state.load(former.arrays, former.step)
+        course = _Course(
+            settings,
+            list(former.history),
+            former.best_epoch,
+            former.best_test_rmse,
+            former.best_weights,
+        )
+
+    def checkpoint() -> None:
+        arrays, best_weights = engine.whole(course.weights)
+        if keep is None or not (group is None or group.is_first):
+            return
+        reached = Checkpoint(
+            settings=settings,
+            options=keep.options,
+            **digests,
+            history=tuple(course.epochs),
+            best_epoch=course.best,
+            best_test_rmse=course.test_rmse,
+            step=engine.state.step,
+            seconds=time.perf_counter() - start,
+            rest=batches.rest,
+            arrays=arrays,
+            best_weights=best_weights,
+        )
+        save(keep.folder, reached)
+
+    left = 0 if course.is_over() else settings.num_epochs - len(course.epochs)
+    loop = engine.epochs(left)
+    while not course.is_over():
+        epoch = next(loop)
+        epoch = replace(epoch, epoch=len(course.epochs) + 1)
         rmse = epoch.test_rmse
         assert rmse is not None  # both engines were given ratings to score
+        if course.add(epoch):
+            course.test_rmse = rmse
+            if settings.val_ratio:
+                course.test_rmse = engine.score(test_csr)
+                course.weights = engine.state.weights()
+        stopping = keep is not None and keep.stopping()
+        due = keep and not epoch.epoch % settings.checkpoint_every
+        if keep and (due or stopping or course.is_over()):
+            checkpoint()
         advance(epoch.train_loss, rmse)
-        if not settings.val_ratio:
-            best = (epoch, rmse)
-        elif best is None or rmse < lowest:
-            best, lowest = (epoch, score(test_csr)), rmse
-        elif epoch.epoch - best[0].epoch >= settings.patience:
-            break
-    loop.close()  # which leaves the net as it is after the last epoch
-    assert best is not None  # there is at least one epoch
+        log(epoch)
+        if stopping and not course.is_over():
+            loop.close()
+            raise KeyboardInterrupt
+    if course.weights:
+        engine.state.set_weights(course.weights)
+    if left:
+        loop.close()
+    else:
+        next(loop, None)  # close would do nothing where it has not begun
+    # ... and the net is as the state is.
+    chosen = course.epochs[course.best - 1]
     result = Result(
-        test_rmse=best[1],
-        val_rmse=lowest if settings.val_ratio else None,
-        epoch=best[0].epoch,
-        train_loss=best[0].train_loss,
-        seconds=sum(epoch.seconds for epoch in epochs),
+        test_rmse=course.test_rmse,
+        val_rmse=chosen.test_rmse if settings.val_ratio else None,
+        epoch=course.best,
+        train_loss=chosen.train_loss,
+        seconds=sum(epoch.seconds for epoch in course.epochs),
         total_seconds=time.perf_counter() - start,
         num_train=len(train_rows),
         num_val=len(val_rows),
         num_test=len(test_rows),
-        data_digest=ratings.digest,
-        split_digest=split_digest(test_rows),
+        **digests,
     )
-    return net, result, epochs
+    return net, result, course.epochs
 
 
-def _engine(
-    settings: Settings,
-    net: AutoRec,
-    train_csr: Any,
-    watched: Any,
-    devices: list[Any],
-    group: Group | None,
-) -> tuple[Generator[Epoch, None, None], Callable[[Any], float]]:
-    """Return the chosen loop, and how to score the net as it stands between two epochs."""
-    numbers: dict[str, Any] = {
-        "num_epochs": settings.num_epochs,
-        "batch_size": settings.batch_size,
-        "lr": settings.lr,
-        "wd": settings.wd,
-        "group": group,
-    }
-    if settings.engine == "fast":
-        from d2l_autorec.training.fast import evaluate_fast, train_fast
+@dataclass
+class _Course:
+    """How far a run has come; `best` is 0 before the first epoch."""
 
-        return (
-            train_fast(net, train_csr, watched, devices=devices, **numbers),
-            lambda test: evaluate_fast(net, train_csr, test, devices, group),
-        )
-    from d2l_autorec.training.sparse import SparseState, evaluate_sparse, train_sparse
+    settings: Settings
+    epochs: list[Epoch] = field(default_factory=list)
+    best: int = 0
+    test_rmse: float = math.nan
+    weights: dict[str, np.ndarray] = field(default_factory=dict)
 
-    state = SparseState.from_net(net)
-    threads = group.threads if group else None
-    return (
-        train_sparse(net, train_csr, watched, state=state, num_threads=threads, **numbers),
-        lambda test: evaluate_sparse(state, train_csr, test, num_threads=threads, group=group),
-    )
+    def add(self, epoch: Epoch) -> bool:
+        """Return whether the epoch is the best one now."""
+        self.epochs.append(epoch)
+        rmses = np.array([epoch.test_rmse for epoch in self.epochs], float)
+        if self.settings.val_ratio and self.best and not rmses[-1] < rmses[self.best - 1]:
+            return False
+        self.best = epoch.epoch
+        return True
+
+    def is_over(self) -> bool:
+        """Tell whether the last epoch has been, or the patience is used up."""
+        waited = len(self.epochs) - self.best if self.settings.val_ratio else 0
+        return len(self.epochs) >= self.settings.num_epochs or waited >= self.settings.patience

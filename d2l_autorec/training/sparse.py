@@ -115,8 +115,8 @@ def train_sparse(
         Continue from here, not from the weights of the net; it is changed in place, and is the
         handle for checkpoints (``arrays``) and for the net's weights meanwhile (``write_to``).
     batches : iterator, optional
-        Batches of each epoch; ``rollover_batches`` with the rest of an earlier run resumes it in
-        step. The chapter's order where none is given.
+        Batches of each epoch, of any sizes; ``rollover_batches`` with the rest of an earlier run
+        resumes it in step. The chapter's order where none is given.
     keep_net : bool
         False saves memory: the net's large matrices and their gradients are freed until the end,
         so that it can't be called meanwhile, and Adam's moments at the end.
@@ -222,33 +222,38 @@ def _train_epoch(
     group: Group | None,
 ) -> float:
     """Take a step for each batch; return the mean loss."""
-    V, W, num_cols, size = state.V, state.W, train.shape[1], len(batches[0])
+    V, W, num_cols = state.V, state.W, train.shape[1]
+    sizes = [len(rows) for rows in batches]
+    largest = max(sizes)
     rates = settings.rates(state.step, len(batches))
     wd, bias_wd = np.float32(settings.wd), np.float32(settings.bias_wd)
-    scale = np.float32(1 / (settings.divisor * size))
     done_V, done_W = np.zeros(num_cols, np.int32), np.zeros(num_cols, np.int32)
     # Each thread adds into arrays of its own.
-    pre = np.empty((threads.count, size, V.weight.shape[1]), np.float32)
-    delta = np.empty((threads.count, size, W.weight.shape[1]), np.float32)
+    pre = np.empty((threads.count, largest, V.weight.shape[1]), np.float32)
+    delta = np.empty((threads.count, largest, W.weight.shape[1]), np.float32)
     grad_V = np.empty((threads.count, V.weight.shape[1]), np.float32)
     grad_W = np.empty((threads.count, W.weight.shape[1]), np.float32)
 
     def encoder_pass(step: int, batch: Batch, back: np.ndarray, following: Batch) -> None:
+        size = sizes[step + 1] if step + 1 < len(sizes) else 0
+
         def share(i: int, lo: int, hi: int) -> None:
             _kernels.encoder_pass(
                 lo, hi, batch.ptr, batch.rows, batch.inputs, back,
                 following.ptr, following.rows, following.inputs,
-                V.weight, V.moments, done_V, step, rates, wd, pre[i], grad_V[i],
+                V.weight, V.moments, done_V, step, rates, wd, pre[i, :size], grad_V[i],
             )  # fmt: skip
 
         threads.run(share, threads.shares(batch, following))
 
     def decoder_pass(step: int, batch: Batch, code: np.ndarray) -> float:
+        scale = np.float32(1 / (settings.divisor * len(code)))
+
         def share(i: int, lo: int, hi: int) -> float:
             return _kernels.decoder_pass(
                 lo, hi, batch.ptr, batch.rows, batch.ratings, code, state.kinds[1], scale,
                 W.weight, W.moments, state.out_bias, done_W, step, rates, wd, bias_wd,
-                delta[i], grad_W[i],
+                delta[i, : len(code)], grad_W[i],
             )  # fmt: skip
 
         return sum(threads.run(share, threads.shares(batch, empty)))
@@ -256,14 +261,14 @@ def _train_epoch(
     empty = no_ratings(num_cols)
     nothing = np.zeros((1, V.weight.shape[1]), np.float32)
     batch = read_batch(train, batches[0], state.input_dropout)
-    ones = mx.np.ones((size, state.hidden[state.code_layer]))
-    drawn = draw_mask(ones, state.dropout)
+    ones = mx.np.ones((largest, state.hidden[state.code_layer]))
+    drawn = draw_mask(ones[: sizes[0]], state.dropout)
     encoder_pass(-1, empty, nothing, batch)
-    squared = 0.0
-    for step in range(len(batches)):
+    loss = 0.0
+    for step, size in enumerate(sizes):
         mask = None if drawn is None else drawn.asnumpy()
-        outputs, passed = forward(state, _total(pre, group), mask)
-        squared += decoder_pass(step, batch, pad(passed[-1]))
+        outputs, passed = forward(state, _total(pre[:, :size], group), mask)
+        loss += 0.5 * decoder_pass(step, batch, pad(passed[-1])) / (settings.divisor * size)
 
         def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
             decay = bias_wd if part.is_bias else wd
@@ -273,15 +278,16 @@ def _train_epoch(
         following = empty
         if step + 1 < len(batches):
             following = read_batch(train, batches[step + 1], state.input_dropout)
-            drawn = draw_mask(ones, state.dropout)  # MXNet works on it beside what follows
-        back = backward(state, outputs, passed, mask, _total(delta, group), update)
+            # MXNet works on this beside what follows.
+            drawn = draw_mask(ones[: sizes[step + 1]], state.dropout)
+        back = backward(state, outputs, passed, mask, _total(delta[:, :size], group), update)
         encoder_pass(step, batch, pad(back), following)
         batch = following
     _settle(state, threads, done_V, done_W, rates, wd, bias_wd)
     state.step += len(batches)
     if group is not None:
-        squared = group.total(squared)
-    return 0.5 * squared / (settings.divisor * size * len(batches))
+        loss = group.total(loss)
+    return loss / len(batches)
 
 
 def _settle(

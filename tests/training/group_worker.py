@@ -1,20 +1,22 @@
 """What the tests let workers do: train on a toy, then leave the result or misbehave."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mxnet as mx
 import numpy
-from mxnet import gluon
+import pandas as pd
 from scipy import sparse
 
+from d2l_autorec.data.formats import Ratings
 from d2l_autorec.models.autorec import AutoRec
 from d2l_autorec.runtime import seed_everything
-from d2l_autorec.training import fast
-from d2l_autorec.training._shard import Shard
+from d2l_autorec.training import checkpoint, fast, run
 from d2l_autorec.training._state import SparseState, own_columns
 from d2l_autorec.training.distributed import group_from_environment
 from d2l_autorec.training.sparse import train_sparse
@@ -43,45 +45,60 @@ def train(engine, group=None, epochs=4, **shape):
     net.initialize(mx.init.Normal(0.3))
     seed_everything(4)
     settings = {"num_epochs": epochs, "batch_size": BATCH, "lr": LR, "wd": WD, "group": group}
+    engine, _, uneven = engine.partition("-")
+    if uneven:
+        settings["batches"] = uneven_batches()
     result = {}
     if engine == "fast":
         history = list(fast.train_fast(net, ratings, test, **settings))
-    elif engine == "sparse":
+    else:
         state = SparseState.from_net(net)
         history = list(train_sparse(net, ratings, test, state=state, num_threads=2, **settings))
         if group is not None:
             state.gather(group, own_columns(group, ratings), moments=True)
         result = dict(state.arrays())
-    else:
-        history = []
-        uneven_steps(net, ratings, group)
-    for i, parameter in enumerate(net.collect_params().values()):
-        result[f"parameter{i}"] = parameter.data().asnumpy()
+    return result | learned(net, history)
+
+
+def learned(net, history):
+    parameters = enumerate(net.collect_params().values())
+    result = {f"parameter{i}": parameter.data().asnumpy() for i, parameter in parameters}
     result["losses"] = numpy.array([epoch.train_loss for epoch in history])
     result["rmse"] = numpy.array([epoch.test_rmse for epoch in history])
     return result
 
 
-def uneven_steps(net, ratings, group):
-    """Take 20 steps; every sixth batch is the short one that ends an epoch without rollover."""
-    if group is None:
-        trainer = gluon.Trainer(net.collect_params(), "adam", {"learning_rate": LR, "wd": WD})
-    else:
-        shard = Shard(net, group, mx.cpu(), LR, WD)
+def uneven_batches():
+    """Give all rows in each epoch; the batch that ends it, the sixth, is short."""
     draws = numpy.random.default_rng(0)
-    rows = numpy.concatenate([draws.permutation(ROWS) for _ in range(4)])
-    for step in range(20):
-        epoch, i = divmod(step, 6)
-        batch = rows[
-            epoch * ROWS + i * BATCH : min(epoch * ROWS + (i + 1) * BATCH, ROWS * (epoch + 1))
-        ]
-        if group is None:
-            fast._step(net, ratings[batch], [mx.cpu()])
-            trainer.step(len(batch) * COLS)
-        else:
-            shard.step(ratings[batch])
-    if group is not None:
-        shard.write_to(net)
+    while True:
+        yield numpy.split(draws.permutation(ROWS), range(BATCH, ROWS, BATCH))
+
+
+def run_train(engine, group=None, folder=None):
+    """Make a whole run; where there is a folder, in two halves with a checkpoint between them."""
+    ratings = toy()[0].tocoo()
+    columns = {"user": ratings.col, "item": ratings.row, "rating": ratings.data, "timestamp": 0}
+    users, items = numpy.arange(COLS), numpy.arange(ROWS)
+    data = Ratings(pd.DataFrame(columns), users, items, None, "toy", "0" * 64)
+    settings = run.Settings(
+        engine=engine, hidden=(7,), dropout=0.3, batch_size=9, num_epochs=6, lr=LR, wd=WD,
+        val_ratio=0.2, patience=6, checkpoint_every=10,
+    )  # fmt: skip
+    keep = None
+    if folder is not None:
+        folder = Path(folder)
+        folder.mkdir(exist_ok=True)
+        asked = iter([False, False, True])
+        keep = checkpoint.Keep(folder, stopping=lambda: next(asked))
+        with contextlib.suppress(KeyboardInterrupt):
+            run.train(data, settings, group=group, keep=keep)
+        group.total(0)  # comes back once worker 0 has written
+        former = checkpoint.load(folder)
+        assert len(former.history) == 3
+        keep = checkpoint.Keep(folder, former=former)
+    net, _, history = run.train(data, settings, group=group, keep=keep)
+    return learned(net, history)
 
 
 def main():
@@ -99,7 +116,12 @@ def main():
             if epoch.epoch == 3 and group.rank == group.num_workers - 1:
                 misbehave(wanted["misbehave"], wanted.get("call"))
     for name, (engine, shape) in wanted["runs"].items():
-        result = train(engine, group, **shape)
+        if engine == "run":
+            result = run_train(shape, group)
+        elif engine == "halves":
+            result = run_train(shape, group, f"{wanted['out']}/{name}")
+        else:
+            result = train(engine, group, **shape)
         numpy.savez(f"{wanted['out']}/{name}-{group.rank}.npz", **result)
     group.close()
 

@@ -17,10 +17,14 @@ RUNS = {
     "fast": ("fast", {}),
     "fast-deep": ("fast", {"hidden": (6, 3, 6), "decoder": "selu", "encoder": "elu"}),
     "fast-dropout": ("fast", {"dropout": 0.3, "input_dropout": 0.2}),
-    "fast-uneven": ("steps", {}),
+    "fast-uneven": ("fast-uneven", {"dropout": 0.3}),
     "sparse": ("sparse", {}),
     "sparse-deep": ("sparse", {"hidden": (6, 3, 6), "decoder": "tanh"}),
     "sparse-dropout": ("sparse", {"dropout": 0.3, "input_dropout": 0.2}),
+    "sparse-uneven": ("sparse-uneven", {"dropout": 0.3}),
+}
+RESUMED = {
+    f"{engine}-{how}": (how, engine) for engine in ("fast", "sparse") for how in ("run", "halves")
 }
 
 
@@ -29,7 +33,7 @@ def folder(request, tmp_path_factory):
     """Let a group make all the runs, and give the folder and the number of workers."""
     workers, servers = request.param
     out = tmp_path_factory.mktemp("group")
-    wanted = json.dumps({"out": str(out), "runs": RUNS})
+    wanted = json.dumps({"out": str(out), "runs": {**RUNS, **RESUMED}})
     code = run_group([sys.executable, str(WORKER), wanted], workers, servers, step_timeout=30)
     assert code == 0
     return out, workers
@@ -40,15 +44,31 @@ def test_equals_one_process_after_20_steps(folder, name):
     out, workers = folder
     engine, shape = RUNS[name]
     expected = group_worker.train(engine, **shape)
-    start = group_worker.train(engine, epochs=0, **shape) if engine != "steps" else expected
+    start = group_worker.train(engine, epochs=0, **shape)
     ranks = [numpy.load(out / f"{name}-{rank}.npz") for rank in range(workers)]
     assert set(ranks[0]) == set(expected)
     for key, values in expected.items():
-        if key.startswith("parameter") and engine != "steps":
+        if key.startswith("parameter"):
             assert abs(values - start[key]).max() > 1e-3  # it has learned
         numpy.testing.assert_allclose(ranks[0][key], values, rtol=0, atol=1e-6, err_msg=key)
         for other in ranks[1:]:
             numpy.testing.assert_array_equal(other[key], ranks[0][key], err_msg=key)
+
+
+@pytest.mark.parametrize("engine", ["fast", "sparse"])
+def test_a_resumed_run_ends_as_one_in_one_go(folder, engine):
+    out, workers = folder
+    expected = group_worker.run_train(engine)
+    for rank in range(workers):
+        whole, halves = (
+            numpy.load(out / f"{engine}-{how}-{rank}.npz") for how in ("run", "halves")
+        )
+        assert set(whole) == set(halves) == set(expected)
+        for key, values in expected.items():
+            numpy.testing.assert_allclose(whole[key], values, rtol=0, atol=1e-6, err_msg=key)
+            # the server adds three workers up as they come
+            tolerance = 0 if workers == 2 else 1e-6
+            numpy.testing.assert_allclose(halves[key], whole[key], rtol=0, atol=tolerance)
 
 
 def spans(work, workers):

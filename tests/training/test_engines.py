@@ -80,6 +80,25 @@ def test_deep_nets_are_equal_too_and_unrated_columns_go_on(hidden):
         numpy.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
+def test_batches_may_differ_in_size():
+    train, test = toy_matrices()
+
+    def epochs():
+        draws = numpy.random.default_rng(5)
+        while True:  # 16, 16, 16, 16 and 6; then one row, all the others, and one row twice
+            yield numpy.split(draws.permutation(70), [16, 32, 48, 64])
+            rows = draws.permutation(70)
+            yield [rows[:1], rows[1:], rows[[0, 0]]]
+
+    settings = {"dropout": 0.3, "num_epochs": 4, "wd": 0.01}
+    fast, dense = run(train_fast, train, test, batches=epochs(), **settings)
+    lean, found = run(train_sparse, train, test, batches=epochs(), **settings)
+    for ours, theirs in zip(values(lean), values(fast)):
+        numpy.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    losses = [epoch.train_loss for epoch in found]
+    assert losses == pytest.approx([epoch.train_loss for epoch in dense], rel=1e-5)
+
+
 @engines
 def test_a_stored_zero_is_a_rating(engine):
     train, _ = toy_matrices()

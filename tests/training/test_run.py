@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.matrices import interaction_csr
 from d2l_autorec.errors import InputError
 from d2l_autorec.training import run
+from d2l_autorec.training.fast import evaluate_fast
 
 
 def toy_ratings(num_users=30, num_items=40):
@@ -40,11 +42,18 @@ def test_both_engines_find_the_same(by):
 @pytest.mark.parametrize("engine", ["fast", "sparse"])
 def test_the_epoch_is_chosen_on_validation(engine):
     settings = run.Settings(engine=engine, val_ratio=0.2, patience=3, **{**SHORT, "lr": 0.1})
-    _, result, epochs = run.train(toy_ratings(), settings)
+    ratings = toy_ratings()
+    net, result, epochs = run.train(ratings, settings)
     rmse = [epoch.test_rmse for epoch in epochs]
     assert result.epoch == 1 + rmse.index(min(rmse)) and result.val_rmse == min(rmse)
     assert len(epochs) == min(40, result.epoch + 3)
     assert result.num_val == round(0.2 * (800 - result.num_test))
+    assert result.epoch < len(epochs)  # and the net is that epoch's
+    train_rows, _, test_rows = run.split(ratings, settings)
+    train, test = (
+        interaction_csr(ratings.table, 30, 40, rows) for rows in (train_rows, test_rows)
+    )
+    assert evaluate_fast(net, train, test) == pytest.approx(result.test_rmse, rel=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["fast", "sparse"])

@@ -1,0 +1,159 @@
+"""A trained model as a folder: written whole, checked on loading, read without MXNet.
+
+``model.json`` says what the model is and lists size and SHA-256 of the three other files::
+
+    weights.npz   "0.weight", "0.bias", ...: float32, input side first
+    ratings.npz   what the network reads, in compressed sparse rows: indptr, indices, data
+    ids.json      the ids behind the codes; titles, years and genres where known
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.serving._parts import TITLE_COLUMNS
+from d2l_autorec.serving._reading import FORMAT, description_digest, read_folder
+from d2l_autorec.serving.model import Model, ids_digest, model_from_net, to_net
+
+__all__ = ["Model", "ids_digest", "load_model", "model_from_net", "save_model", "to_net"]
+
+
+def save_model(folder: Path, model: Model) -> None:
+    """Write a model folder whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        New, or empty.
+    model : Model
+
+    Raises
+    ------
+    InputError
+        If the folder holds something already or cannot be written.
+    """
+    folder = Path(folder)
+    temporary = None
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty; name a new folder for the model.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        _write_files(temporary, model)
+        os.chmod(temporary, 0o755)  # mkdtemp's 0700 would shut others out
+        os.replace(temporary, folder)
+        _sync(folder.parent)
+    except OSError as error:
+        raise InputError(
+            f"The model cannot be written to {folder} ({error.strerror or error}); make room or "
+            "name another folder."
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_model(folder: Path) -> Model:
+    """Read a model folder; MXNet is not needed.
+
+    Parameters
+    ----------
+    folder : Path
+        The model folder, or a run's folder with ``model/`` in it.
+
+    Raises
+    ------
+    InputError
+        If anything is missing, damaged, of a newer format, or does not fit together; the sentence
+        names the file.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise InputError(f"{folder} does not exist; name a model folder or the folder of a run.")
+    inside = folder / "model"
+    if not (folder / "model.json").exists() and (inside / "model.json").exists():
+        folder = inside
+    return read_folder(folder)
+
+
+def _write_files(folder: Path, model: Model) -> None:
+    matrix = model.ratings
+    arrays = {
+        "indptr": matrix.indptr.astype(np.int64),
+        "indices": matrix.indices.astype(np.int32),
+        "data": matrix.data.astype(np.float32),
+    }
+    writers: dict[str, Callable[[Any], object]] = {
+        "weights.npz": lambda file: np.savez(file, **model.weights),
+        "ratings.npz": lambda file: np.savez(file, **arrays),
+        "ids.json": lambda file: file.write(_ids_json(model)),
+    }
+    listed = {name: _write(folder / name, write) for name, write in writers.items()}
+    description: dict[str, Any] = {
+        "format": FORMAT,
+        "architecture": {
+            "by": model.by,
+            "num_rows": matrix.shape[0],
+            "num_inputs": matrix.shape[1],
+            "hidden": list(model.hidden),
+            "encoder": model.encoder,
+            "decoder": model.decoder,
+            "dropout": model.dropout,
+            "input_dropout": model.input_dropout,
+        },
+        "num_ratings": int(matrix.nnz),
+        "rating_range": [model.low, model.high],
+        "ids_digest": ids_digest(model),
+        **{"record": model.record, "files": listed},
+    }
+    description["digest"] = description_digest(description)
+    text = json.dumps(description, indent=2) + "\n"
+    _write(folder / "model.json", lambda file: file.write(text.encode()))
+    _sync(folder)
+
+
+def _ids_json(model: Model) -> bytes:
+    import pandas as pd
+
+    said: dict[str, Any] = {
+        "user_ids": model.user_ids.tolist(),
+        "item_ids": model.item_ids.tolist(),
+        "items": None,
+    }
+    if model.items is not None:
+        said["items"] = {
+            name: [None if pd.isna(value) else value for value in model.items[name].tolist()]
+            for name in TITLE_COLUMNS
+        }
+    return json.dumps(said).encode()
+
+
+def _write(path: Path, write: Callable[[Any], object]) -> dict[str, Any]:
+    """Write a file through to the disk; return its entry in ``model.json``."""
+    with open(path, "w+b") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        digest = hashlib.sha256()
+        while chunk := file.read(1024**2):
+            digest.update(chunk)
+        return {"size": file.tell(), "sha256": digest.hexdigest()}
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,186 @@
+"""Somebody who was not in training: predictions from their ratings, with the model as it is.
+
+A user-based network reads the new ratings as it reads anybody's. An item-based one has no place
+for a new user: its input and output have one column for each user in training. One column more
+to read is no loss; to predict, the user needs a row ``w`` of the output weights and a bias ``b``.
+Both are learned by ridge regression, with everything else frozen::
+
+    min over w, b   sum over rated i of (r_i - h_i w - b)^2  +  strength * |(w, b) - mean|^2
+
+``h_i`` is the last hidden layer's output for item i. Mean and distance are those of the trained
+users' ``(w, b)``, the distance being Mahalanobis's, by their covariance: who has rated nothing
+gets what the average user gets, and who has rated little differs from it as users differ. Seen
+so, the strength is the variance of the noise. The model's own training residuals give a first
+value; the leave-one-out errors of the user's ratings, which ridge regression has in closed form
+(Hastie, Tibshirani and Friedman, *The Elements of Statistical Learning*, section 7.10), move it
+the further the more ratings there are.
+
+`d2l_autorec.experiments.foldin` measures it against training.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from d2l_autorec.data.delimited import clip
+from d2l_autorec.errors import InputError
+from d2l_autorec.serving.inference import (
+    hidden_layers,
+    num_ratings,
+    output_layer,
+    reconstruct,
+    score_pairs,
+)
+from d2l_autorec.serving.lookup import known_codes
+from d2l_autorec.serving.model import Model
+from d2l_autorec.serving.recommend import best_columns, check_numbers, ranked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FACTORS = np.logspace(-2, 2, 25)
+"""Strengths that `ridge` tries, in units of the noise."""
+
+
+def new_user(
+    model: Model, ratings: pd.DataFrame, n: int = 10, min_ratings: int = 1
+) -> pd.DataFrame:
+    """Recommend items to somebody who was not in training.
+
+    Parameters
+    ----------
+    model : Model
+    ratings : pandas.DataFrame
+        ``item`` (ids) and ``rating``. Items that the model does not know are left out with a
+        warning; of an item rated twice the last rating stands.
+    n, min_ratings : int
+        As for `d2l_autorec.serving.recommend.recommend`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As from `recommend`, without the user.
+
+    Raises
+    ------
+    InputError
+        If no rated item is known, a rating lies outside the model's range, or an item-based
+        model's output is not ``identity``.
+    """
+    check_numbers(n, min_ratings)
+    items, values = known_ratings(model, ratings)
+    scores = score_new_user(model, items, values)
+    counts = num_ratings(model, "item")
+    left = scores.copy()
+    left[items] = -np.inf
+    left[counts < min_ratings] = -np.inf
+    _, item, rank = best_columns(left[None], n)
+    return ranked(model, item, rank, scores[item], counts)
+
+
+def known_ratings(model: Model, ratings: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes and ratings of the items that the model knows, each once."""
+    codes = known_codes(model, "item", ratings["item"])
+    values = ratings["rating"].to_numpy(np.float32)
+    unknown = [clip(name) for name in ratings["item"][codes < 0]]
+    if len(unknown) == len(codes):
+        raise InputError(
+            f"The model knows none of the {len(codes)} items rated; give ratings of items that it "
+            "was trained on."
+        )
+    if unknown:
+        more = "" if len(unknown) <= 3 else ", ..."
+        warnings.warn(
+            f"The model does not know {len(unknown)} of the {len(codes)} items rated, which are "
+            f"left out: {', '.join(unknown[:3])}{more}",
+            stacklevel=3,
+        )
+    outside = ~((values >= model.low) & (values <= model.high))
+    if outside.any():
+        at = int(np.argmax(outside))
+        raise InputError(
+            f"The rating {values[at]:g} of item {clip(ratings['item'].iloc[at])} is outside "
+            f"{model.low:g} to {model.high:g}, what the model was trained on; correct it."
+        )
+    last = {int(code): value for code, value in zip(codes, values) if code >= 0}
+    return np.array(list(last), np.int64), np.array(list(last.values()), np.float32)
+
+
+def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Predict all items for a new user, (num_items,), not clipped.
+
+    Parameters
+    ----------
+    model : Model
+    items : numpy.ndarray of int64, shape (k,)
+        Codes of the items rated, each once.
+    values : numpy.ndarray of float32, shape (k,)
+        Their ratings.
+    """
+    if model.by == "user":
+        row = sparse.csr_matrix(
+            (values, (np.zeros_like(items), items)), shape=(1, model.ratings.shape[1])
+        )
+        return reconstruct(model, row)[0]
+    if model.decoder != "identity":
+        raise InputError(
+            f"The model's output is {model.decoder}, and an item-based model takes a new user "
+            "only where it is identity; train with --decoder identity or with --by user."
+        )
+    usual, features, noise = _prior(model)
+    if not len(items):
+        return usual
+    own = ridge(features[items], values - usual[items], noise)[0]
+    return usual + features @ own
+
+
+@lru_cache(maxsize=1)
+def _prior(model: Model) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return what is known of any user of an item-based model.
+
+    The average user's predictions (items,); features of the items (items, hidden + 1), on which
+    the users' weights are as spread in all directions; and the mean squared error in training.
+    """
+    W, b = output_layer(model)
+    users = np.c_[W, b][num_ratings(model, "user") > 0].astype(float)
+    values, vectors = np.linalg.eigh(np.cov(users.T, bias=True))
+    root = vectors * np.sqrt(np.maximum(values, 0))  # root root^T is the covariance
+    codes = hidden_layers(model)[-1].astype(float)
+    codes = np.c_[codes, np.ones(len(codes))]  # the last column is for the bias
+    matrix = model.ratings.tocoo()
+    some = slice(None, None, 1 + matrix.nnz // 100_000)
+    errors = matrix.data[some] - score_pairs(model, matrix.col[some], matrix.row[some])
+    return codes @ users.mean(axis=0), codes @ root, float(np.mean(errors**2))
+
+
+def ridge(x: np.ndarray, y: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
+    """Fit ``y = x w`` with a penalty on w, whose strength the errors left out help to choose.
+
+    Of the strengths tried, the one with the smallest ``sum(error^2) / noise + log(strength /
+    noise)^2`` is taken: with few ratings it stays near the noise.
+
+    Parameters
+    ----------
+    x : numpy.ndarray of float64, shape (k, width)
+    y : numpy.ndarray, shape (k,)
+    noise : float
+        Variance of y about its expectation, as far as it is known beforehand.
+
+    Returns
+    -------
+    w : numpy.ndarray of float64, shape (width,)
+    strength : float
+    """
+    left, singular, right = np.linalg.svd(x, full_matrices=False)
+    strengths = max(noise, 1e-9) * FACTORS
+    shrunk = singular**2 / (singular**2 + strengths[:, None])  # (strengths, rank)
+    along = left.T @ y
+    errors = (y - (shrunk * along) @ left.T) / (1 - shrunk @ (left**2).T)  # each row's, left out
+    cost = (errors**2).sum(axis=1) / max(noise, 1e-9) + np.log(FACTORS) ** 2
+    best = int(np.argmin(cost))
+    return right.T @ (singular / (singular**2 + strengths[best]) * along), float(strengths[best])

@@ -1,0 +1,84 @@
+"""From the ids that people write to codes, and from codes to tables that people read."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from d2l_autorec.data.delimited import clip
+from d2l_autorec.errors import InputError
+from d2l_autorec.serving.model import Model
+
+
+def find_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
+    """Find the codes of users or items.
+
+    Parameters
+    ----------
+    model : Model
+    what : {"user", "item"}
+    wanted : iterable
+        Ids, as the ratings file has them; numbers may be written as strings.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+
+    Raises
+    ------
+    InputError
+        Naming the first unknown id, and those nearest to it.
+    """
+    wanted = list(wanted)
+    codes = known_codes(model, what, wanted)
+    if (codes < 0).any():
+        unknown = str(wanted[int(np.argmax(codes < 0))])
+        raise InputError(
+            f"The model knows no {what} {clip(unknown)}; {_hint(model, what, unknown)}."
+        )
+    return codes
+
+
+def known_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
+    """Find the codes of users or items; -1 for an id that the model does not know."""
+    ids = model.user_ids if what == "user" else model.item_ids
+    code_of = {name: code for code, name in enumerate(map(str, ids.tolist()))}
+    return np.array([code_of.get(str(name), -1) for name in wanted], np.int64)
+
+
+def _hint(model: Model, what: str, unknown: str) -> str:
+    ids = model.user_ids if what == "user" else model.item_ids
+    if what == "item" and model.items is not None and re.search(r"[^\W\d]", unknown):
+        titles = model.items["title"].fillna("")
+        found = titles[titles.str.contains(unknown.strip(), case=False, regex=False)][:3]
+        if len(found):
+            named = ", ".join(f"{ids[code]} ({clip(title)})" for code, title in found.items())
+            return f"ids of titles like it: {named}"
+    if ids.dtype.kind == "i":
+        if not re.fullmatch("-?[0-9]{1,18}", unknown.strip()):
+            return f"its ids are whole numbers from {ids[0]} to {ids[-1]}"
+        distance = np.abs(ids - int(unknown))
+        near = [str(name) for name in ids[np.sort(np.argsort(distance, kind="stable")[:3])]]
+    else:
+        at = int(np.searchsorted(ids, unknown))
+        near = difflib.get_close_matches(unknown, ids[:20000].tolist(), 3)
+        near = [clip(name) for name in near or ids[max(at - 1, 0) : at + 2].tolist()]
+    return f"the nearest ids are {', '.join(near)}"
+
+
+def item_columns(model: Model, codes: np.ndarray) -> dict[str, Any]:
+    """Return the columns ``item`` and, where titles are known, ``title``, ``year``, ``genres``."""
+    columns: dict[str, Any] = {"item": model.item_ids[codes]}
+    if model.items is not None:
+        for name in ("title", "year", "genres"):
+            columns[name] = model.items[name].array[codes]
+    return columns
+
+
+def id_columns(model: Model, what: str, codes: np.ndarray) -> dict[str, Any]:
+    """Return `item_columns`, or the column ``user``."""
+    return item_columns(model, codes) if what == "item" else {"user": model.user_ids[codes]}

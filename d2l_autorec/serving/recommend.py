@@ -1,0 +1,153 @@
+"""What to show to whom: the best unseen items of each user, and single predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.serving.inference import by_user, num_ratings, score_pairs, score_users
+from d2l_autorec.serving.lookup import find_codes, item_columns
+from d2l_autorec.serving.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CELLS = 16 * 1024**2  # predictions held at once: 64 MiB
+
+
+def recommend(
+    model: Model, users: Iterable[Any] | None = None, n: int = 10, min_ratings: int = 1
+) -> pd.DataFrame:
+    """Return each user's best items among those without a training rating of theirs.
+
+    Parameters
+    ----------
+    model : Model
+    users : iterable of ids, optional
+        All users where left out.
+    n : int
+        Items for each user; fewer where fewer are left.
+    min_ratings : int
+        Training ratings that an item needs. Of an item with few of them the network has read next
+        to nothing; of one without any, its prediction comes from the biases alone.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``user``, ``rank`` from 1, ``item``, ``title``, ``year`` and ``genres`` where known,
+        ``prediction`` (clipped to the rating range; the order is that before clipping), and
+        ``num_ratings``, the item's training ratings.
+
+    Raises
+    ------
+    InputError
+        If a user is unknown, or n or min_ratings cannot be.
+    """
+    check_numbers(n, min_ratings)
+    everybody = np.arange(len(model.user_ids))
+    codes = everybody if users is None else find_codes(model, "user", users)
+    counts = num_ratings(model, "item")
+    step = max(1, _CELLS // len(model.item_ids))
+    parts = [
+        _best(model, codes[start : start + step], n, counts < min_ratings)
+        for start in range(0, len(codes), step)
+    ]
+    user, item, rank, value = (np.concatenate(column) for column in zip(*parts))
+    return ranked(model, item, rank, value, counts, user=model.user_ids[user])
+
+
+def ranked(
+    model: Model, item: Any, rank: Any, value: Any, counts: Any, **first: np.ndarray
+) -> pd.DataFrame:
+    """Make the table of recommendations; `first` are the columns that lead."""
+    import pandas as pd
+
+    columns = {**first, "rank": rank, **item_columns(model, item)}
+    prediction = np.clip(value, model.low, model.high)
+    return pd.DataFrame({**columns, "prediction": prediction, "num_ratings": counts[item]})
+
+
+def check_numbers(n: int, min_ratings: int = 0) -> None:
+    """Raise an InputError unless n is at least 1 and min_ratings at least 0."""
+    if n < 1:
+        raise InputError(f"n is {n}; ask for at least 1.")
+    if min_ratings < 0:
+        raise InputError(f"min_ratings is {min_ratings}; give 0 or more.")
+
+
+def _best(
+    model: Model, users: np.ndarray, n: int, left_out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return user, item, rank and value of the best items of some users, user by user."""
+    scores = score_users(model, users)  # (users, items)
+    seen = by_user(model)[users]
+    scores[np.repeat(np.arange(len(users)), np.diff(seen.indptr)), seen.indices] = -np.inf
+    scores[:, left_out] = -np.inf
+    row, item, rank = best_columns(scores, n)
+    return users[row], item, rank, scores[row, item]
+
+
+def best_columns(scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row, column and rank from 1 of the n largest entries of each row.
+
+    What is ``-inf`` is left out; of equal entries the one further left comes first.
+    """
+    n = min(n, scores.shape[1])
+    best = np.argpartition(scores, scores.shape[1] - n, axis=1)[:, scores.shape[1] - n :]
+    values = np.take_along_axis(scores, best, axis=1)
+    order = np.lexsort((best, -values), axis=1)
+    best = np.take_along_axis(best, order, axis=1)  # (rows, n), the largest first
+    row, place = np.nonzero(np.take_along_axis(scores, best, axis=1) > -np.inf)
+    return row, best[row, place], place + 1
+
+
+def predict(model: Model, users: Iterable[Any], items: Iterable[Any]) -> pd.DataFrame:
+    """Predict single ratings.
+
+    Parameters
+    ----------
+    model : Model
+    users, items : iterables of ids
+        Of equal length: one pair for each prediction.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``user``, ``item``, ``title``, ``year`` and ``genres`` where known, ``prediction`` (clipped
+        to the rating range), ``rating`` (in training; nan where there was none) and ``num_read``,
+        how many ratings the network read for it: with 0 the prediction is one of the biases alone.
+
+    Raises
+    ------
+    InputError
+        If an id is unknown or the two differ in length.
+    """
+    import pandas as pd
+
+    user, item = find_codes(model, "user", users), find_codes(model, "item", items)
+    if len(user) != len(item):
+        raise InputError(f"There are {len(user)} users and {len(item)} items; give pairs.")
+    value = score_pairs(model, user, item)
+    row = item if model.by == "item" else user
+    return pd.DataFrame(
+        {
+            "user": model.user_ids[user],
+            **item_columns(model, item),
+            "prediction": np.clip(value, model.low, model.high),
+            "rating": rated(model, user, item),
+            "num_read": num_ratings(model, model.by)[row],
+        }
+    )
+
+
+def rated(model: Model, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Return the training ratings of pairs of codes; nan where there is none."""
+    matrix = by_user(model)
+    width = np.int64(matrix.shape[1])
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    place, wanted = row * width + matrix.indices, users * width + items
+    at = np.minimum(np.searchsorted(place, wanted), len(place) - 1)
+    return np.where(place[at] == wanted, matrix.data[at], np.float32(np.nan))

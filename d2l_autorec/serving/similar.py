@@ -1,0 +1,76 @@
+"""What is like what: nearest codes, or nearest output weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from d2l_autorec.serving.inference import hidden_layers, num_ratings, output_layer
+from d2l_autorec.serving.lookup import find_codes, id_columns
+from d2l_autorec.serving.model import Model
+from d2l_autorec.serving.recommend import best_columns, check_numbers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def basis(model: Model, what: str) -> str:
+    """Say what users or items are compared by.
+
+    An item-based network has a hidden code for each item, and a row of the output weights W for
+    each user; a user-based one has them the other way round.
+    """
+    return "hidden codes" if what == model.by else "output weights"
+
+
+def vectors(model: Model, what: str) -> np.ndarray:
+    """Return the vector of each user or item (count, size); see `basis`."""
+    if what == model.by:
+        return hidden_layers(model)[len(model.hidden) // 2]
+    return output_layer(model)[0]
+
+
+def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 1) -> pd.DataFrame:
+    """Return the items nearest to an item, or the users nearest to a user.
+
+    Parameters
+    ----------
+    model : Model
+    what : {"item", "user"}
+    name : id
+    n : int
+        How many.
+    min_ratings : int
+        Training ratings that a neighbour needs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``rank`` from 1, ``item`` with ``title``, ``year`` and ``genres`` where known, or ``user``;
+        ``similarity``, the cosine of the two `vectors`, less the mean over all that have ratings;
+        ``num_ratings`` in training.
+
+    Raises
+    ------
+    InputError
+        If the id is unknown, or n or min_ratings cannot be.
+    """
+    import pandas as pd
+
+    check_numbers(n, min_ratings)
+    code = find_codes(model, what, [name])[0]
+    counts = num_ratings(model, what)
+    space = vectors(model, what)
+    space = space - space[counts > 0].mean(axis=0)  # sigmoid codes all point the same way
+    lengths = np.linalg.norm(space, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = space @ space[code] / (lengths * lengths[code])
+    cosine = np.nan_to_num(cosine)  # a vector of zeros is like nothing
+    cosine[counts < min_ratings] = -np.inf
+    cosine[code] = -np.inf
+    _, best, rank = best_columns(cosine[None], n)
+    columns = id_columns(model, what, best)
+    return pd.DataFrame(
+        {"rank": rank, **columns, "similarity": cosine[best], "num_ratings": counts[best]}
+    )

@@ -1,0 +1,176 @@
+"""A model's weights out to safetensors or npz and, trained further elsewhere, back in."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2l_autorec.data.blobs import read_npz, readable
+from d2l_autorec.errors import InputError
+from d2l_autorec.serving.export import describe, write_file
+from d2l_autorec.serving.model import Model, weight_shapes
+
+# What must agree between a file's metadata, where it has some, and the model it is put into.
+_MUST_AGREE = ("by", "encoder", "decoder", "ids_digest")
+_METADATA, _MAX_METADATA = "metadata", 64 * 1024
+
+
+def export_safetensors(model: Model, path: str | Path) -> None:
+    """Write a model's weights, by their names in `Model`, and `describe`'s words as safetensors.
+
+    Raises
+    ------
+    InputError
+        If the safetensors package is missing or the file cannot be written.
+    """
+    weights = {name: np.ascontiguousarray(values) for name, values in model.weights.items()}
+    write_file(Path(path), _safetensors(path).save(weights, describe(model)))
+
+
+def export_npz(model: Model, path: str | Path) -> None:
+    """Write a model's weights, by their names in `Model`, as NumPy's npz.
+
+    What `describe` says is in it as ``metadata``, a JSON text.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    file = io.BytesIO()
+    np.savez(file, **model.weights, **{_METADATA: np.array(json.dumps(describe(model)))})
+    write_file(Path(path), file.getvalue())
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Read weights and metadata from a safetensors or npz file, whoever wrote it.
+
+    Parameters
+    ----------
+    path : str or Path
+        What it holds tells the format, not its name.
+
+    Returns
+    -------
+    weights : dict of str to numpy.ndarray
+        float32.
+    metadata : dict of str to str
+        Empty if the file has none.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, holds what is no array of finite numbers, or needs the
+        safetensors package where that is missing.
+    """
+    path = Path(path)
+    with readable(str(path)), open(path, "rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+    arrays, metadata = _read_npz(path) if zipped else _read_safetensors(path)
+    weights = {}
+    for name, values in arrays.items():
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite
+            fits = values.dtype.kind == "f" and np.isfinite(values.astype(np.float32)).all()
+        if not fits:
+            raise InputError(
+                f"{path}: {name[:80]!r} is no array of finite floating-point numbers; "
+                "export the weights again."
+            )
+        weights[name] = values.astype(np.float32)
+    return weights, metadata
+
+
+def import_weights(model: Model, path: str | Path) -> Model:
+    """Put weights from a file into a model in place of its own.
+
+    Its architecture, its ids and the ratings it reads stay.
+
+    Parameters
+    ----------
+    model : Model
+    path : str or Path
+        Names and shapes must be those of ``model.weights``; what its metadata says of activations
+        and id map, if anything, must be the same.
+
+    Returns
+    -------
+    Model
+        Its record has no result any more, but ``weights_from``, the file's name.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not for this model.
+    """
+    weights, metadata = read_weights(path)
+    shapes = weight_shapes(model.ratings.shape[1], model.hidden)
+    for name, shape in shapes.items():
+        if name not in weights:
+            raise InputError(f"{path} holds no {name}; it needs {', '.join(shapes)}.")
+        if weights[name].shape != shape:
+            raise InputError(
+                f"{path}: {name} has shape {weights[name].shape} where the model has {shape}; "
+                "name the model that the weights are of."
+            )
+    if len(weights) > len(shapes):
+        other = next(name for name in weights if name not in shapes)
+        raise InputError(f"{path} holds {other[:80]!r} too; it may hold {', '.join(shapes)} only.")
+    own = describe(model)
+    for key in _MUST_AGREE:
+        if metadata.get(key, own[key]) != own[key]:
+            raise InputError(
+                f"{path} says {key} {metadata[key][:80]!r} and the model {own[key]!r}; "
+                "name the model that the weights are of."
+            )
+    record = {key: value for key, value in model.record.items() if key != "result"}
+    return dataclasses.replace(
+        model,
+        weights={name: weights[name] for name in shapes},
+        record={**record, "weights_from": Path(path).name},
+    )
+
+
+def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    arrays = read_npz(path)
+    text = str(arrays.pop(_METADATA, "{}"))
+    try:
+        if len(text) > _MAX_METADATA:
+            raise ValueError
+        metadata = json.loads(text)
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError
+    except (ValueError, AttributeError, RecursionError):
+        raise InputError(
+            f"{path}: its metadata is no short JSON object; export it again."
+        ) from None
+    return arrays, metadata
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    _safetensors(path)
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with readable(str(path)), safe_open(path, framework="np") as file:
+            names = file.keys()  # it is no mapping
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, TypeError) as error:  # the latter for a type that NumPy lacks
+        raise InputError(
+            f"{path} is damaged or holds what NumPy cannot ({error}); export the weights again."
+        ) from error
+
+
+def _safetensors(path: str | Path) -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise InputError(
+            f"{path} needs the safetensors package; "
+            'install it (pip install "d2l-autorec[safetensors]") or use npz.'
+        ) from error
+    return safetensors.numpy
