@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ def run_jobs(
     Raises
     ------
     InputError
-        If ``runs.csv`` stands for other ratings, or cannot be read or written.
+        If ``runs.csv`` stands for other ratings, or cannot be read or written, or a process died.
     """
     import pandas as pd
 
@@ -80,7 +81,11 @@ def run_jobs(
             known[_key(job)] = {**job, **measures}
             _write(path, list(known.values()))
             advance()
-    return pd.DataFrame([known[_key(job)] for job in jobs])
+    known = {**{_key(job): known[_key(job)] for job in jobs}, **known}
+    _write(path, list(known.values()))
+    # read back even what is fresh: asked for again, it gives the same numbers
+    table = pd.read_csv(path, float_precision="round_trip").head(len(jobs))
+    return table.assign(**{name: [job[name] for job in jobs] for name in jobs[0]})
 
 
 def save_results(
@@ -147,6 +152,11 @@ def _results(
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool:
+            raise InputError(
+                "A process ended without a word, perhaps for lack of memory; repeat the command, "
+                "which goes on with the runs that are missing."
+            ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -157,25 +167,22 @@ def _use_threads(count: int) -> None:
 
 
 def _key(job: Job) -> tuple[str, ...]:
-    return tuple(f"{name}={value}" for name, value in job.items())
+    return tuple(f"{name}={'' if value is None else value}" for name, value in job.items())
 
 
-def _read(path: Path, job: Job) -> dict[tuple[str, ...], dict[str, Any]]:
+def _read(path: Path, job: Job) -> dict[tuple[str, ...], dict[str, str]]:
+    """Return the rows as text, so that writing them again changes nothing."""
     import pandas as pd
 
     if not path.exists():
         return {}
     try:
-        text = pd.read_csv(path, dtype=str, keep_default_na=False)
-        values = pd.read_csv(path)
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); delete it to begin anew.") from None
-    if list(text.columns[: len(job)]) != list(job) or not (text["data"] == job["data"]).all():
+    if list(rows.columns[: len(job)]) != list(job) or not (rows["data"] == job["data"]).all():
         raise InputError(f"{path} holds runs of other ratings or settings; name a new --out.")
-    keys = [
-        tuple(f"{n}={v}" for n, v in row.items()) for row in text[list(job)].to_dict("records")
-    ]
-    return dict(zip(keys, values.to_dict("records")))
+    return {_key({name: row[name] for name in job}): row for row in rows.to_dict("records")}
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

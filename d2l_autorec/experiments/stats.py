@@ -83,6 +83,22 @@ def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Inter
     return Interval(float(values.mean()), float(values.std(ddof=1)), float(half), n)
 
 
+def next_run(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Return the prediction interval: where one more run ends, if runs are normally distributed.
+
+    Parameters
+    ----------
+    values : sequence of float
+        At least two.
+    level : float
+        Chance that it holds the next value.
+    """
+    values = np.asarray(values, float)
+    n = len(values)
+    reach = stats.t.ppf(0.5 + level / 2, n - 1) * values.std(ddof=1) * math.sqrt(1 + 1 / n)
+    return float(values.mean() - reach), float(values.mean() + reach)
+
+
 def paired(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> Paired:
     """Compare two models split by split.
 

@@ -1,0 +1,189 @@
+"""Asking a trained model: ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user``.
+
+None of these loads MXNet; ``foldin``, which measures how good the last one is, does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from d2l_autorec.cli.common import Json, Quiet, app
+from d2l_autorec.cli.tables import records, say, show, titled
+from d2l_autorec.errors import InputError
+
+Model = Annotated[Path, typer.Option(help="Model folder, or the folder of a run that kept one.")]
+User = Annotated[Optional[str], typer.Option(help="Id, as the ratings file has it.")]
+Item = Annotated[Optional[str], typer.Option(help="Id, as the ratings file has it.")]
+Users = Annotated[Optional[Path], typer.Option(help="File: an id on each line.")]
+Pairs = Annotated[Optional[Path], typer.Option(help="File: user,item on each line.")]
+Number = Annotated[int, typer.Option("-n", "--number", min=1, help="Rows to show.")]
+MinRatings = Annotated[
+    int, typer.Option(min=0, help="Ratings in training that an item needs to be shown.")
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
+
+FORMATS = {
+    "user": ("user", ""),
+    "rank": ("", "d"),
+    "item": ("item", ""),
+    "title": ("title", ""),
+    "prediction": ("predicted", ".2f"),
+    "similarity": ("similarity", ".2f"),
+    "rating": ("rated", "g"),
+    "without": ("without it", ".3f"),
+    "change": ("change", "+.3f"),
+    "num_ratings": ("ratings", ",d"),
+    "num_read": ("ratings read", ",d"),
+}
+
+
+@app.command()
+def recommend(
+    model: Model,
+    user: User = None,
+    users: Users = None,
+    everybody: Annotated[bool, typer.Option("--all", help="All users.")] = False,
+    number: Number = 10,
+    min_ratings: MinRatings = 1,
+    as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """Name the items a user has not rated and would, by the model, like best."""
+    if (user is not None) + (users is not None) + everybody != 1:
+        raise InputError("Say for whom: give one of --user ID, --users FILE and --all.")
+    from d2l_autorec.serving.files import read_columns
+    from d2l_autorec.serving.folder import load_model
+    from d2l_autorec.serving.recommend import recommend
+
+    wanted = None if everybody else [user]
+    if users is not None:
+        wanted = read_columns(users, ("user",))["user"].tolist()
+    table = recommend(load_model(model), wanted, number, min_ratings)
+    record = {"command": "recommend", "model": str(model)}
+    formats = {name: form for name, form in FORMATS.items() if name != "user" or user is None}
+    show(table, formats, record, as_json, as_csv)
+
+
+@app.command()
+def predict(
+    model: Model,
+    user: User = None,
+    item: Item = None,
+    pairs: Pairs = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """Predict what a user would rate an item."""
+    one = user is not None and item is not None
+    if one == (pairs is not None) or (pairs is not None and (user or item) is not None):
+        raise InputError("Say what to predict: give --user ID and --item ID, or --pairs FILE.")
+    from d2l_autorec.serving.files import read_columns
+    from d2l_autorec.serving.folder import load_model
+    from d2l_autorec.serving.recommend import predict
+
+    ids: tuple[list[object], list[object]] = ([user], [item])
+    if pairs is not None:
+        read = read_columns(pairs, ("user", "item"))
+        ids = (read["user"].tolist(), read["item"].tolist())
+    table = predict(load_model(model), *ids)
+    show(table, FORMATS, {"command": "predict", "model": str(model)}, as_json, as_csv)
+
+
+@app.command()
+def similar(
+    model: Model,
+    item: Item = None,
+    user: User = None,
+    number: Number = 10,
+    min_ratings: Annotated[
+        int, typer.Option(min=0, help="Ratings in training that a neighbour needs.")
+    ] = 1,
+    as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """Name the items most like an item, or the users most like a user."""
+    if (user is None) == (item is None):
+        raise InputError("Say what to compare with: give one of --item ID and --user ID.")
+    from d2l_autorec.serving.folder import load_model
+    from d2l_autorec.serving.similar import basis, similar
+
+    what, name = ("item", item) if user is None else ("user", user)
+    loaded = load_model(model)
+    table = similar(loaded, what, name, number, min_ratings)
+    compared = basis(loaded, what)
+    record = {"command": "similar", "model": str(model), what: name, "compared": compared}
+    show(table, FORMATS, record, as_json, as_csv)
+    if not (as_json or as_csv):
+        say(f"Compared: the {compared} of the {what}s.")
+
+
+@app.command()
+def explain(
+    model: Model,
+    user: Annotated[str, typer.Option(help="Id, as the ratings file has it.")],
+    item: Annotated[str, typer.Option(help="Id, as the ratings file has it.")],
+    number: Number = 10,
+    as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """Show which ratings moved a prediction most, by leaving out each in turn."""
+    from d2l_autorec.serving.explain import explain
+    from d2l_autorec.serving.folder import load_model
+    from d2l_autorec.serving.recommend import predict
+
+    loaded = load_model(model)
+    result = explain(loaded, user, item)
+    asked = records(predict(loaded, [user], [item]))[0]
+    record = {"command": "explain", "model": str(model), **asked, "unclipped": result.prediction}
+    if as_json or as_csv:
+        show(result.table.head(number), FORMATS, record, as_json, as_csv)
+        return
+    clipped = not loaded.low <= result.prediction <= loaded.high
+    before = f" ({result.prediction:.2f} before it is clipped)" if clipped else ""
+    whose = "the item" if loaded.by == "item" else "the user"
+    read = f"read from the {asked['num_read']:,} ratings that {whose} has in training."
+    say(f"User {user}, item {item} {titled(asked)}")
+    say(f"Predicted: {asked['prediction']:.2f}{before}, {read}")
+    if len(result.table):
+        show(result.table.head(number), FORMATS, record, as_json, as_csv)
+        say("Each rating is left out alone; the changes do not add up to the prediction.")
+
+
+@app.command()
+def new_user(
+    model: Model,
+    ratings: Annotated[Path, typer.Option(help="File: item,rating on each line.")],
+    number: Number = 10,
+    min_ratings: MinRatings = 1,
+    as_json: Json = False,
+    as_csv: Csv = False,
+) -> None:
+    """Recommend to somebody who was not in training, from their ratings."""
+    from d2l_autorec.serving.files import read_columns
+    from d2l_autorec.serving.folder import load_model
+    from d2l_autorec.serving.foldin import new_user
+
+    rated = read_columns(ratings, ("item", "rating"))
+    table = new_user(load_model(model), rated, number, min_ratings)
+    show(table, FORMATS, {"command": "new-user", "model": str(model)}, as_json, as_csv)
+
+
+@app.command()
+def foldin(
+    seeds: Annotated[int, typer.Option(min=1, help="Draws of the new users.")] = 5,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/foldin"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measure what new users are predicted, beside what training with them gives."""
+    from d2l_autorec import doctor
+
+    doctor.preflight()
+    from d2l_autorec.experiments.foldin import foldin
+
+    table = foldin(out, seeds, quiet)
+    formats = {name: (name, "") for name in table.columns}
+    show(table, formats, {"command": "foldin", "folder": str(out)}, as_json)

@@ -1,0 +1,123 @@
+"""Tables on their way out: for people, for programs as JSON, for spreadsheets as CSV.
+
+Titles and ids come from files of unknown origin. A terminal obeys control characters, Rich its
+markup, and a spreadsheet a cell that begins like a formula: all three are rendered harmless here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def plain(value: object) -> str:
+    """Return a text without control and invisible formatting characters, in one line."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in str(value))
+
+
+def csv_cell(value: Any) -> Any:
+    """Return a value that no spreadsheet takes for a formula: such a text gets an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def show(
+    table: pd.DataFrame,
+    formats: Mapping[str, tuple[str, str]],
+    record: dict[str, Any],
+    as_json: bool,
+    as_csv: bool = False,
+) -> None:
+    """Print a table.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        JSON and CSV have all of its columns.
+    formats : mapping
+        For people: column to heading and format, such as ``("predicted", ".2f")``; texts have
+        an empty one. Columns that the table lacks are passed over; the year is put behind the
+        title.
+    record : dict
+        What JSON has beside the ``rows``.
+    as_json, as_csv : bool
+    """
+    if as_json:
+        typer.echo(json.dumps({**record, "rows": records(table)}))
+    elif as_csv:
+        typer.echo(to_csv(table), nl=False)
+    else:
+        _print(table, formats)
+
+
+def say(text: str) -> None:
+    """Print a sentence, harmless, with lines that fit the terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(Text(plain(text)))
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as plain Python values: None for what is missing, six decimals."""
+    import pandas as pd
+
+    def value(cell: Any) -> Any:
+        if pd.isna(cell):
+            return None
+        return round(cell, 6) if isinstance(cell, float) else cell
+
+    columns = [map(value, table[name].astype(object).tolist()) for name in table.columns]
+    return [dict(zip(table.columns, row)) for row in zip(*columns)]
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Return the table as CSV that is safe to open in a spreadsheet."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(map(csv_cell, row.values()) for row in records(table))
+    return text.getvalue()
+
+
+def titled(row: Mapping[str, Any]) -> str:
+    """Return a title with its year, harmless; the empty string where there is none."""
+    year = f" ({row['year']})" if row.get("year") is not None else ""
+    return plain((row.get("title") or "") + year)
+
+
+def _print(table: pd.DataFrame, formats: Mapping[str, tuple[str, str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows, console = records(table), Console()
+    shown = {name: form for name, form in formats.items() if name in table.columns}
+    columns = {name: [_cell(row, name, form) for row in rows] for name, (_, form) in shown.items()}
+    widths = {name: max(map(len, [shown[name][0], *cells])) for name, cells in columns.items()}
+    if "title" in widths:  # the only column that is cut short; 3 a column go for space between
+        left = console.width - sum(widths.values()) - 3 * len(widths) - 1
+        widths["title"] = max(12, widths["title"] + min(0, left))
+    grid = Table(box=box.SIMPLE_HEAD)
+    for name, (heading, form) in shown.items():
+        justify: Any = "right" if form else "left"
+        grid.add_column(heading, justify=justify, no_wrap=True, width=widths[name])
+    for row in zip(*columns.values()):
+        grid.add_row(*map(Text, row))  # Text: what looks like markup is none
+    console.print(grid)
+
+
+def _cell(row: Mapping[str, Any], name: str, form: str) -> str:
+    if name == "title":
+        return titled(row)
+    return "" if row[name] is None else plain(format(row[name], form))
