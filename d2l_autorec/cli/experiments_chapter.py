@@ -1,0 +1,67 @@
+"""Questions that the chapter leaves open: ``exercises`` and ``fidelity``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from d2l_autorec.cli.common import Data, Out, Quiet, app
+
+Seeds = Annotated[int, typer.Option(min=2, help="Random splits: seeds 0, 1, ...")]
+Quick = Annotated[bool, typer.Option("--quick", help="Tiny and few runs, to see that it works.")]
+
+
+def _folder(out: Path | None, name: str, quick: bool) -> Path:
+    return out or Path("runs" if quick else "results") / (f"{name}-quick" if quick else name)
+
+
+@app.command()
+def exercises(
+    seeds: Seeds = 5,
+    quick: Quick = False,
+    data: Data = None,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """Answer the chapter's three exercises: hidden size, depth, activations."""
+    from d2l_autorec import doctor
+
+    doctor.preflight()
+    from d2l_autorec.data.sources import load_ml100k
+    from d2l_autorec.experiments import exercises as experiment
+
+    folder, ratings = _folder(out, "exercises", quick), load_ml100k(data, quiet=quiet)
+    plan, max_epochs = experiment.networks(), experiment.MAX_EPOCHS
+    if quick:
+        plan = experiment.networks((2, 4), (2, 4), ("identity", "sigmoid"))
+        max_epochs, seeds = 2, 2
+    for sentence in experiment.exercises(folder, ratings, seeds, plan, max_epochs, quiet):
+        typer.echo(sentence)
+    typer.echo(f"Tables and figures are in {folder}.")
+
+
+@app.command()
+def fidelity(
+    seeds: Seeds = 10,
+    quick: Quick = False,
+    data: Data = None,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """Price each departure of the printed code from formula and paper; write docs/fidelity.md."""
+    from d2l_autorec import doctor
+    from d2l_autorec.config import CHAPTER
+
+    doctor.preflight()
+    from d2l_autorec.data.sources import load_ml100k
+    from d2l_autorec.experiments import fidelity as experiment
+
+    folder, ratings = _folder(out, "fidelity", quick), load_ml100k(data, quiet=quiet)
+    doc = Path("docs/fidelity.md") if out is None and not quick else folder / "fidelity.md"
+    num_epochs = CHAPTER.num_epochs
+    if quick:
+        seeds, num_epochs = 2, 1
+    experiment.fidelity(folder, ratings, doc, seeds, num_epochs, quiet)
+    typer.echo(f"The ledger is {doc}; tables and figure are in {folder}.")

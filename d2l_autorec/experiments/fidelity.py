@@ -1,0 +1,204 @@
+"""What each departure of the printed code from formula and paper costs.
+
+The printed code is the measure of all: the same splits, the same draws, one thing changed. What
+is run is in `fidelity_runs`; the departures, and where each can be switched, in `fidelity_ledger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, Numbers, ledger
+from d2l_autorec.experiments.fidelity_runs import OTHERS, VARIANTS, run_one
+from d2l_autorec.experiments.runner import run_jobs, save_results
+from d2l_autorec.experiments.stats import interval, paired
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from d2l_autorec.data.formats import Ratings
+
+
+def fidelity(
+    folder: Path,
+    ratings: Ratings,
+    doc: Path,
+    num_seeds: int = 10,
+    num_epochs: int = CHAPTER.num_epochs,
+    quiet: bool = False,
+) -> pd.DataFrame:
+    """Measure every departure, and write the ledger.
+
+    Parameters
+    ----------
+    folder : Path
+        For the results; what is there is not run again.
+    ratings : Ratings
+        MovieLens 100K.
+    doc : Path
+        The ledger, in Markdown.
+    num_seeds : int
+        Splits: the book's random one with the seeds 0, 1, ...
+    num_epochs : int
+        Of the chapter's run; the book's matrix factorization trains five less.
+    quiet : bool
+        Show no progress.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The summary that the ledger is written from.
+    """
+    from d2l_autorec import runs
+
+    names = [*VARIANTS, *OTHERS]
+    jobs = [
+        {"run": name, "num_epochs": num_epochs, "seed": seed}
+        for name in names
+        for seed in range(num_seeds)
+    ]
+    table = run_jobs(
+        folder, partial(run_one, ratings), jobs, data_digest=ratings.digest, label="fidelity",
+        quiet=quiet,
+    )  # fmt: skip
+    summary = summarize(table)
+    save_results(
+        folder,
+        f"d2l-autorec fidelity --seeds {num_seeds}",
+        "Where does the printed code differ from formula and paper, and what of it counts?",
+        answer(summary),
+        {
+            "data": ratings.name,
+            "splits": f"the book's random split, seeds 0 to {num_seeds - 1}",
+            "epochs": num_epochs,
+        },
+        {"summary": summary},
+        {"summary": draw(summary)},
+    )
+    doc.parent.mkdir(parents=True, exist_ok=True)
+    runs.write(doc, ledger(summary))
+    return summary
+
+
+def summarize(runs: pd.DataFrame) -> pd.DataFrame:
+    """Turn the runs into the numbers of the ledger.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        A row for each run and seed, seeds in the same order for all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``; ``value``, ``sd``, ``half_width``, ``n``, ``low``, ``high`` over the seeds; and
+        for what is compared the paired ``difference``, its ``difference_half_width`` and the
+        ``p_value`` of Wilcoxon's test. RMSEs are compared with the printed code's, except:
+        ``centred_sign`` with ``centred_mask``, ``mf_printed`` and ``mf_seq_aware_printed`` with
+        the pooled RMSE of the same runs, ``mf_seq_aware`` with ``seq_aware``.
+    """
+    import pandas as pd
+
+    def column(run: str, name: str) -> np.ndarray:
+        return runs.loc[runs["run"] == run, name].to_numpy(float)
+
+    printed, centred = column("printed", "test_rmse"), column("centred_mask", "test_rmse")
+    rows: list[dict[str, float | str]] = []
+
+    def add(key: str, values: np.ndarray, base: np.ndarray | None = None) -> None:
+        center = interval(values)
+        row: dict[str, float | str] = {
+            "key": key, "value": center.mean, "sd": center.sd, "half_width": center.half_width,
+            "n": center.n, "low": values.min(), "high": values.max(),
+        }  # fmt: skip
+        if base is not None:
+            less = paired(values, base)
+            row.update(
+                difference=less.difference.mean,
+                difference_half_width=less.difference.half_width,
+                p_value=less.p_value,
+            )
+        rows.append(row)
+
+    add("printed", printed)
+    for run in (
+        "sum", "sum_balanced", "no_bias_decay", "no_decay", "no_dropout", "input_dropout",
+        "no_rollover", "centred_mask", "validation", "mf",
+    ):  # fmt: skip
+        add(run, column(run, "test_rmse"), printed)
+    for name in ("clipped", "defaulted", "best_on_test"):
+        add(name, column("printed", name), printed)
+    add("centred_sign", column("centred_sign", "test_rmse"), centred)
+    seq_aware = column("seq_aware", "test_rmse")
+    add("seq_aware", seq_aware)
+    add("mf_seq_aware", column("mf_seq_aware", "test_rmse"), seq_aware)
+    for run in ("mf", "mf_seq_aware"):
+        add(f"{run}_printed", column(run, "printed_rmse"), column(run, "test_rmse"))
+    add("other_draws", column("other_draws", "test_rmse"))
+    for key, run, name in (
+        ("best_epoch", "printed", "best_epoch"), ("validation_epoch", "validation", "best_epoch"),
+        ("centred_sign_printed", "centred_sign", "printed_rmse"),
+        ("train_rmse", "printed", "train_rmse"), ("num_test", "printed", "num_test"),
+        ("cold_items", "printed", "num_cold_items"), ("cold_users", "printed", "num_cold_users"),
+        ("cold_ratings", "printed", "num_cold_ratings"),
+        ("printed_loss", "chapter", "printed_loss"), ("mean_loss", "chapter", "mean_loss"),
+        ("cells_per_second", "chapter", "cells_per_second"),
+        ("wall_cells_per_second", "chapter", "wall_cells_per_second"),
+    ):  # fmt: skip
+        add(key, column(run, name))
+    add("rows_per_second", column("chapter", "cells_per_second") / 943)
+    chapter = column("chapter", "test_rmse")
+    add("engine_gap", np.abs(chapter - printed))
+    add("float_gap", np.abs(column("chapter", "printed_rmse") - chapter))
+    return pd.DataFrame(rows).round(8)
+
+
+def answer(summary: pd.DataFrame) -> list[str]:
+    """Say in short what counts and what does not."""
+    n = Numbers(summary)
+    drawn = [entry for entry in DEPARTURES if entry.short]
+    clear = [entry for entry in drawn if _is_clear(n.rows[entry.key])]
+    clear.sort(key=lambda entry: -abs(n.rows[entry.key]["difference"]))
+    told = "; ".join(f"{entry.short} {n.less(entry.key)}" for entry in clear)
+    rest = ", ".join(entry.short for entry in drawn if entry not in clear)
+    return [
+        f"The printed code's test RMSE is {n.rmse('printed')}. One thing changed at a time, these "
+        f"move it by more than the interval of the difference: {told or 'none'}.",
+        f"These do not: {rest or 'none'}.",
+        "The book's matrix factorization, pooled, less AutoRec on the same ratings: "
+        f"{n.less('mf')} on the random splits, {n.less('mf_seq_aware')} on the seq-aware one.",
+    ]
+
+
+def _is_clear(row: Mapping[str, float]) -> bool:
+    """Whether a difference shows in four decimals, and zero is not in its interval."""
+    size = abs(row["difference"])
+    return round(size, 4) > 0 and size > row["difference_half_width"]
+
+
+def draw(summary: pd.DataFrame) -> Figure:
+    """Draw the differences in RMSE, with their intervals."""
+    from matplotlib.figure import Figure
+
+    labels = {entry.key: entry.short for entry in DEPARTURES if entry.short}
+    table = summary[summary["key"].isin(labels)].dropna(subset="difference")
+    table = table.sort_values("difference", ascending=False)
+    figure = Figure(figsize=(7.6, 0.36 * len(table) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    axes.axvline(0, color="black", lw=1)
+    axes.errorbar(
+        table["difference"], range(len(table)), xerr=table["difference_half_width"], fmt="o",
+        capsize=3,
+    )  # fmt: skip
+    axes.set_yticks(range(len(table)), [labels[key] for key in table["key"]])
+    axes.set(xlabel="test RMSE less that of the printed code (95% interval)")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

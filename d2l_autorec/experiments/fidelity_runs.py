@@ -1,0 +1,270 @@
+"""The runs behind the fidelity ledger: the printed code's, and those with one thing changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.runtime import num_threads, seed_everything
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from d2l_autorec.data.formats import Ratings
+
+MEASURES = (
+    "test_rmse", "clipped", "defaulted", "best_on_test", "best_epoch", "printed_rmse",
+    "printed_loss", "mean_loss", "train_rmse", "cells_per_second", "wall_cells_per_second",
+    "num_test", "num_cold_items", "num_cold_users", "num_cold_ratings",
+)  # fmt: skip
+STARS = (1.0, 5.0)
+DEFAULT = 3.0  # the paper's prediction for who or what has no training ratings
+LONG = 4  # the run goes on to so many times the chapter's epochs
+VAL_RATIO = 0.1
+CENTRE = 3.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The chapter's run with something changed.
+
+    Attributes
+    ----------
+    objective, wd, decay_biases
+        See `d2l_autorec.training.sparse.train_sparse`.
+    dropout, input_dropout : float
+    rollover : bool
+        False gives each item once an epoch, in a last batch that is short.
+    seq_aware : bool
+        The split of the book's matrix factorization.
+    shift : float
+        Taken off the ratings before training, put back on the predictions.
+    other_draws : bool
+        Split 0 for all seeds; weights, dropout and order are the seed's.
+    """
+
+    objective: str = "mean"
+    wd: float = CHAPTER.wd
+    decay_biases: bool = True
+    dropout: float = CHAPTER.dropout_rate
+    input_dropout: float = 0.0
+    rollover: bool = True
+    seq_aware: bool = False
+    shift: float = 0.0
+    other_draws: bool = False
+
+
+VARIANTS = {
+    "printed": Variant(),
+    "sum": Variant(objective="sum"),
+    "sum_balanced": Variant(objective="sum", wd=CHAPTER.wd * 943),
+    "no_bias_decay": Variant(decay_biases=False),
+    "no_decay": Variant(wd=0.0),
+    "no_dropout": Variant(dropout=0.0),
+    "input_dropout": Variant(dropout=0.0, input_dropout=CHAPTER.dropout_rate),
+    "no_rollover": Variant(rollover=False),
+    "centred_mask": Variant(shift=CENTRE),
+    "seq_aware": Variant(seq_aware=True),
+    "other_draws": Variant(other_draws=True),
+}
+OTHERS = ("validation", "chapter", "centred_sign", "mf", "mf_seq_aware")
+
+
+def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Train once and measure; what does not apply stays empty."""
+    name, seed, num_epochs = job["run"], int(job["seed"]), int(job["num_epochs"])
+    if name in VARIANTS:
+        measured = _variant(ratings, VARIANTS[name], seed, num_epochs, longer=name == "printed")
+    elif name == "validation":
+        measured = _validation(ratings, seed, num_epochs * LONG)
+    elif name == "chapter":
+        measured = _chapter(ratings, seed, num_epochs)
+    elif name == "centred_sign":
+        measured = _chapter(ratings, seed, num_epochs, CENTRE)
+    else:
+        measured = _factorization(ratings, seed, max(num_epochs - 5, 1), name == "mf_seq_aware")
+    return {**dict.fromkeys(MEASURES, ""), **measured}
+
+
+def pooled_rmse(predicted: np.ndarray, stars: np.ndarray) -> float:
+    """Root of the mean squared error over all ratings at once, in double precision."""
+    return float(np.sqrt(np.mean(np.square(predicted.astype(float) - stars))))
+
+
+def once_an_epoch(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:
+    """Give the batches of epoch after epoch, each with every row once: the last one is short."""
+    while True:
+        rows = np.arange(num_rows)
+        np.random.shuffle(rows)  # noqa: NPY002 - the generator Gluon's sampler draws from
+        yield [rows[first : first + batch_size] for first in range(0, num_rows, batch_size)]
+
+
+def _split(ratings: Ratings, variant: Variant, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    from d2l_autorec.data.split import random_split, seq_aware_split
+
+    seed_everything(0 if variant.other_draws else seed)
+    rows = random_split(ratings.table, CHAPTER.test_ratio)
+    if variant.other_draws:
+        seed_everything(1000 + seed)
+    return seq_aware_split(ratings.table) if variant.seq_aware else rows
+
+
+def _matrix(ratings: Ratings, rows: np.ndarray, shift: float = 0.0) -> sparse.csr_matrix:
+    from d2l_autorec.data.matrices import interaction_csr
+
+    matrix = interaction_csr(ratings.table, ratings.num_users, ratings.num_items, rows)
+    matrix.data -= np.float32(shift)  # what becomes zero stays stored, and so rated
+    return matrix
+
+
+def _train(
+    variant: Variant, train: sparse.csr_matrix, test: sparse.csr_matrix, num_epochs: int
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the state and the epoch, from the generators as they stand."""
+    import mxnet as mx
+
+    from d2l_autorec.models.autorec import AutoRec
+    from d2l_autorec.training.sparse import SparseState, train_sparse
+
+    net = AutoRec(train.shape[1], dropout=variant.dropout, input_dropout=variant.input_dropout)
+    net.initialize(mx.init.Normal(CHAPTER.sigma))
+    state = SparseState.from_net(net)
+    batch_size = min(CHAPTER.batch_size, train.shape[0])
+    batches = None if variant.rollover else once_an_epoch(train.shape[0], batch_size)
+    for epoch in train_sparse(
+        net, train, test, num_epochs=num_epochs, batch_size=batch_size, wd=variant.wd,
+        objective=variant.objective, decay_biases=variant.decay_biases, state=state,
+        batches=batches, num_threads=num_threads(),
+    ):  # fmt: skip
+        yield state, epoch
+
+
+def _variant(
+    ratings: Ratings, variant: Variant, seed: int, num_epochs: int, longer: bool
+) -> dict[str, Any]:
+    from d2l_autorec.training.predict import predict_sparse
+
+    train_rows, test_rows = _split(ratings, variant, seed)
+    train, test = (_matrix(ratings, rows, variant.shift) for rows in (train_rows, test_rows))
+    measured: dict[str, Any] = {"num_test": len(test_rows)}
+    curve = []
+    for state, epoch in _train(variant, train, test, num_epochs * (LONG if longer else 1)):
+        curve.append(epoch.test_rmse)
+        if epoch.epoch != num_epochs:
+            continue
+        measured["test_rmse"], measured["mean_loss"] = epoch.test_rmse, epoch.train_loss
+        if not longer:
+            continue
+        held_out, known = test.tocoo(), train.tocoo()
+        predicted = predict_sparse(state, train, held_out.row, held_out.col).astype(float)
+        cold_items = np.bincount(known.row, minlength=train.shape[0]) == 0
+        cold_users = np.bincount(known.col, minlength=train.shape[1]) == 0
+        cold = cold_items[held_out.row] | cold_users[held_out.col]
+        read = predict_sparse(state, train, known.row, known.col)
+        measured.update(
+            clipped=pooled_rmse(predicted.clip(*STARS), held_out.data),
+            defaulted=pooled_rmse(np.where(cold, DEFAULT, predicted), held_out.data),
+            train_rmse=pooled_rmse(read, known.data),
+            num_cold_items=int(cold_items[np.unique(held_out.row)].sum()),
+            num_cold_users=int(cold_users[np.unique(held_out.col)].sum()),
+            num_cold_ratings=int(cold.sum()),
+        )
+    if longer:
+        measured.update(best_on_test=min(curve), best_epoch=int(np.argmin(curve)) + 1)
+    return measured
+
+
+def _validation(ratings: Ratings, seed: int, num_epochs: int) -> dict[str, Any]:
+    """Choose the epoch on validation, then train again on all training ratings up to it."""
+    from d2l_autorec.data.split import holdout_split
+
+    variant = Variant()
+    train_rows, test_rows = _split(ratings, variant, seed)
+    kept, held_out = holdout_split(len(train_rows), VAL_RATIO, seed)
+    train, validation = (_matrix(ratings, train_rows[part]) for part in (kept, held_out))
+    curve = [epoch.test_rmse for _, epoch in _train(variant, train, validation, num_epochs)]
+    chosen = int(np.argmin(curve)) + 1
+    _split(ratings, variant, seed)  # the draws of the printed run
+    whole, test = _matrix(ratings, train_rows), _matrix(ratings, test_rows)
+    *_, (_, last) = _train(variant, whole, test, chosen)
+    return {"test_rmse": last.test_rmse, "best_epoch": chosen, "num_test": len(test_rows)}
+
+
+def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -> dict[str, Any]:
+    """Run the printed code itself; with a shift, on ratings it was not made for."""
+    import mxnet as mx
+
+    from d2l_autorec.chapter.autorec import train_autorec
+
+    train_rows, test_rows = _split(ratings, Variant(), seed)
+    train, test = (_matrix(ratings, rows, shift) for rows in (train_rows, test_rows))
+    inputs = mx.np.array(train.toarray())
+    batch_size = min(CHAPTER.batch_size, train.shape[0])
+    start = time.perf_counter()
+    with _sums() as sums:
+        net, training = train_autorec(
+            inputs, mx.np.array(test.toarray()), num_epochs=num_epochs, batch_size=batch_size,
+            quiet=True,
+        )  # fmt: skip
+    seconds = time.perf_counter() - start
+    recons, held_out = net(inputs).asnumpy(), test.tocoo()
+    cells = train.shape[0] * num_epochs // batch_size * batch_size * train.shape[1]
+    return {
+        "test_rmse": pooled_rmse(recons[held_out.row, held_out.col], held_out.data),
+        "printed_rmse": training.test_rmse[-1],
+        "printed_loss": sums[-1][0] / sums[-1][1],  # more digits than d2l prints
+        "mean_loss": training.train_loss[-1],
+        "cells_per_second": training.cells_per_second(),
+        "wall_cells_per_second": cells / seconds,
+        "num_test": len(test_rows),
+    }
+
+
+@contextmanager
+def _sums() -> Iterator[list[Any]]:
+    """Keep the accumulators that d2l makes, one for each epoch."""
+    from d2l import mxnet as d2l
+
+    kept: list[Any] = []
+    book = d2l.Accumulator
+
+    class Accumulator(d2l.Accumulator):
+        def __init__(self, n: int) -> None:
+            super().__init__(n)
+            kept.append(self)
+
+    d2l.Accumulator = Accumulator
+    try:
+        yield kept
+    finally:
+        d2l.Accumulator = book
+
+
+def _factorization(
+    ratings: Ratings, seed: int, num_epochs: int, seq_aware: bool
+) -> dict[str, Any]:
+    import mxnet as mx
+
+    from d2l_autorec.chapter.mf import train_mf
+
+    rows = _split(ratings, Variant(seq_aware=seq_aware), seed)
+    train, test = (
+        tuple(ratings.table[name].to_numpy()[part] for name in ("user", "item", "rating"))
+        for part in rows
+    )
+    net, training = train_mf(
+        train, test, ratings.num_users, ratings.num_items, num_epochs=num_epochs,
+        batch_size=min(512, len(train[0])), quiet=True,
+    )  # fmt: skip
+    predicted = net(mx.np.array(test[0]), mx.np.array(test[1])).asnumpy()
+    return {
+        "test_rmse": pooled_rmse(predicted, test[2]),
+        "printed_rmse": training.test_rmse[-1],
+        "num_test": len(test[0]),
+    }

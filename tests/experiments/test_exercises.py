@@ -1,0 +1,67 @@
+import numpy
+import pandas as pd
+import pytest
+
+from d2l_autorec.experiments import exercises
+from d2l_autorec.experiments.exercises import networks, run_one, summary
+
+SMALL = networks((2, 4), (2, 4), ("identity", "sigmoid"))
+
+
+@pytest.fixture
+def one_process(monkeypatch):
+    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+
+
+def test_the_plan_covers_what_the_exercises_ask():
+    plan = networks()
+    assert [key[0] for key in plan["hidden_size"]] == [
+        "10", "20", "50", "100", "200", "500", "1000", "2000"
+    ]  # fmt: skip
+    depths = {(key[0].count("-") + 1, key[3]) for key in plan["depth"]}
+    assert depths == {(depth, init) for depth in (1, 2, 3) for init in ("normal", "xavier")}
+    pairs = {key[1:3] for key in plan["activations"] if key[3:] == ("normal", "stars")}
+    assert len(pairs) == 36
+    assert all(len(set(part)) == len(part) for part in plan.values())
+
+
+def test_summary_by_hand():
+    a, b = ("2", "sigmoid", "identity", "normal", "stars"), ("4", "tanh", "elu", "xavier", "unit")
+    scores = {
+        a: pd.DataFrame({"test_rmse": [1.0, 1.2], "val_rmse": [0.9, 1.1], "epoch": [3, 5]}),
+        b: pd.DataFrame({"test_rmse": [0.9, 1.0], "val_rmse": [0.8, 1.0], "epoch": [1, 1]}),
+    }
+    first, second = summary(scores).to_dict("records")
+    assert first["test_rmse"] == 1.1 and first["epoch"] == 4 and first["less_first"] == 0
+    # sample SD 0.1414, t quantile for 1 degree of freedom 12.7062
+    assert first["half_width"] == pytest.approx(12.7062 * 0.1, abs=1e-4)
+    assert second["less_first"] == pytest.approx((-0.1 - 0.2) / 2)
+    assert (second["hidden"], second["decoder"], second["targets"], second["n"]) == (
+        "4", "elu", "unit", 2
+    )  # fmt: skip
+
+
+def test_all_three_from_start_to_figures_and_not_twice(
+    tmp_path, toy_ratings, monkeypatch, one_process
+):
+    told = exercises.exercises(tmp_path, toy_ratings, 2, SMALL, max_epochs=2, quiet=True)
+    assert len(told) == 6 and [line[:2] for line in told[::2]] == ["1.", "2.", "3."]
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    unique = {key for part in SMALL.values() for key in part}
+    assert len(runs) == 2 * len(unique)
+    assert runs["epoch"].between(1, 2).all() and (runs["test_rmse"] > 0).all()
+    for name in SMALL:
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(SMALL[name])
+    monkeypatch.setattr(exercises, "run_one", lambda *_: pytest.fail("run again"))
+    assert exercises.exercises(tmp_path, toy_ratings, 2, SMALL, 2, quiet=True) == told
+
+
+def test_an_output_below_one_cannot_say_stars(toy_ratings):
+    job = {"hidden": "4", "encoder": "sigmoid", "decoder": "sigmoid", "init": "normal",
+           "targets": "stars", "max_epochs": 30, "seed": 0}  # fmt: skip
+    plain = run_one(toy_ratings, job)
+    assert plain["test_rmse"] >= plain["rmse_of_ones"]
+    unit = run_one(toy_ratings, {**job, "targets": "unit"})
+    assert unit["test_rmse"] < 0.8 * plain["test_rmse"]
+    assert numpy.isfinite(unit["val_rmse"]) and unit["rmse_of_ones"] == plain["rmse_of_ones"]

@@ -1,0 +1,119 @@
+import importlib
+import inspect
+from itertools import islice
+
+import mxnet as mx
+import numpy
+import pandas as pd
+import pytest
+
+from d2l_autorec.experiments import fidelity
+from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, FACTORIZATION, PRINTED, ledger
+from d2l_autorec.experiments.fidelity_runs import (
+    MEASURES,
+    OTHERS,
+    VARIANTS,
+    once_an_epoch,
+    pooled_rmse,
+    run_one,
+)
+from d2l_autorec.runtime import seed_everything
+
+ENTRIES = (*DEPARTURES, *PRINTED, *FACTORIZATION)
+
+
+@pytest.mark.parametrize("anchor", sorted({entry.anchor for entry in ENTRIES}))
+def test_every_switch_is_where_the_ledger_says(anchor):
+    module, name, *argument = anchor.split(":")
+    found = importlib.import_module(f"d2l_autorec.{module}")
+    for part in name.split("."):
+        found = getattr(found, part)
+    if argument:
+        assert argument[0] in inspect.signature(found).parameters
+
+
+def test_each_item_once_an_epoch():
+    seed_everything(0)
+    epochs = list(islice(once_an_epoch(10, 4), 3))
+    for batches in epochs:
+        assert [len(rows) for rows in batches] == [4, 4, 2]
+        assert sorted(numpy.concatenate(batches)) == list(range(10))
+    assert (epochs[0][0] != epochs[1][0]).any()
+
+
+def test_pooled_rmse_by_hand():
+    assert pooled_rmse(numpy.float32([3, 5]), numpy.float32([3, 2])) == pytest.approx(4.5**0.5)
+
+
+def _runs(**values):
+    rows = []
+    for name in (*VARIANTS, *OTHERS):
+        for seed in (0, 1):
+            row = {"run": name, "seed": seed, **dict.fromkeys(MEASURES, 1.0 + seed)}
+            rows.append({**row, **{k: v[seed] for k, v in values.get(name, {}).items()}})
+    return pd.DataFrame(rows)
+
+
+def test_differences_by_hand():
+    runs = _runs(
+        printed={"test_rmse": (0.9, 1.0), "clipped": (0.88, 0.99)},
+        sum={"test_rmse": (0.95, 1.01)},
+        chapter={
+            "test_rmse": (0.9, 1.1), "printed_rmse": (0.9, 1.1), "cells_per_second": (943, 943)
+        },
+        mf={"test_rmse": (1.0, 1.1), "printed_rmse": (1.1, 1.3)},
+        seq_aware={"test_rmse": (1.0, 1.0)},
+        mf_seq_aware={"test_rmse": (1.2, 1.4)},
+        centred_sign={"test_rmse": (2.0, 2.0)},
+        centred_mask={"test_rmse": (1.0, 1.0)},
+    )  # fmt: skip
+    summary = fidelity.summarize(runs).set_index("key")
+    expected = {
+        "sum": 0.03, "clipped": -0.015, "mf": 0.1, "mf_printed": 0.15, "mf_seq_aware": 0.3,
+        "centred_sign": 1.0,
+    }  # fmt: skip
+    for key, difference in expected.items():
+        assert summary.loc[key, "difference"] == pytest.approx(difference), key
+    assert summary.loc["printed", "value"] == 0.95 and summary.loc["printed", "high"] == 1.0
+    assert summary.loc["engine_gap", "high"] == pytest.approx(0.1)
+    assert summary.loc["float_gap", "high"] == 0
+    assert summary.loc["rows_per_second", "value"] == 1
+
+
+def test_the_whole_ledger_from_toy_runs(tmp_path, toy_ratings, monkeypatch):
+    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+    doc = tmp_path / "docs" / "ledger.md"
+    arguments = (tmp_path, toy_ratings, doc, 2, 2, True)
+    summary = fidelity.fidelity(*arguments)
+    table = summary.set_index("key")
+    assert table.loc["engine_gap", "high"] < 1e-5  # the printed code and our engine agree
+    assert table.loc["float_gap", "high"] < 1e-5
+    assert table.loc["best_on_test", "high"] <= table.loc["printed", "high"]
+    assert table.loc["clipped", "value"] <= table.loc["printed", "value"] + 1e-9
+    assert (table["n"] == 2).all()
+    text = doc.read_text(encoding="utf-8")
+    assert text == ledger(pd.read_csv(tmp_path / "summary.csv"))
+    assert "nan" not in text
+    monkeypatch.setattr(fidelity, "run_one", lambda *_: pytest.fail("run again"))
+    pd.testing.assert_frame_equal(fidelity.fidelity(*arguments), summary)
+
+
+def test_every_variant_changes_something(toy_ratings):
+    def rmse(name):
+        return run_one(toy_ratings, {"run": name, "num_epochs": 2, "seed": 0})["test_rmse"]
+
+    printed = rmse("printed")
+    assert all(rmse(name) != printed for name in VARIANTS if name != "printed")
+
+
+@pytest.mark.skipif(mx.context.num_gpus() > 0, reason="speaks of machines without a GPU")
+def test_the_printed_devices_fail_without_a_gpu():
+    from d2l import mxnet as d2l
+
+    with pytest.raises(ZeroDivisionError):
+        mx.gluon.utils.split_and_load(mx.np.ones((2, 2)), d2l.try_all_gpus())
+
+
+def test_movielens_100k_has_whole_stars_above_zero(ml100k):
+    ratings = ml100k.table["rating"]
+    assert (ratings % 1 == 0).all() and (ratings > 0).all()
