@@ -1,6 +1,23 @@
 """The subcommands; each one calls one function. MXNet is imported when a command needs it."""
 
-from d2l_autorec.cli import data, experiments_chapter, export, report, serving, training
+from d2l_autorec.cli import (
+    data,
+    experiments_chapter,
+    experiments_paper,
+    export,
+    report,
+    serving,
+    training,
+)
 from d2l_autorec.cli.common import app
 
-__all__ = ["app", "data", "experiments_chapter", "export", "report", "serving", "training"]
+__all__ = [
+    "app",
+    "data",
+    "experiments_chapter",
+    "experiments_paper",
+    "export",
+    "report",
+    "serving",
+    "training",
+]

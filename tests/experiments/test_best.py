@@ -1,0 +1,139 @@
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.experiments import best, blend, fitting, pool
+from d2l_autorec.experiments.fitting import Recipe, autorec_model, fit_autorec
+
+SUM = Recipe(
+    objective="sum", lam=1.0, hidden=(4,), batch_size=8, num_epochs=3, clip=(1.0, 5.0), lr=0.02
+)
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(1)
+    rows = [(u, i, rng.integers(1, 6)) for u in range(20) for i in rng.permutation(12)[:6]]
+    return pd.DataFrame(rows, columns=["user", "item", "rating"]).astype({"rating": "float32"})
+
+
+def matrix(table, shape=(20, 13)):
+    from d2l_autorec.data.matrices import interaction_csr
+
+    return interaction_csr(table, *shape)
+
+
+def test_a_user_based_fit_is_the_item_based_one_of_the_transpose(table):
+    train = matrix(table)
+    users, items = np.array([0, 3, 19]), np.array([11, 0, 5])
+    by_user = fit_autorec(train, dataclasses.replace(SUM, by="user"), seed=4)
+    turned = fit_autorec(train.T.tocsr(), SUM, seed=4)
+    np.testing.assert_array_equal(by_user.predict(users, items), turned.predict(items, users))
+
+
+def test_what_nobody_rated_gets_the_default(table):
+    pairs = np.array([0, 1]), np.array([12, 3])  # nobody rated item 12
+    with_default = fit_autorec(matrix(table), dataclasses.replace(SUM, default=3.0))
+    plain = fit_autorec(matrix(table), SUM)
+    assert with_default.predict(*pairs)[0] == 3.0 != plain.predict(*pairs)[0]
+    assert with_default.predict(*pairs)[1] == plain.predict(*pairs)[1]
+
+
+@pytest.mark.parametrize("by", ["item", "user"])
+def test_biases_are_those_worked_out_by_hand(by):
+    table = pd.DataFrame({"user": [0, 0, 1], "item": [0, 1, 0], "rating": [5.0, 3.0, 1.0]})
+    fitted = fit_autorec(
+        matrix(table, (2, 2)), dataclasses.replace(SUM, by=by, targets="biases"), seed=0
+    )
+    scale = fitted.scale
+    assert scale.mean == 3.0
+    # at the fixed point each bias is the sum of what is left, over the count and ten
+    item, user = (scale.row, scale.col) if by == "item" else (scale.col, scale.row)
+    np.testing.assert_allclose(user[1], (1 - 3 - item[0]) / 11, atol=1e-6)
+    np.testing.assert_allclose(item[0], (5 - 3 - user[0] + 1 - 3 - user[1]) / 12, atol=1e-6)
+
+
+def test_the_epoch_that_validation_likes_best_is_kept(table):
+    train, held_out = matrix(table.iloc[:100]), matrix(table.iloc[100:])
+    recipe = dataclasses.replace(SUM, num_epochs=30, lr=0.2, lam=0.0)
+    fitted = fit_autorec(train, recipe, 0, held_out)
+    assert fitted.epoch == np.argmin(fitted.history) + 1 < 30
+    asked = table.iloc[100:]
+    guess = fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy())
+    rmse = np.sqrt(np.mean((guess - asked["rating"]) ** 2))
+    assert rmse == pytest.approx(min(fitted.history), abs=1e-5)
+    again = fit_autorec(train, recipe, 0, stop=fitted.epoch)
+    np.testing.assert_array_equal(again.state.W.weight, fitted.state.W.weight)
+
+
+def test_lambda_is_shared_out_over_the_rows(table, monkeypatch):
+    """A step's decay is λ / (2 rows), in stars also where the network reads stars over five."""
+    seen = []
+
+    def train_sparse(net, train, validation, **settings):
+        seen.append((settings["wd"], settings["decay_biases"]))
+        return iter(())
+
+    monkeypatch.setattr("d2l_autorec.training.sparse.train_sparse", train_sparse)
+    for recipe in (SUM, dataclasses.replace(SUM, targets="unit"), Recipe(hidden=(2,))):
+        with pytest.raises(AttributeError):  # the stand-in can't be closed
+            fit_autorec(matrix(table), recipe)
+    assert seen == [(1 / 26, False), (1 / 26 / 25, False), (1e-5, True)]
+
+
+def test_recipes_that_contradict_themselves_are_refused():
+    with pytest.raises(InputError, match="objective"):
+        Recipe(lam=1.0)
+    with pytest.raises(InputError, match="clip"):
+        Recipe(targets="unit")
+    with pytest.raises(InputError, match="schedule 'linear'"):
+        Recipe(schedule="linear")
+
+
+def test_a_model_keeps_to_the_interface(table):
+    pairs = table["user"].to_numpy(), table["item"].to_numpy()
+    for options in ({}, {"val_ratio": 0.2}, {"val_ratio": 0.2, "refit": True}):
+        guess = autorec_model(SUM, **options)(table, (20, 13), 0)(*pairs)
+        assert guess.shape == (len(table),) and (guess >= 1).all() and (guess <= 5).all()
+
+
+def test_weights_are_those_of_least_squares():
+    rng = np.random.default_rng(0)
+    guesses = list(rng.normal(3, 1, (3, 200)))
+    weights = blend.blend_weights(guesses, 0.7 * guesses[0] + 0.4 * guesses[2])
+    np.testing.assert_allclose(weights, [0.7, 0, 0.4], atol=1e-12)
+
+
+def test_a_blend_repeats_and_keeps_to_the_range(table):
+    longer = dataclasses.replace(SUM, num_epochs=40)
+    both = [longer, dataclasses.replace(longer, by="user")]
+    model = blend.blend_model(both, 2, 0.2, (1.0, 5.0))
+    pairs = np.arange(20), np.full(20, 3)
+    one, two = model(table, (20, 13), 5)(*pairs), model(table, (20, 13), 5)(*pairs)
+    np.testing.assert_array_equal(one, two)
+    assert (one >= 1).all() and (one <= 5).all() and np.ptp(one) > 0
+
+
+def test_the_ladder_from_start_to_summary(tmp_path, monkeypatch):
+    def tiny(recipe):
+        hidden = tuple(2 for _ in recipe.hidden)
+        return dataclasses.replace(recipe, hidden=hidden, num_epochs=1, batch_size=512)
+
+    for name in ("POOL", "ASIDE", "CANDIDATES"):
+        for key, recipe in getattr(pool, name).items():
+            monkeypatch.setitem(getattr(pool, name), key, tiny(recipe))
+    for name in ("STOPPED", "PAPER"):
+        monkeypatch.setattr(best, name, tiny(getattr(pool, name)))
+    monkeypatch.setattr(best, "NUM_SEEDS", 1)
+    monkeypatch.setattr(best, "Recipe", lambda: tiny(fitting.Recipe()))
+    summary = best.best(tmp_path, num_splits=1, quiet=True, processes=1)
+    assert summary["step"].tolist() == list(best.LADDER.values())
+    record = json.loads((tmp_path / "experiment.json").read_text())
+    assert record["tables"] == ["summary", "aside", "weights", "candidates"]
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    assert runs["clipping"].item() <= runs["stopping"].item()
+    assert runs.filter(like="weight: ").ge(0).all(axis=None)

@@ -1,0 +1,68 @@
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.experiments import paper, paper_variants
+
+
+def tiny(recipe):
+    hidden = tuple(3 for _ in recipe.hidden)
+    return dataclasses.replace(recipe, hidden=hidden, num_epochs=1, batch_size=16)
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """Ratings of 30 users, and all that is trained for one epoch."""
+    for name in ("SMALL", "LARGE", "QUESTIONS"):
+        small = [
+            dataclasses.replace(v, recipe=tiny(v.recipe), lams=v.lams[:2])
+            for v in getattr(paper_variants, name)
+        ]
+        monkeypatch.setattr(paper_variants, name, tuple(small))
+    for name in ("REACH", "TRIED"):
+        for key, recipe in getattr(paper_variants, name).items():
+            monkeypatch.setitem(getattr(paper_variants, name), key, tiny(recipe))
+    rng = np.random.default_rng(0)
+    pairs = [(user, item) for user in range(30) for item in rng.permutation(20)[:10]]
+    lines = [f"{user},{item},{rng.integers(1, 6)}" for user, item in pairs]
+    path = tmp_path / "toy.csv"
+    path.write_text("user,item,rating\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_all_questions_from_start_to_summary(toy, tmp_path):
+    out = tmp_path / "out"
+    summary = paper.paper(out, toy, num_splits=2, quiet=True, processes=1)
+    assert summary["data"].tolist() == ["MovieLens 100K"] * 2 + ["toy.csv"] * 2
+    assert (summary["the paper"] == "").all()  # nothing printed stands for other data
+    record = json.loads((out / "experiment.json").read_text())
+    assert record["tables"] == ["summary", "activations", "hidden", "depth", "reach", "tried"]
+    assert all((out / f"{name}.svg").exists() for name in record["figures"])
+    assert str(tmp_path) not in (out / "experiment.json").read_text()
+    runs = pd.read_csv(out / "named" / "runs.csv")
+    tuned = runs[(runs["part"] == "protocol") & (runs["variant"] == "I-AutoRec")]
+    for split in (0, 1):  # the λ that is scored on test ratings is the best on validation
+        own = tuned[tuned["split"] == split]
+        trials = own[own["scored_on"] == "validation"]
+        best = trials.loc[trials["rmse"].idxmin(), "lam"]
+        assert own.loc[own["scored_on"] == "test", "lam"].tolist() == [best]
+    written = (out / "named" / "runs.csv").read_bytes()
+    paper.paper(out, toy, num_splits=2, quiet=True, processes=1)
+    assert (out / "named" / "runs.csv").read_bytes() == written  # nothing ran again
+
+
+def test_the_three_parts_of_a_split_share_nothing(toy):
+    ratings = paper._ratings(toy)
+    parts = paper._split(ratings, 3)
+    assert sorted(np.concatenate(parts)) == list(range(len(ratings.table)))
+    assert [len(part) for part in parts] == [243, 27, 30]
+
+
+def test_data_that_cannot_be_read_stops_before_anything_is_trained(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        paper.paper(tmp_path / "out", tmp_path / "none.csv", quiet=True)
+    assert not (tmp_path / "out").exists()
