@@ -3,9 +3,9 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.10 python3.9 python3,$(s
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE = d2l_autorec tests notebooks
+CODE = d2l_autorec tests notebooks benchmarks
 
-.PHONY: reproduce test lint format notebooks constraints clean
+.PHONY: reproduce test lint format notebooks bench constraints clean
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -25,6 +25,11 @@ format: $(VENV)/developer
 # Write notebooks/*.ipynb anew from their text form, outputs included.
 notebooks: $(VENV)/developer
 	cd notebooks && for text in *.py; do ../$(BIN)/jupytext --to ipynb --execute $$text || exit 1; done
+
+# Timings, on a machine with nothing else to do: make bench SIZES=20m PARTS=train TORCH=python
+bench: $(VENV)/developer
+	$(BIN)/python -m benchmarks.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(PARTS),--parts $(PARTS)) \
+		$(if $(TORCH),--torch $(TORCH))
 
 # The tested set: what pip resolves in an empty environment today.
 constraints:

@@ -1,0 +1,1 @@
+"""Side-by-side timings; see README.md here and `python -m benchmarks.bench --help`."""

@@ -1,0 +1,253 @@
+"""What is measured: each part is some cases, run in turn, round after round."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import data, quiet
+from benchmarks.sizes import SIZES
+from d2l_autorec.errors import InputError
+
+THREADS = 2
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = {"OMP_NUM_THREADS": str(THREADS), "PYTHONPATH": str(ROOT)}
+HEAVY = ("d2l", "matplotlib", "pandas", "mxnet", "numpy", "numba")
+
+Measure = Callable[[int], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to measure.
+
+    Attributes
+    ----------
+    anyway : bool
+        Also on a machine that is not idle.
+    torch : str
+        The Python that has PyTorch.
+    quick : bool
+        Small arrays for the machine's limits.
+    """
+
+    anyway: bool
+    torch: str
+    quick: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """Cases to be measured in turn.
+
+    Attributes
+    ----------
+    cases : dict
+        Name of a case -> measure it in a round; a case may give several readings.
+    facts : dict
+        What need not be measured again and again.
+    skipped : dict
+        Name of a case -> why there is none.
+    """
+
+    cases: dict[str, Measure]
+    facts: dict[str, Any]
+    skipped: dict[str, str]
+
+
+def make(name: str, size: str, plan: Plan) -> Part:
+    """Prepare a part: make its data, warm what is to be warm."""
+    makers = {"whole": whole, "train": train, "limits": limits, "startup": startup}
+    return {**makers, "distributed": distributed}[name](size, plan)
+
+
+def whole(size: str, plan: Plan) -> Part:
+    """Whole processes on ML-100K, imports included."""
+    _worker(sys.executable, job="prepare", size="ml-100k", seed=0)  # which also fills the cache
+    with tempfile.TemporaryDirectory() as folder:
+        _call(_train("sparse", 0, f"{folder}/run", "--epochs", "1"))  # compiles the kernels
+
+    def command(engine: str) -> Measure:
+        def measure(seed: int) -> list[dict[str, Any]]:
+            with tempfile.TemporaryDirectory() as folder:
+                ran = _run(_train(engine, seed, f"{folder}/run"), plan)
+                result = json.loads(Path(folder, "run/run.json").read_text())["result"]
+            score = result["test_rmse"]
+            return [_reading(f"train --engine {engine}", ran, ran.seconds, "s", rmse=score)]
+
+        return measure
+
+    def book(seed: int) -> list[dict[str, Any]]:
+        ran = _run([sys.executable, "-m", "benchmarks.book", str(seed)], plan)
+        score = float(ran.stdout.split("test RMSE ")[1].split()[0])
+        return [_reading("book", ran, ran.seconds, "s", rmse=score)]
+
+    cases = {"book": book, **{f"train --engine {e}": command(e) for e in ("fast", "sparse")}}
+    return Part(cases, {}, {})
+
+
+def train(size: str, plan: Plan) -> Part:
+    """Training alone, each engine in a process of its own; ML-100K with a split for each round."""
+    seeds = range(9) if size == "ml-100k" else [0]
+    cases, skipped = {}, {}
+
+    def case(engine: str) -> Measure:
+        python = plan.torch if engine.startswith("torch") else sys.executable
+
+        def measure(round_: int) -> list[dict[str, Any]]:
+            seed = seeds[round_ % len(seeds)]
+            job = {"job": "train", "engine": engine, "size": size, "seed": seed}
+            ran = _run(_job(python, **job, threads=THREADS), plan)
+            result = json.loads(ran.stdout)
+            return [_reading(engine, ran, result.pop("value"), "s/epoch", seed=seed, **result)]
+
+        return measure
+
+    for engine in SIZES[size].engines:
+        if engine.startswith("torch") and not _has_torch(plan.torch):
+            skipped[engine] = "PyTorch is not installed (benchmarks/requirements.txt)"
+        else:
+            cases[engine] = case(engine)
+    for seed in seeds:
+        _worker(sys.executable, job="prepare", size=size, seed=seed)
+    moved = _worker(sys.executable, job="traffic", size=size)["bytes"]
+    shape = SIZES[size].shape
+    facts = {"shape": shape, "cells": SIZES[size].cells, "ratings": shape[2]}
+    facts["traffic_bytes"] = moved
+    if SIZES[size].dense_batches:
+        facts["dense_batches"] = SIZES[size].dense_batches
+    return Part(cases, facts, skipped)
+
+
+def limits(size: str, plan: Plan) -> Part:
+    """What the machine can do at best."""
+    sizes = ["toy"] if plan.quick else ["ml-100k", "ml-1m", "ml-10m"]
+    job = {"job": "limits", "sizes": sizes, "megabytes": 16 if plan.quick else 256}
+    _worker(sys.executable, **job, threads=THREADS)  # compiles
+
+    def measure(round_: int) -> list[dict[str, Any]]:
+        ran = _run(_job(sys.executable, **job, threads=THREADS), plan)
+        result = json.loads(ran.stdout)
+        readings = [
+            _reading(f"memory, {name}", ran, rate / 1e9, "GB/s")
+            for name, rate in result["memory"].items()
+        ]
+        for of, rates in result["products"].items():
+            for name, rate in rates.items():
+                case = f"products at {of}, {name}"
+                readings.append(_reading(case, ran, rate / 1e9, "GFLOP/s"))
+        return readings
+
+    return Part({"limits": measure}, {}, {})
+
+
+def distributed(size: str, plan: Plan) -> Part:
+    """Two workers of one thread against one process with two, as commands; seconds of training."""
+    epochs = 3 if size == "toy" else 5
+    _worker(sys.executable, job="prepare", size=size, seed=0, csv=True)
+    rows = SIZES[size].shape[1]
+
+    def case(engine: str, workers: int) -> Measure:
+        def measure(round_: int) -> list[dict[str, Any]]:
+            with tempfile.TemporaryDirectory() as folder:
+                batch = min(256, rows)
+                command = _train(
+                    engine, 0, f"{folder}/run", "--epochs", str(epochs),
+                    "--data", str(data.csv_file(size)), "--batch-size", str(batch),
+                )  # fmt: skip
+                if workers > 1:
+                    at = command.index("train")
+                    share = ["--workers", str(workers), "--threads", str(THREADS // workers)]
+                    command[at:at] = ["launch", *share, "--"]
+                ran = _run(command, plan)
+                with Path(folder, "run/history.csv").open() as file:
+                    history = [float(row["seconds"]) for row in csv.DictReader(file)]
+                result = json.loads(Path(folder, "run/run.json").read_text())["result"]
+            # the first epoch warms up; batches roll over from one epoch to the next
+            timed = rows * epochs // batch - rows // batch
+            seconds = sum(history[1:]) / timed * rows / batch
+            name = f"{engine}, {workers} x {THREADS // workers}"
+            return [_reading(name, ran, seconds, "s/epoch", rmse=result["test_rmse"])]
+
+        return measure
+
+    cases = {f"{e}, {n} x {THREADS // n}": case(e, n) for e in ("fast", "sparse") for n in (1, 2)}
+    return Part(cases, {}, {})
+
+
+def startup(size: str, plan: Plan) -> Part:
+    """What it takes to ask for help, and what an import brings along."""
+    code = f"import sys, d2l_autorec; print(*sorted(set({HEAVY}) & set(sys.modules)))"
+    commands = {
+        "d2l-autorec --help": [sys.executable, "-m", "d2l_autorec", "--help"],
+        "import d2l_autorec": [sys.executable, "-c", "import d2l_autorec"],
+        "python alone": [sys.executable, "-c", "pass"],
+    }
+
+    def case(name: str) -> Measure:
+        def measure(round_: int) -> list[dict[str, Any]]:
+            ran = _run(commands[name], plan)
+            return [_reading(name, ran, ran.seconds, "s")]
+
+        return measure
+
+    imported = _call([sys.executable, "-c", code]).split()
+    return Part({name: case(name) for name in commands}, {"imported": imported}, {})
+
+
+def _train(engine: str, seed: int, out: str, *more: str) -> list[str]:
+    command = [sys.executable, "-m", "d2l_autorec", "train", "--engine", engine, "--quiet"]
+    return [*command, "--seed", str(seed), "--out", out, *more]
+
+
+def _job(python: str, **settings: Any) -> list[str]:
+    return [python, "-m", "benchmarks.worker", json.dumps(settings)]
+
+
+def _run(command: list[str], plan: Plan) -> quiet.Ran:
+    return quiet.run(command, ENVIRONMENT, plan.anyway)
+
+
+def _call(command: list[str]) -> str:
+    """Run what is not measured."""
+    return quiet.run_unwatched(command, ENVIRONMENT).stdout
+
+
+def _worker(python: str, **settings: Any) -> Any:
+    return json.loads(_call(_job(python, **settings)))
+
+
+def _has_torch(python: str) -> bool:
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"
+    return subprocess.run([python, "-c", code]).returncode == 0
+
+
+def _reading(case: str, ran: quiet.Ran, value: float, unit: str, **more: Any) -> dict[str, Any]:
+    others = None if ran.others is None else round(ran.others, 4)
+    process = {"process_seconds": ran.seconds, "others": others}
+    return {"case": case, "value": value, "unit": unit, **more, **process}
+
+
+def check(parts: list[str], sizes: list[str]) -> None:
+    """Raise an InputError for a part or size that is not known."""
+    for flag, given, known in (("--parts", parts, SIZES_OF), ("--sizes", sizes, SIZES)):
+        for name in given:
+            if name not in known:
+                raise InputError(f"{flag}: {name!r} is unknown; use {', '.join(known)}.")
+
+
+SIZES_OF: dict[str, tuple[str, ...]] = {
+    "whole": ("ml-100k",),
+    "train": tuple(SIZES),
+    "limits": ("",),
+    "distributed": ("ml-1m", "toy"),
+    "startup": ("",),
+}
+"""Which sizes a part can be measured at; "" where it has none."""

@@ -1,0 +1,110 @@
+"""From readings to `benchmark.json`, `rounds.csv`, `table.md` and the figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import figure, ratios
+from benchmarks.sizes import title
+from d2l_autorec.runs import write
+
+COLUMNS = (
+    "part", "size", "case", "round", "value", "unit", "seed", "rmse", "peak_bytes",
+    "process_seconds", "others",
+)  # fmt: skip
+HEADINGS = {
+    "startup": "Starting",
+    "whole": "Whole processes, imports included: the chapter's 25 epochs",
+    "limits": "The machine's limits",
+    "train": "Training alone, seconds of an epoch",
+    "distributed": "Two processes through dist_sync beside one, seconds of an epoch",
+}
+
+
+def write_all(folder: Path, record: dict[str, Any]) -> None:
+    """Write everything that follows from the record, and the record itself."""
+    write(folder / "benchmark.json", json.dumps(record, indent=1) + "\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for part in record["parts"].values():
+        writer.writerows({**part, **reading} for reading in part["readings"])
+    write(folder / "rounds.csv", text.getvalue())
+    write(folder / "table.md", table(record))
+    for kind, image in figure.cost(record).items():
+        write(folder / f"cost.{kind}", image)
+
+
+def table(record: dict[str, Any]) -> str:
+    """The medians, and the ratios beside what they are to reach."""
+    parts = record["parts"]
+    lines = ["# Benchmark", "", *_setting(parts), "", "## Ratios", ""]
+    lines += ["| | measured | to reach | |", "| --- | ---: | ---: | --- |"]
+    for ratio in ratios.ratios(record):
+        if ratio.value is None:
+            lines.append(f"| {ratio.what} | not measured | {ratio.target} | |")
+        else:
+            lines.append(f"| {ratio.what} | {ratio.shown} | {ratio.target} | {ratio.verdict} |")
+    for name, heading in HEADINGS.items():
+        chosen = [part for part in parts.values() if part["part"] == name]
+        if chosen:
+            lines += ["", f"## {heading}", ""]
+            lines += ["| | | median | min to max | rounds | RMSE | peak memory |"]
+            lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+            for part in sorted(chosen, key=lambda part: part.get("cells", 0)):
+                lines += _rows(part)
+    return "\n".join(lines) + "\n"
+
+
+def _setting(parts: dict[str, Any]) -> list[str]:
+    """Say on what it was measured, and when; parts may be of different days."""
+    lines = []
+    settings: dict[str, list[str]] = {}
+    for key, part in parts.items():
+        of, versions = part["machine"], part["versions"]
+        others = [r["others"] for r in part["readings"] if r["others"] is not None]
+        said = (
+            f"{of['cpu']}, {of['cores_used']} of {of['cores']} cores, {of['memory_gib']} GiB, "
+            f"{of['system']}; {', '.join(f'{name} {v}' for name, v in versions.items())}; "
+            f"{part['date']}"
+        )
+        busy = f"{max(others):.0%}" if others else "unknown"
+        note = " and the machine was NOT required to be idle" if part["anyway"] else ""
+        settings.setdefault(said, []).append(f"{key} (others took at most {busy}{note})")
+    for said, keys in settings.items():
+        lines.append(f"{said}: {', '.join(keys)}.")
+    lines.append(
+        "Cases were run in turn, every second round backwards, each in a process of its own with "
+        "two threads. Epochs are those of the chapter's settings (500 hidden units, batches of "
+        "256, Adam, dropout 0.05), after a batch to warm up; evaluation and loading are left out."
+    )
+    return lines
+
+
+def _rows(part: dict[str, Any]) -> list[str]:
+    name = title(part["size"]) if part["size"] else ""
+    cases = list(dict.fromkeys(reading["case"] for reading in part["readings"]))
+    lines = []
+    for case in sorted(cases):
+        found = [reading for reading in part["readings"] if reading["case"] == case]
+        values, unit = [reading["value"] for reading in found], found[0]["unit"]
+        scores = [reading["rmse"] for reading in found if reading.get("rmse")]
+        peaks = [reading["peak_bytes"] for reading in found if "peak_bytes" in reading]
+        label = case
+        if part.get("dense_batches") and case != "sparse":
+            label += f" (from {part['dense_batches']} batches)"
+        score = f"{sum(scores) / len(scores):.4f}" if scores else ""
+        peak = f"{median(peaks) / 1e9:.2f} GB" if peaks else ""
+        spread = f"{min(values):.4g} to {max(values):.4g}"
+        lines.append(
+            f"| {name} | {label} | {median(values):.4g} {unit} | {spread} | {len(values)} "
+            f"| {score} | {peak} |"
+        )
+    for case, why in part["skipped"].items():
+        lines.append(f"| {name} | {case} | skipped: {why} | | | | |")
+    return lines

@@ -1,0 +1,127 @@
+"""One measurement in a process of its own, so that memory and generators are its own.
+
+python -m benchmarks.worker '{"job": "train", "engine": "sparse", ...}' prints a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import data
+from benchmarks.sizes import BATCH, SIZES
+from d2l_autorec.config import CHAPTER
+
+
+def train(engine: str, size: str, seed: int, threads: int) -> dict[str, Any]:
+    """Train with one engine; seconds of an epoch are those of a mean batch times rows / batch."""
+    of = SIZES[size]
+    limit = of.dense_batches if engine != "sparse" else None
+    matrix, test = data.load(str(data.cached(size, seed)))
+    epochs = data.plan(matrix.shape[0], of.epochs, limit, seed)
+    loop = {"fast": _fast, "sparse": _sparse}.get(engine, _torch)
+    score, seconds = loop(engine, matrix, test, epochs, seed, threads)
+    timed = sum(map(len, epochs[1:]))
+    peak = peak_bytes()  # before the scoring, which is not measured
+    return {
+        "value": sum(seconds[1:]) / timed * matrix.shape[0] / min(BATCH, matrix.shape[0]),
+        "batches": timed,
+        "ratings": int(matrix.nnz),
+        "peak_bytes": peak,
+        "rmse": None if limit else score(),
+    }
+
+
+def _net(num_cols: int, seed: int) -> Any:
+    import mxnet as mx
+
+    from d2l_autorec.models.autorec import AutoRec
+    from d2l_autorec.runtime import seed_everything
+
+    seed_everything(seed)
+    net = AutoRec(num_cols)
+    net.initialize(mx.init.Normal(CHAPTER.sigma))
+    return net
+
+
+def _fast(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: int) -> Any:
+    from d2l_autorec.training.fast import evaluate_fast, train_fast
+
+    net = _net(matrix.shape[1], seed)
+    loop = train_fast(net, matrix, num_epochs=len(epochs), batches=iter(epochs))
+    seconds = [epoch.seconds for epoch in loop]
+    return lambda: evaluate_fast(net, matrix, test), seconds
+
+
+def _sparse(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: int) -> Any:
+    from d2l_autorec.training.sparse import (
+        SparseState,
+        compile_kernels,
+        evaluate_sparse,
+        train_sparse,
+    )
+
+    compile_kernels()
+    net = _net(matrix.shape[1], seed)
+    state = SparseState.from_net(net)
+    loop = train_sparse(
+        net, matrix, num_epochs=len(epochs), batches=iter(epochs), state=state,
+        num_threads=threads, keep_net=False,
+    )  # fmt: skip
+    seconds = [epoch.seconds for epoch in loop]
+    return lambda: evaluate_sparse(state, matrix, test, num_threads=threads), seconds
+
+
+def _torch(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: int) -> Any:
+    import torch
+
+    from benchmarks import torch_loop
+
+    torch.set_num_threads(threads)
+    net, seconds = torch_loop.train(matrix, epochs, engine == "torch-fused", seed, asdict(CHAPTER))
+    return lambda: torch_loop.rmse(net, matrix, test), seconds
+
+
+def traffic(size: str) -> dict[str, Any]:
+    """Bytes that an epoch of the sparse engine has to move."""
+    from benchmarks.traffic import bytes_moved
+    from d2l_autorec.training._state import padded
+
+    matrix, _ = data.load(str(data.cached(size, 0)))
+    epochs = data.plan(matrix.shape[0], SIZES[size].epochs, None, 0)[1:]
+    moved = bytes_moved(matrix, epochs, 4 * padded(CHAPTER.num_hidden))
+    batches = sum(map(len, epochs))
+    return {"bytes": sum(moved) / batches * matrix.shape[0] / min(BATCH, matrix.shape[0])}
+
+
+def limits(sizes: list[str], megabytes: int, threads: int) -> dict[str, Any]:
+    """Measure what the machine could do at best."""
+    from benchmarks.limits import matrix_products, memory
+
+    products = {size: matrix_products(SIZES[size].shape[0]) for size in sizes}
+    return {"memory": memory(megabytes, threads), "products": products}
+
+
+def peak_bytes() -> int:
+    """Most memory this process has had; getrusage also counts what its parent had at the fork."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        return int(lines["VmHWM"].split()[0]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def main() -> None:
+    """Do the job named on the command line."""
+    settings = json.loads(sys.argv[1])
+    jobs = {"train": train, "traffic": traffic, "limits": limits, "prepare": data.prepare}
+    print(json.dumps(jobs[settings.pop("job")](**settings)))
+
+
+if __name__ == "__main__":
+    main()
