@@ -1,9 +1,9 @@
-"""Questions that the chapter leaves open: ``exercises`` and ``fidelity``."""
+"""Questions that the chapter leaves open: study, compare, exercises and fidelity."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -12,9 +12,58 @@ from d2l_autorec.cli.common import Data, Out, Quiet, app
 Seeds = Annotated[int, typer.Option(min=2, help="Random splits: seeds 0, 1, ...")]
 Quick = Annotated[bool, typer.Option("--quick", help="Tiny and few runs, to see that it works.")]
 
+Splits = Annotated[Optional[Path], typer.Option(help="Folder for the row numbers of each split.")]
+
 
 def _folder(out: Path | None, name: str, quick: bool) -> Path:
     return out or Path("runs" if quick else "results") / (f"{name}-quick" if quick else name)
+
+
+@app.command()
+def study(
+    seeds: Annotated[int, typer.Option(min=2, help="Random splits: seeds 0, 1, ...")] = 30,
+    splits: Splits = None,
+    quick: Quick = False,
+    data: Data = None,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run the chapter on many splits, and say where the book's 0.901 lies."""
+    from d2l_autorec import doctor
+    from d2l_autorec.config import CHAPTER
+
+    doctor.preflight()
+    from d2l_autorec.data.sources import load_ml100k
+    from d2l_autorec.experiments import study as experiment
+
+    folder, ratings = _folder(out, "study", quick), load_ml100k(data, quiet=quiet)
+    seeds, epochs = (2, 1) if quick else (seeds, CHAPTER.num_epochs)
+    for sentence in experiment.study(folder, ratings, seeds, epochs, splits, quiet):
+        typer.echo(sentence)
+    typer.echo(f"Table and figure are in {folder}.")
+
+
+@app.command()
+def compare(
+    splits: Annotated[int, typer.Option(min=2, help="Random splits: seeds 0, 1, ...")] = 10,
+    quick: Quick = False,
+    data: Data = None,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """Set AutoRec beside matrix factorization and others, all on the same ratings."""
+    from d2l_autorec import doctor
+
+    doctor.preflight()
+    from d2l_autorec.data.sources import load_ml100k
+    from d2l_autorec.experiments import compare as experiment
+    from d2l_autorec.experiments.contenders import QUICK
+
+    folder, ratings = _folder(out, "compare", quick), load_ml100k(data, quiet=quiet)
+    splits, names = (2, QUICK) if quick else (splits, None)
+    for sentence in experiment.compare(folder, ratings, splits, names, quiet)[1]:
+        typer.echo(sentence)
+    typer.echo(f"Tables and figure are in {folder}.")
 
 
 @app.command()

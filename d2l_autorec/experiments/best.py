@@ -36,7 +36,7 @@ from d2l_autorec.experiments.pool import (
     VAL_RATIO,
 )  # fmt: skip
 from d2l_autorec.experiments.runner import run_jobs, save_results
-from d2l_autorec.experiments.stats import interval, paired
+from d2l_autorec.experiments.stats import interval, paired, pooled_rmse
 from d2l_autorec.runtime import seed_everything
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def search(job: Mapping[str, Any]) -> dict[str, float]:
     train, held_out = (interaction_csr(ratings.table, *shape, rows=rows) for rows in split)
     fitted = fit_autorec(train, CANDIDATES[job["recipe"]], int(job["split"]), held_out)
     asked = ratings.table.iloc[split[1]]
-    return {"rmse": _rmse(_predict((fitted,), asked), asked), "epoch": fitted.epoch}
+    rmse = pooled_rmse(_predict((fitted,), asked), asked["rating"].to_numpy())
+    return {"rmse": rmse, "epoch": fitted.epoch}
 
 
 def climb(job: Mapping[str, Any]) -> dict[str, float]:
@@ -150,7 +151,7 @@ def climb(job: Mapping[str, Any]) -> dict[str, float]:
         return (fit_autorec(train, recipe, seed, held_out, patience),)
 
     def score(prediction: np.ndarray) -> float:
-        return _rmse(prediction, test)
+        return pooled_rmse(prediction, test["rating"].to_numpy())
 
     chapter = fit_autorec(interaction_csr(table, *shape), Recipe(), seed)
     early = _predict(stopped(STOPPED, PATIENCE), test)
@@ -177,10 +178,6 @@ def climb(job: Mapping[str, Any]) -> dict[str, float]:
 
 def _predict(fits: tuple[Fitted, ...], pairs: pd.DataFrame) -> np.ndarray:
     return mean_prediction(fits, pairs["user"].to_numpy(), pairs["item"].to_numpy())
-
-
-def _rmse(prediction: np.ndarray, table: pd.DataFrame) -> float:
-    return float(np.sqrt(np.mean((prediction - table["rating"].to_numpy()) ** 2)))
 
 
 def _tables(runs: pd.DataFrame, tried: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -21,7 +21,7 @@ import numpy as np
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments.fitting import Recipe, fit_autorec
 from d2l_autorec.experiments.runner import run_jobs, save_results
-from d2l_autorec.experiments.stats import Interval, interval, paired
+from d2l_autorec.experiments.stats import Interval, interval, paired, pooled_rmse
 from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.runtime import seed_everything
 
@@ -167,11 +167,11 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
     predicted = fitted.predict(test["user"].to_numpy(), test["item"].to_numpy())
     stars = test["rating"].to_numpy(float)
     return {
-        "test_rmse": _rms(predicted - stars),
+        "test_rmse": pooled_rmse(predicted, stars),
         "val_rmse": min(fitted.history),
         "epoch": fitted.epoch,
         "epochs_run": len(fitted.history),
-        "rmse_of_ones": _rms(1 - stars),
+        "rmse_of_ones": pooled_rmse(np.ones(len(stars)), stars),
     }
 
 
@@ -271,10 +271,6 @@ def _answer_activations(table: pd.DataFrame, floor: float) -> list[str]:
 
 def _pair(table: pd.DataFrame, encoder: str, decoder: str) -> pd.Series:
     return table[(table["encoder"] == encoder) & (table["decoder"] == decoder)].iloc[0]
-
-
-def _rms(errors: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def _dashed(sizes: tuple[int, ...]) -> str:

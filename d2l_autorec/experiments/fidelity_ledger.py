@@ -218,7 +218,7 @@ PRINTED = (
         "The evaluator adds up 10,000 squares in single precision.",
         "Double precision.",
         lambda n: f"at most {n.rows['float_gap']['high']:.1g} on the RMSE",
-        "experiments.fidelity_runs:pooled_rmse",
+        "experiments.stats:pooled_rmse",
     ),
     Departure(
         "devices", "",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.experiments.stats import pooled_rmse
 from d2l_autorec.runtime import num_threads, seed_everything
 
 if TYPE_CHECKING:
@@ -90,11 +91,6 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
     else:
         measured = _factorization(ratings, seed, max(num_epochs - 5, 1), name == "mf_seq_aware")
     return {**dict.fromkeys(MEASURES, ""), **measured}
-
-
-def pooled_rmse(predicted: np.ndarray, stars: np.ndarray) -> float:
-    """Root of the mean squared error over all ratings at once, in double precision."""
-    return float(np.sqrt(np.mean(np.square(predicted.astype(float) - stars))))
 
 
 def once_an_epoch(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:

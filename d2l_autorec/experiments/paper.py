@@ -23,6 +23,7 @@ from d2l_autorec.experiments.fitting import fit_autorec
 from d2l_autorec.experiments.paper_tables import answer, figures, tables
 from d2l_autorec.experiments.paper_variants import NUM_LARGE, VAL_RATIO, Variant
 from d2l_autorec.experiments.runner import run_jobs, save_results
+from d2l_autorec.experiments.stats import pooled_rmse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +189,8 @@ def run_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
         interaction_csr(ratings.table, *shape, rows=train), recipe, int(job["split"])
     )
     asked = ratings.table.iloc[test]
-    rmse = _rmse(fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy()), asked)
+    predicted = fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy())
+    rmse = pooled_rmse(predicted, asked["rating"].to_numpy())
     return {"rmse": rmse, "seconds": round(time.perf_counter() - start, 1)}
 
 
@@ -203,7 +205,8 @@ def try_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     train_csr, held_out = rows
     fitted = fit_autorec(train_csr, variants.TRIED[job["recipe"]], 0, held_out)
     asked = ratings.table.iloc[validation]
-    rmse = _rmse(fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy()), asked)
+    predicted = fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy())
+    rmse = pooled_rmse(predicted, asked["rating"].to_numpy())
     seconds = round(time.perf_counter() - start, 1)
     return {"rmse": rmse, "epoch": fitted.epoch, "seconds": seconds}
 
@@ -229,10 +232,7 @@ def reach(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
             into.append(mean_prediction(fits, users, items))
     weights = blend_weights(beside, held_out["rating"].to_numpy())
     clip = next(iter(variants.REACH.values())).clip or (-np.inf, np.inf)
-    scores = {name: _rmse(guess, asked) for name, guess in zip(variants.REACH, whole)}
-    scores["blend"] = _rmse((weights @ np.stack(whole)).clip(*clip), asked)
+    stars = asked["rating"].to_numpy()
+    scores = {name: pooled_rmse(guess, stars) for name, guess in zip(variants.REACH, whole)}
+    scores["blend"] = pooled_rmse((weights @ np.stack(whole)).clip(*clip), stars)
     return {**scores, **{f"weight: {n}": float(w) for n, w in zip(variants.REACH, weights)}}
-
-
-def _rmse(prediction: np.ndarray, table: pd.DataFrame) -> float:
-    return float(np.sqrt(np.mean((prediction - table["rating"].to_numpy()) ** 2)))

@@ -65,6 +65,11 @@ class Paired:
     p_value: float
 
 
+def pooled_rmse(predicted: np.ndarray, stars: np.ndarray) -> float:
+    """Root of the mean squared error over all ratings at once, in double precision."""
+    return float(np.sqrt(np.mean(np.square(np.asarray(predicted, float) - stars))))
+
+
 def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval:
     """Return the mean of some values with its confidence interval.
 

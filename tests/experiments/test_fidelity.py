@@ -14,7 +14,6 @@ from d2l_autorec.experiments.fidelity_runs import (
     OTHERS,
     VARIANTS,
     once_an_epoch,
-    pooled_rmse,
     run_one,
 )
 from d2l_autorec.runtime import seed_everything
@@ -39,10 +38,6 @@ def test_each_item_once_an_epoch():
         assert [len(rows) for rows in batches] == [4, 4, 2]
         assert sorted(numpy.concatenate(batches)) == list(range(10))
     assert (epochs[0][0] != epochs[1][0]).any()
-
-
-def test_pooled_rmse_by_hand():
-    assert pooled_rmse(numpy.float32([3, 5]), numpy.float32([3, 2])) == pytest.approx(4.5**0.5)
 
 
 def _runs(**values):

@@ -1,0 +1,147 @@
+"""Who is compared with whom, and the settings that each may choose from on validation ratings.
+
+Every model that is tuned has the same budget: five settings, the first of them its default. Those
+that tell of their epochs also choose the number of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from d2l_autorec.experiments.pool import best_model
+from d2l_autorec.models import baselines, libraries
+
+if TYPE_CHECKING:
+    from d2l_autorec.experiments.fitting import Model
+
+CHAPTER_AUTOREC = "AutoRec, the chapter's"
+PRINTED_MF = "MF, the book's"
+TUNED_MF = "MF, the book's, tuned"
+BEST = "AutoRec, ours at best"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model to compare.
+
+    Attributes
+    ----------
+    make : callable
+        Takes a setting's values by name; gives a model, see `d2l_autorec.models.baselines`.
+    settings : tuple of dict
+        What validation chooses from; one is taken as it is.
+    most_epochs : int, optional
+        Where `make` takes ``num_epochs`` and ``watch``: the number of epochs is chosen as well, up
+        to this.
+    package : str, optional
+        The library that it needs.
+    """
+
+    make: Callable[..., Model]
+    settings: tuple[dict[str, Any], ...] = ({},)
+    most_epochs: int | None = None
+    package: str | None = None
+
+
+CONTENDERS = {
+    "Surprise SVD++": Contender(
+        libraries.surprise_svdpp,
+        (
+            {},
+            {"n_epochs": 30, "lr_all": 0.005, "reg_all": 0.05},
+            {"n_epochs": 30, "lr_all": 0.005, "reg_all": 0.1},
+            {"n_factors": 50, "n_epochs": 30, "lr_all": 0.005, "reg_all": 0.1},
+            {"n_factors": 10, "n_epochs": 30, "reg_all": 0.05},
+        ),
+        package="surprise",
+    ),
+    "myFM, SVD++ features": Contender(
+        lambda **values: libraries.myfm(implicit=True, **values),
+        ({}, {"rank": 5}, {"rank": 20}, {"rank": 32}, {"rank": 10, "n_iter": 400}),
+        package="myfm",
+    ),
+    BEST: Contender(lambda: best_model),
+    "myFM": Contender(
+        libraries.myfm,
+        ({}, {"rank": 5}, {"rank": 20}, {"rank": 32}, {"rank": 10, "n_iter": 400}),
+        package="myfm",
+    ),
+    TUNED_MF: Contender(
+        baselines.matrix_factorization,
+        ({}, {"num_factors": 10}, {"wd": 1e-4}, {"wd": 1e-3}, {"num_factors": 60, "wd": 1e-4}),
+        most_epochs=40,
+    ),
+    "AutoRec, the chapter's, tuned": Contender(
+        baselines.autorec,
+        ({}, {"num_hidden": 200}, {"wd": 1e-4}, {"dropout": 0.3}, {"dropout": 0.3, "wd": 1e-4}),
+        most_epochs=100,
+    ),
+    "AutoRec, user-based, tuned": Contender(
+        lambda **values: baselines.autorec("user", **values),
+        ({}, {"num_hidden": 200}, {"wd": 1e-4}, {"dropout": 0.3}, {"dropout": 0.3, "wd": 1e-4}),
+        most_epochs=300,
+    ),
+    "Surprise SVD": Contender(
+        libraries.surprise_svd,
+        (
+            {},
+            {"n_epochs": 40, "reg_all": 0.05},
+            {"n_epochs": 40, "reg_all": 0.1},
+            {"n_epochs": 80, "reg_all": 0.1},
+            {"n_factors": 200, "n_epochs": 80, "reg_all": 0.1},
+        ),
+        package="surprise",
+    ),
+    "Surprise KNNBaseline": Contender(
+        libraries.surprise_knn,
+        (
+            {},
+            {"similarity": "pearson_baseline"},
+            {"user_based": False},
+            {"similarity": "pearson_baseline", "user_based": False},
+            {"k": 80, "similarity": "pearson_baseline", "user_based": False},
+        ),
+        package="surprise",
+    ),
+    "cmfrec, biased MF": Contender(
+        libraries.cmfrec_mf,
+        (
+            {},
+            {"lambda_": 5.0},
+            {"lambda_": 20.0},
+            {"k": 10},
+            {"k": 80, "lambda_": 20.0},
+        ),
+        package="cmfrec",
+    ),
+    PRINTED_MF: Contender(baselines.matrix_factorization),
+    CHAPTER_AUTOREC: Contender(baselines.autorec),
+    "AutoRec, user-based": Contender(lambda: baselines.autorec("user")),
+    "user and item bias": Contender(
+        baselines.biases,
+        (
+            {},
+            {"reg_user": 10, "reg_item": 5},
+            {"reg_user": 5, "reg_item": 5},
+            {"reg_user": 5, "reg_item": 2},
+            {"reg_user": 30, "reg_item": 10},
+        ),
+    ),
+    "global mean": Contender(baselines.global_mean),
+}
+"""The slow ones first, so that no core waits at the end."""
+
+QUICK = ("global mean", "user and item bias", PRINTED_MF, CHAPTER_AUTOREC)
+"""Those that take a few seconds."""
+
+
+def missing_packages() -> dict[str, str]:
+    """Return the contenders that can't compete here, and the package that each lacks."""
+    return {
+        name: contender.package
+        for name, contender in CONTENDERS.items()
+        if contender.package is not None and find_spec(contender.package) is None
+    }

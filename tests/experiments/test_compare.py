@@ -1,0 +1,157 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from d2l_autorec.data.matrices import interaction_matrix
+from d2l_autorec.experiments import compare, compare_tables, contenders
+from d2l_autorec.experiments.contenders import CHAPTER_AUTOREC, CONTENDERS, PRINTED_MF, Contender
+from d2l_autorec.models import baselines
+from d2l_autorec.runtime import seed_everything
+
+TRAIN = pd.DataFrame({"user": [0, 0, 1, 1], "item": [0, 1, 0, 2], "rating": [1.0, 2, 4, 5]})
+
+
+def constant(value=3.0, num_epochs=None, watch=None):
+    """Say one number to everyone; with epochs, one that rises by 1 with each."""
+
+    def fit(table, shape, seed):
+        said = value
+        for epoch in range(1, (num_epochs or 0) + 1):
+            said = value + epoch
+            if watch:
+                watch(epoch, lambda users, items, now=said: np.full(len(users), now))
+        return lambda users, items: np.full(len(users), said)
+
+    return fit
+
+
+def test_the_setting_with_the_smallest_error_is_chosen():
+    table = pd.DataFrame({"user": [0] * 20, "item": range(20), "rating": [4.0] * 20})
+    contender = Contender(constant, ({"value": 1.0}, {"value": 3.5}, {"value": 5.0}))
+    assert compare.tune(contender, table, (1, 20), "random", 0) == ({"value": 3.5}, 0, 0.5)
+
+
+def test_the_best_epoch_is_chosen_too():
+    table = pd.DataFrame({"user": [0] * 20, "item": range(20), "rating": [4.0] * 20})
+    contender = Contender(constant, ({"value": 0.5}, {"value": 2.0}), most_epochs=4)
+    assert compare.tune(contender, table, (1, 20), "random", 0) == ({"value": 2.0}, 2, 0.0)
+
+
+def test_tuning_sees_no_test_rating(toy_ratings):
+    """Test ratings made absurd change nothing that is chosen."""
+    job = {"split": "random", "seed": 0, "model": "user and item bias"}
+    honest = compare.run_one(toy_ratings, job)
+    _, test = compare.split_rows(toy_ratings, "random", 0)
+    table = toy_ratings.table.copy()
+    table.loc[test, "rating"] = 1000.0
+    absurd = compare.run_one(type(toy_ratings)(table, *_rest(toy_ratings)), job)
+    assert (absurd["chosen"], absurd["val_rmse"]) == (honest["chosen"], honest["val_rmse"])
+    assert absurd["test_rmse"] > 900
+
+
+def _rest(ratings):
+    return ratings.user_ids, ratings.item_ids, None, "toy", ratings.digest
+
+
+def test_baselines_by_hand():
+    users, items = np.array([0, 1]), np.array([2, 1])
+    assert baselines.global_mean()(TRAIN, (2, 3), 0)(users, items).tolist() == [3, 3]
+    predict = baselines.biases(0, 0)(TRAIN.assign(rating=[1.0, 2, 3, 4]), (2, 3), 0)
+    # users differ by 2, items 0 and 1 by 1: what an additive table leaves open is filled in
+    assert predict(np.array([1]), np.array([1])) == pytest.approx([4], abs=1e-3)
+    shrunk = baselines.biases(1e9, 1e9)(TRAIN, (2, 3), 0)(users, items)
+    assert shrunk == pytest.approx([3, 3], abs=1e-6)
+
+
+def test_the_chapter_s_models_end_where_the_chapter_s_code_ends(toy_ratings):
+    import mxnet as mx
+
+    from d2l_autorec.chapter.autorec import train_autorec
+    from d2l_autorec.chapter.mf import train_mf
+
+    shape = toy_ratings.num_users, toy_ratings.num_items
+    rows = compare.split_rows(toy_ratings, "random", 1)
+    table, test = (toy_ratings.table.iloc[part] for part in rows)
+    inputs = mx.np.array(interaction_matrix(toy_ratings.table, *shape, rows=rows[0]))
+    held_out = mx.np.array(interaction_matrix(toy_ratings.table, *shape, rows=rows[1]))
+    _, printed = train_autorec(inputs, held_out, num_epochs=2, quiet=True)
+    compare.split_rows(toy_ratings, "random", 1)
+    predict = baselines.autorec(num_epochs=2)(table, shape, 1)
+    stars = test["rating"].to_numpy(float)
+    found = compare.pooled_rmse(compare.guess(predict, test), stars)
+    assert found == pytest.approx(printed.test_rmse[-1], abs=1e-5)
+
+    columns = [
+        tuple(part[name].to_numpy() for name in ("user", "item", "rating"))
+        for part in (table, test)
+    ]
+    seed_everything(2)
+    net, _ = train_mf(*columns, *shape, num_epochs=2, quiet=True)
+    expected = net(mx.np.array(columns[1][0]), mx.np.array(columns[1][1])).asnumpy()
+    seed_everything(2)
+    predict = baselines.matrix_factorization(num_epochs=2)(table, shape, 2)
+    np.testing.assert_allclose(compare.guess(predict, test), expected, atol=1e-5)
+
+
+def test_from_start_to_figure_with_a_library_missing(toy_ratings, tmp_path, monkeypatch):
+    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+    monkeypatch.setattr(contenders, "find_spec", lambda name: None if name == "myfm" else 1)
+    names = ("global mean", "user and item bias", CHAPTER_AUTOREC, "myFM")
+    table, told = compare.compare(tmp_path, toy_ratings, 2, names, quiet=True)
+    assert set(table["model"]) == set(names) - {"myFM"}
+    assert "Skipped for lack of a library: myFM, SVD++ features (needs myfm)" in told[-1]
+    runs = pd.read_csv(tmp_path / "runs.csv")
+    assert runs.groupby(["split", "model"]).size().unstack("split").eq([2, 3]).all(axis=None)
+    assert (runs["test_rmse"] <= runs["unclipped"] + 1e-9).all()
+    record = json.loads((tmp_path / "experiment.json").read_text(encoding="utf-8"))
+    assert record["answer"] == told and record["tables"] == ["summary", "chosen"]
+    assert (tmp_path / "summary.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_tuned_model_has_the_same_budget():
+    sizes = {len(contender.settings) for contender in CONTENDERS.values()}
+    assert sizes == {1, 5}
+    for contender in CONTENDERS.values():
+        distinct = {json.dumps(values, sort_keys=True) for values in contender.settings}
+        assert len(distinct) == len(contender.settings) and contender.settings[0] == {}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, contender in CONTENDERS.items() if contender.package]
+)
+def test_other_people_s_models_learn(toy_ratings, name):
+    """Better than the mean of all; skipped where the library is not installed."""
+    pytest.importorskip(CONTENDERS[name].package)
+    rows = compare.split_rows(toy_ratings, "random", 0)
+    table, test = (toy_ratings.table.iloc[part] for part in rows)
+    shape, stars = (toy_ratings.num_users, toy_ratings.num_items), test["rating"].to_numpy(float)
+
+    def predicted(model):
+        return compare.guess(model(table, shape, 0), test).clip(1, 5)
+
+    own = predicted(CONTENDERS[name].make())
+    mean = predicted(baselines.global_mean())
+    assert compare.pooled_rmse(own, stars) < compare.pooled_rmse(mean, stars)
+    np.testing.assert_allclose(predicted(CONTENDERS[name].make()), own, rtol=1e-5)
+
+
+def _runs(autorec, factorization):
+    rows = [
+        {"split": split, "seed": seed, "model": model, "test_rmse": value, "unclipped": value,
+         "val_rmse": np.nan, "chosen": "{}", "fit_seconds": 1.0}
+        for split, count in (("random", 3), ("seq-aware", 1))
+        for model, values in ((CHAPTER_AUTOREC, autorec), (PRINTED_MF, factorization))
+        for seed, value in enumerate(values[:count])
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_the_claim_holds_only_where_it_does():
+    ahead = compare_tables.answer(_runs([0.9, 0.91, 0.89], [0.92, 0.93, 0.91]))
+    assert "claim holds against" in ahead[0] and "-0.0200 ± 0.0000 (3)" in ahead[0]
+    assert any(line.startswith("Behind it: MF") for line in ahead)
+    unclear = compare_tables.answer(_runs([0.9, 0.91, 0.89], [0.91, 0.9, 0.90]))
+    assert "claim does not hold against" in unclear[0]
+    assert any(line.startswith("Not to be told from it: MF") for line in unclear)

@@ -1,0 +1,42 @@
+import numpy
+import pandas as pd
+import pytest
+
+from d2l_autorec.data.split import load_split, split_digest
+from d2l_autorec.experiments import study
+
+
+@pytest.fixture
+def done(tmp_path, toy_ratings, monkeypatch):
+    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+    told = study.study(
+        tmp_path, toy_ratings, num_seeds=2, num_epochs=1, splits=tmp_path / "rows", quiet=True
+    )
+    return tmp_path, told
+
+
+def test_from_start_to_figure(done):
+    folder, told = done
+    assert len(told) == 2 and "(2)" in told[0] and "0.901" in told[1]
+    assert (folder / "histogram.png").read_bytes().startswith(b"\x89PNG")
+    assert len(pd.read_csv(folder / "summary.csv")) == 7
+
+
+def test_a_kept_split_is_the_one_that_was_run(done, toy_ratings):
+    folder, _ = done
+    table = pd.read_csv(folder / "splits.csv")
+    for seed, digest in zip(table["seed"], table["split_digest"]):
+        train_rows, test_rows = load_split(folder / "rows" / f"seed-{seed}.npz", toy_ratings)
+        assert split_digest(test_rows) == digest
+        both = numpy.concatenate([train_rows, test_rows])
+        assert sorted(both) == list(range(len(toy_ratings.table)))
+    assert table["split_digest"].nunique() == 2
+
+
+def test_the_answer_by_hand():
+    """Mean 0.9, deviation 0.01: the book's 0.901 lies 0.1 of that above."""
+    told = study.answer([0.89, 0.9, 0.91])
+    assert "0.9000 ± 0.0248 (3)" in told[0]
+    assert "0.1 standard deviations above the mean, and 67% of the runs" in told[1]
+    assert "an ordinary draw" in told[1]
+    assert "no ordinary draw" in study.answer([0.8, 0.801, 0.802])[1]
