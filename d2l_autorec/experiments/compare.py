@@ -29,7 +29,7 @@ from d2l_autorec.experiments.compare_tables import (
 from d2l_autorec.experiments.contenders import CONTENDERS, Contender, missing_packages
 from d2l_autorec.experiments.runner import run_jobs, save_results
 from d2l_autorec.experiments.stats import pooled_rmse
-from d2l_autorec.runtime import seed_everything
+from d2l_autorec.runtime import num_threads, seed_everything
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 RANGE = (1.0, 5.0)
 VAL_RATIO = 0.1
+NUM_TIMED = 3
 NUM_DRAWS = 3  # of weights and order on the seq-aware split, of which there is one
 
 
@@ -84,7 +85,11 @@ def compare(
         folder, partial(run_one, ratings), jobs, data_digest=ratings.digest, label="compare",
         quiet=quiet,
     )  # fmt: skip
-    table = summary(runs)
+    timings = run_jobs(
+        folder / "timing", partial(time_one, ratings), _timed(runs, names),
+        data_digest=ratings.digest, label="compare: time", processes=1, quiet=quiet,
+    )  # fmt: skip
+    table = summary(runs, timings)
     told = answer(runs)
     if skipped:
         listed = "; ".join(f"{name} (needs {package})" for name, package in skipped.items())
@@ -103,8 +108,9 @@ def compare(
             "the random splits, two-sided, not corrected for the number of models",
             "validation": "a tenth of the training ratings at random; on the seq-aware split each "
             "user's latest training rating",
-            "fit, s": "median seconds of one fit of the settings chosen, with its predictions, "
-            "several processes at a time, a core each",
+            "fit, s": f"median of {NUM_TIMED} fits on split 0 with the settings chosen there, and "
+            f"the predictions; all models in turn, nothing beside them, {num_threads()} threads "
+            "where a model can use them",
             "settings to choose from": {n: CONTENDERS[n].settings for n in names},
             "most epochs to choose from": {
                 n: epochs for n in names if (epochs := CONTENDERS[n].most_epochs)
@@ -127,24 +133,39 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
         rows = split_rows(ratings, job["split"], seed)
         return ratings.table.iloc[rows[0]], ratings.table.iloc[rows[1]]
 
-    start = time.perf_counter()
     values, epochs, val_rmse = {**contender.settings[0]}, 0, float("nan")
     if len(contender.settings) > 1:
         values, epochs, val_rmse = tune(contender, split()[0], shape, job["split"], seed)
-    tuned = time.perf_counter()
     train, test = split()
-    predict = contender.make(**values, **({"num_epochs": epochs} if epochs else {}))(
-        train, shape, seed
-    )
-    predicted, stars = guess(predict, test), test["rating"].to_numpy(float)
+    if epochs:
+        values["num_epochs"] = epochs
+    predicted = guess(contender.make(**values)(train, shape, seed), test)
+    stars = test["rating"].to_numpy(float)
     return {
         "test_rmse": pooled_rmse(predicted.clip(*RANGE), stars),
         "unclipped": pooled_rmse(predicted, stars),
         "val_rmse": val_rmse,
-        "chosen": json.dumps({**values, **({"num_epochs": epochs} if epochs else {})}),
-        "fit_seconds": round(time.perf_counter() - tuned, 2),
-        "tune_seconds": round(tuned - start, 2),
+        "chosen": json.dumps(values),
     }
+
+
+def _timed(runs: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the fits to time: every round all models, as they were on the first split."""
+    first = runs[(runs["split"] == RANDOM) & (runs["seed"] == 0)].set_index("model")["chosen"]
+    return [
+        {"round": round_, "model": name, "chosen": first[name]}
+        for round_ in range(NUM_TIMED)
+        for name in names
+    ]
+
+
+def time_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
+    """Fit a model on the first split, and time that and its predictions."""
+    train, test = (ratings.table.iloc[rows] for rows in split_rows(ratings, RANDOM, 0))
+    model = CONTENDERS[job["model"]].make(**json.loads(job["chosen"]))
+    start = time.perf_counter()
+    guess(model(train, (ratings.num_users, ratings.num_items), 0), test)
+    return {"seconds": round(time.perf_counter() - start, 3)}
 
 
 def split_rows(ratings: Ratings, split: str, seed: int) -> tuple[Rows, Rows]:

@@ -105,6 +105,7 @@ def test_from_start_to_figure_with_a_library_missing(toy_ratings, tmp_path, monk
     runs = pd.read_csv(tmp_path / "runs.csv")
     assert runs.groupby(["split", "model"]).size().unstack("split").eq([2, 3]).all(axis=None)
     assert (runs["test_rmse"] <= runs["unclipped"] + 1e-9).all()
+    assert len(pd.read_csv(tmp_path / "timing" / "runs.csv")) == 3 * 3
     record = json.loads((tmp_path / "experiment.json").read_text(encoding="utf-8"))
     assert record["answer"] == told and record["tables"] == ["summary", "chosen"]
     assert (tmp_path / "summary.png").read_bytes().startswith(b"\x89PNG")
@@ -140,7 +141,7 @@ def test_other_people_s_models_learn(toy_ratings, name):
 def _runs(autorec, factorization):
     rows = [
         {"split": split, "seed": seed, "model": model, "test_rmse": value, "unclipped": value,
-         "val_rmse": np.nan, "chosen": "{}", "fit_seconds": 1.0}
+         "val_rmse": np.nan, "chosen": "{}"}
         for split, count in (("random", 3), ("seq-aware", 1))
         for model, values in ((CHAPTER_AUTOREC, autorec), (PRINTED_MF, factorization))
         for seed, value in enumerate(values[:count])
