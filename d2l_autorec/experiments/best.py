@@ -247,5 +247,5 @@ def _figure(runs: pd.DataFrame) -> Figure:
     axes.invert_yaxis()
     axes.grid(alpha=0.3, axis="x")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper left")
     return figure

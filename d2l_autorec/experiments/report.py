@@ -22,7 +22,9 @@ TITLES = {
     "foldin": "A user who was not in training",
     "benchmark": "What does it cost?",
 }
-MOST_ROWS = 40
+MOST_ROWS = 80
+OPEN_ROWS = 20  # a longer table is folded up
+LONG_TEXT = 36  # characters; such a cell may have several lines
 
 _STYLE = """
 body { font: 17px/1.55 Georgia, serif; color: #1b1b1b; background: #fff; margin: 0 auto;
@@ -40,10 +42,13 @@ caption { text-align: left; color: #555; padding-bottom: .3rem; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: right;
          font-variant-numeric: tabular-nums; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-td.text { text-align: left; white-space: normal; }
+td.text { text-align: left; }
+td.long { white-space: normal; min-width: 14rem; }
 th { border-bottom: 2px solid #888; }
 pre { font: 14px/1.4 ui-monospace, monospace; background: #f4f4f1; padding: .6rem .8rem;
       overflow-x: auto; }
+@media (max-width: 40rem) { figure { overflow-x: auto; }
+  img { max-width: none; width: 40rem; } }
 details { font: 14px/1.4 system-ui, sans-serif; color: #444; }
 footer { margin-top: 3rem; font: 13px/1.4 system-ui, sans-serif; color: #666; }
 """
@@ -150,23 +155,36 @@ def _table(path: Path) -> str:
     import pandas as pd
 
     table = pd.read_csv(path)
-    shown = table.head(MOST_ROWS)
+    same = {
+        name: table[name].iloc[0]
+        for name in table.columns[1:]
+        if len(table) > 2 and table[name].nunique(dropna=False) == 1
+    }
+    caption = [path.name, *(f"{name} {_text(value)}" for name, value in same.items())]
+    if len(table) > MOST_ROWS:
+        caption.append(f"the first {MOST_ROWS} of {len(table)} rows")
+    shown = table.drop(columns=list(same)).head(MOST_ROWS)
     head = "".join(f"<th>{escape(str(column))}</th>" for column in shown.columns)
     body = "".join(
         "<tr>" + "".join(_cell(value) for value in row) + "</tr>\n"
         for row in shown.itertuples(index=False)
     )
-    more = f", the first {MOST_ROWS} of {len(table)} rows" if len(table) > MOST_ROWS else ""
-    return (
-        f'<div class="table"><table><caption>{escape(path.name)}{more}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>\n"
-    )
+    said = escape(", ".join(caption))
+    grid = f"<thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>\n"
+    if len(shown) > OPEN_ROWS:
+        return f'<details><summary>{said}</summary><div class="table"><table>{grid}</details>\n'
+    return f'<div class="table"><table><caption>{said}</caption>{grid}'
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return f'<td class="text">{escape(value)}</td>'
-    return f"<td>{escape(_number(value))}</td>"
+        kind = "text long" if len(value) > LONG_TEXT else "text"
+        return f'<td class="{kind}">{escape(value)}</td>'
+    return f"<td>{escape(_text(value))}</td>"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else _number(value)
 
 
 def _number(value: Any) -> str:

@@ -33,6 +33,15 @@ def test_the_page_holds_all_and_asks_for_nothing(results):
     assert not re.search(r'(?:src|href)="(?!data:|#)', page) and "<script" not in page
 
 
+def test_what_a_table_repeats_stands_once_and_a_long_one_is_folded(tmp_path):
+    table = pd.DataFrame({"size": range(30), "encoder": "tanh", "RMSE": [0.9, *[0.8] * 29]})
+    save_results(tmp_path / "study", "c", "Q?", ["A."], {}, {"long": table}, {})
+    write_report(tmp_path, tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "<summary>long.csv, encoder tanh</summary>" in page
+    assert page.count("tanh") == 1 and page.count("<tr>") == 31
+
+
 def test_damaged_results_are_named(results, tmp_path):
     (results / "study" / "summary.csv").unlink()
     with pytest.raises(InputError, match=r"study.experiment.json is damaged"):
