@@ -67,14 +67,16 @@ def load(folder: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     return train, test
 
 
-def plan(num_rows: int, epochs: int, limit: int | None, seed: int) -> list[list[np.ndarray]]:
+def plan(
+    num_rows: int, epochs: int, limit: int | None, seed: int, batch: int = BATCH
+) -> list[list[np.ndarray]]:
     """Rows of each batch of each epoch, equal for all engines.
 
     The first epoch is a single batch, to warm up; then rows roll over from epoch to epoch, as in
     the chapter. With a limit there is one more epoch, of as many batches.
     """
     rng = np.random.default_rng(seed)
-    size = min(BATCH, num_rows)
+    size = min(batch, num_rows)
     planned, rest = [[rng.permutation(num_rows)[:size]]], np.empty(0, np.int64)
     for _ in range(epochs if limit is None else 1):
         rows = np.concatenate([rest, rng.permutation(num_rows)])

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.sizes import LARGE
+
 LABELS = {
     "fast": "MXNet dense (fast)",
     "sparse": "sparse",
+    LARGE: LARGE,
     "torch": "PyTorch, default Adam",
     "torch-fused": "PyTorch, fused Adam",
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks.sizes import SIZES, title
+from benchmarks.sizes import LARGE, SIZES, title
 
 MEMORY = 4e9
 STEP_FLOPS = 5 * 2 * 500  # for a cell: five products in a dense step
@@ -111,11 +111,13 @@ def ratios(record: dict[str, Any]) -> list[Ratio]:
             rate = STEP_FLOPS * SIZES[size].cells / fast / 1e9
             what = f"fast: its matrix products over the machine's rate, {title(size)}"
             lines.append(Ratio(what, rate / best, form="{:.0%}"))
-    cost = [
-        _over(of(f"train:{size}", "sparse"), parts.get(f"train:{size}", {}).get("ratings"))
-        for size in ("ml-20m", "ml-1m")
-    ]
-    lines.append(Ratio("sparse: cost of a rating, 20M over 1M", _over(*cost), 1.5))
+
+    def cost(size: str, case: str = "sparse") -> float | None:
+        return _over(of(f"train:{size}", case), parts.get(f"train:{size}", {}).get("ratings"))
+
+    for case in ("sparse", LARGE):
+        ratio = _over(cost("ml-20m", case), cost("ml-1m"))
+        lines.append(Ratio(f"{case}: cost of a rating, 20M over 1M", ratio, 1.5))
     peak = of("train:ml-20m", "sparse", "peak_bytes")
     gigabytes = None if peak is None else peak / 1e9
     lines.append(Ratio("sparse: peak memory at 20M", gigabytes, MEMORY / 1e9, form="{:.3g} GB"))

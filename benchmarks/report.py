@@ -96,7 +96,7 @@ def _rows(part: dict[str, Any]) -> list[str]:
         scores = [reading["rmse"] for reading in found if reading.get("rmse")]
         peaks = [reading["peak_bytes"] for reading in found if "peak_bytes" in reading]
         label = case
-        if part.get("dense_batches") and case != "sparse":
+        if part.get("dense_batches") and not case.startswith("sparse"):
             label += f" (from {part['dense_batches']} batches)"
         score = f"{sum(scores) / len(scores):.4f}" if scores else ""
         peak = f"{median(peaks) / 1e9:.2f} GB" if peaks else ""

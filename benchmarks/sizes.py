@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 BATCH = 256
 WIDTH = 500
+LARGE_BATCH = 1024
 ENGINES = ("fast", "sparse", "torch", "torch-fused")
+LARGE = f"sparse, batches of {LARGE_BATCH}"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ SIZES = {
     "toy": Size((400, 300, 12_000), 2),
     "ml-100k": Size((943, 1682, 100_000), 25),
     "ml-1m": Size((6040, 3706, 1_000_209), 4),
-    "ml-10m": Size((69_878, 10_677, 10_000_054), 2, dense_batches=6),
-    "ml-20m": Size((138_493, 26_744, 20_000_263), 2, engines=("sparse",)),
+    "ml-10m": Size((69_878, 10_677, 10_000_054), 2, 6, (*ENGINES, LARGE)),
+    "ml-20m": Size((138_493, 26_744, 20_000_263), 2, engines=("sparse", LARGE)),
 }
 """MovieLens 100K itself; for the others, synthetic ratings of that size."""
 

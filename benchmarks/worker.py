@@ -13,22 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import data
-from benchmarks.sizes import BATCH, SIZES
+from benchmarks.sizes import BATCH, LARGE, LARGE_BATCH, SIZES
 from d2l_autorec.config import CHAPTER
 
 
 def train(engine: str, size: str, seed: int, threads: int) -> dict[str, Any]:
     """Train with one engine; seconds of an epoch are those of a mean batch times rows / batch."""
     of = SIZES[size]
-    limit = of.dense_batches if engine != "sparse" else None
+    sparse = engine in ("sparse", LARGE)
+    limit = None if sparse else of.dense_batches
+    batch = LARGE_BATCH if engine == LARGE else BATCH
     matrix, test = data.load(str(data.cached(size, seed)))
-    epochs = data.plan(matrix.shape[0], of.epochs, limit, seed)
-    loop = {"fast": _fast, "sparse": _sparse}.get(engine, _torch)
+    epochs = data.plan(matrix.shape[0], of.epochs, limit, seed, batch)
+    loop = _sparse if sparse else _fast if engine == "fast" else _torch
     score, seconds = loop(engine, matrix, test, epochs, seed, threads)
     timed = sum(map(len, epochs[1:]))
     peak = peak_bytes()  # before the scoring, which is not measured
     return {
-        "value": sum(seconds[1:]) / timed * matrix.shape[0] / min(BATCH, matrix.shape[0]),
+        "value": sum(seconds[1:]) / timed * matrix.shape[0] / min(batch, matrix.shape[0]),
         "batches": timed,
         "ratings": int(matrix.nnz),
         "peak_bytes": peak,
