@@ -159,20 +159,20 @@ def histogram(rmse: np.ndarray) -> Figure:
     from matplotlib.figure import Figure
 
     center, (low, high) = interval(rmse), next_run(rmse)
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     axes = figure.subplots()
     width = 0.0025
     ends = np.arange(
         np.floor(min(rmse.min(), low, BOOK) / width), np.ceil(max(rmse.max(), BOOK) / width) + 1
     )
-    axes.hist(rmse, bins=ends * width, color="tab:blue", alpha=0.75, edgecolor="white")
+    axes.hist(rmse, bins=ends * width, color="tab:blue", edgecolor="white", zorder=2)
     axes.plot(rmse, np.full(len(rmse), -0.2), "|", color="tab:blue", ms=9)
     axes.axvspan(
-        center.low, center.high, color="tab:orange", alpha=0.35, lw=0,
+        center.low, center.high, color="tab:orange", alpha=0.3, lw=0, zorder=1,
         label=f"mean and its 95% interval: {center.mean:.4f} ± {center.half_width:.4f}",
     )  # fmt: skip
-    axes.axvline(center.mean, color="tab:orange", lw=1.5)
-    axes.axvline(BOOK, color="black", ls="--", label=f"the book: {BOOK}")
+    axes.axvline(center.mean, color="tab:orange", lw=1.5, zorder=3)
+    axes.axvline(BOOK, color="black", ls="--", zorder=3, label=f"the book: {BOOK}")
     axes.axvspan(
         low, high, ymax=0.03, color="tab:green", alpha=0.6, lw=0,
         label=f"where one more run ends, with 95%: {low:.3f} to {high:.3f}",
@@ -181,9 +181,8 @@ def histogram(rmse: np.ndarray) -> Figure:
         xlabel="test RMSE after 25 epochs", ylabel="runs",
         title=f"The chapter's run on {len(rmse)} random splits of MovieLens 100K",
     )  # fmt: skip
-    axes.margins(y=0.35)
     axes.set_ylim(bottom=-0.45)
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper left", fontsize=9)
+    figure.legend(frameon=False, loc="outside lower center", fontsize=9)
     return figure
