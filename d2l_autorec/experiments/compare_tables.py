@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,28 +45,26 @@ def summary(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
             less, p = f"{test.difference.mean:+.4f} ± {half:.4f}", f"{test.p_value:.3f}"
         rows.append(
             (
-                name, str(interval(values)), less, p, f"{later[name].mean():.4f}",
+                name, str(interval(values)), less, p, f"{later[name][0]:.4f}",
                 f"{raw[name].mean():.4f}", f"{seconds[name]:.2g}",
             )
         )  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def chosen(runs: pd.DataFrame) -> pd.DataFrame:
-    """Count what each tuned model chose on the random splits, its commonest choice first."""
-    import pandas as pd
+def tuning(tuned: pd.DataFrame) -> pd.DataFrame:
+    """Show what every tuned model could choose from, its choice first."""
+    table = tuned.assign(order=tuned["model"].map({m: i for i, m in enumerate(tuned["model"])}))
+    table = table.sort_values(["order", "val_rmse"], kind="stable")
+    said = table["setting"].map(lambda text: _words(json.loads(text)))
+    epochs = table["num_epochs"].map(lambda count: str(count) if count else "")
+    return table.assign(setting=said, num_epochs=epochs, val_rmse=table["val_rmse"].round(4))[
+        ["model", "setting", "num_epochs", "val_rmse"]
+    ].rename(columns={"val_rmse": "validation RMSE", "num_epochs": "best epoch"})
 
-    rows = []
-    tuned = runs[(runs["split"] == RANDOM) & runs["val_rmse"].notna()]
-    for name, part in tuned.groupby("model", sort=False):
-        for text, count in part["chosen"].map(_without_epochs).value_counts().items():
-            rows.append((name, text, count))
-    return pd.DataFrame(rows, columns=["model", "settings chosen (default where empty)", "splits"])
 
-
-def _without_epochs(text: str) -> str:
-    values = {k: v for k, v in json.loads(text).items() if k != "num_epochs"}
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+def _words(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items()) or "its defaults"
 
 
 def answer(runs: pd.DataFrame) -> list[str]:
@@ -76,7 +74,7 @@ def answer(runs: pd.DataFrame) -> list[str]:
     told = []
     if PRINTED_MF in found:
         test = paired(own, found[PRINTED_MF])
-        after = later[CHAPTER_AUTOREC].mean() - later[PRINTED_MF].mean()
+        after = later[CHAPTER_AUTOREC][0] - later[PRINTED_MF][0]
         holds = test.difference.high < 0 and after < 0
         told.append(
             f"Like for like, the chapter's claim {'holds' if holds else 'does not hold'} against "
@@ -131,7 +129,7 @@ def figure(runs: pd.DataFrame) -> Figure:
             center = interval(scores[name])
             own = name.startswith("AutoRec")
             axes.errorbar(
-                center.mean, place, xerr=center.half_width if scores is found else None,
+                center.mean, place, xerr=np.nan_to_num(center.half_width),
                 fmt="o", capsize=3, color="tab:orange" if own else "tab:blue",
             )  # fmt: skip
             axes.annotate(

@@ -72,7 +72,7 @@ CONTENDERS = {
     TUNED_MF: Contender(
         baselines.matrix_factorization,
         ({}, {"num_factors": 10}, {"wd": 1e-4}, {"wd": 1e-3}, {"num_factors": 60, "wd": 1e-4}),
-        most_epochs=40,
+        most_epochs=30,
     ),
     "AutoRec, the chapter's, tuned": Contender(
         baselines.autorec,
@@ -82,7 +82,7 @@ CONTENDERS = {
     "AutoRec, user-based, tuned": Contender(
         lambda **values: baselines.autorec("user", **values),
         ({}, {"num_hidden": 200}, {"wd": 1e-4}, {"dropout": 0.3}, {"dropout": 0.3, "wd": 1e-4}),
-        most_epochs=300,
+        most_epochs=200,
     ),
     "Surprise SVD": Contender(
         libraries.surprise_svd,

@@ -11,6 +11,7 @@ from typing import Any
 
 from d2l_autorec import __version__, runs
 from d2l_autorec.errors import InputError
+from d2l_autorec.experiments.headline import HEADINGS, headline
 
 TITLES = {
     "study": "Is 0.901 right?",
@@ -100,7 +101,7 @@ when that was run again, many times, and set beside other models, other settings
 comes from. RMSE is in stars, pooled over the held-out ratings, and lower is better. A number from
 several runs is given as mean ± half the width of its 95% interval (number of runs); splits of one
 data set overlap, so the interval is about the luck of the split.</p>
-<nav>{links}</nav>
+{_headline(results)}<nav>{links}</nav>
 {"".join(sections)}
 <footer>d2l_autorec {escape(__version__)}. Each section names the command that made it. The ratings
 themselves are GroupLens's and are not in this page.</footer>
@@ -115,6 +116,18 @@ themselves are GroupLens's and are not in this page.</footer>
             f"--out {out} cannot be written ({error.strerror}); name another."
         ) from None
     return names
+
+
+def _headline(results: Path) -> str:
+    rows = headline(results)
+    if len(rows) < 2:
+        return ""
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS)
+    body = "".join(f"<tr>{_cell(what)}<td>{escape(value)}</td></tr>\n" for what, value in rows)
+    return (
+        f'<div class="table"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>\n{body}</tbody></table></div>\n"
+    )
 
 
 def _title(name: str) -> str:

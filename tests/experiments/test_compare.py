@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -27,32 +28,40 @@ def constant(value=3.0, num_epochs=None, watch=None):
     return fit
 
 
-def test_the_setting_with_the_smallest_error_is_chosen():
-    table = pd.DataFrame({"user": [0] * 20, "item": range(20), "rating": [4.0] * 20})
-    contender = Contender(constant, ({"value": 1.0}, {"value": 3.5}, {"value": 5.0}))
-    assert compare.tune(contender, table, (1, 20), "random", 0) == ({"value": 3.5}, 0, 0.5)
-
-
-def test_the_best_epoch_is_chosen_too():
-    table = pd.DataFrame({"user": [0] * 20, "item": range(20), "rating": [4.0] * 20})
-    contender = Contender(constant, ({"value": 0.5}, {"value": 2.0}), most_epochs=4)
-    assert compare.tune(contender, table, (1, 20), "random", 0) == ({"value": 2.0}, 2, 0.0)
+def test_the_setting_and_the_epoch_with_the_smallest_error_are_chosen(monkeypatch, toy_ratings):
+    fours = toy_ratings.table.assign(rating=4.0)
+    ratings = dataclasses.replace(toy_ratings, table=fours)
+    monkeypatch.setitem(
+        CONTENDERS, "one", Contender(constant, ({"value": 1.0}, {"value": 3.5}, {"value": 5.5}))
+    )
+    monkeypatch.setitem(
+        CONTENDERS, "two", Contender(constant, ({"value": 0.5}, {"value": 2.0}), most_epochs=4)
+    )
+    trials = [
+        {"model": name, "setting": json.dumps(values)}
+        for name in ("one", "two")
+        for values in CONTENDERS[name].settings
+    ]
+    tuned = pd.DataFrame({**job, **compare.try_one(ratings, job)} for job in trials)
+    assert tuned["val_rmse"].tolist() == [3.0, 0.5, 1.0, 0.5, 0.0]  # 5.5 is clipped to 5
+    assert json.loads(compare.best_setting(tuned, "one")) == {"value": 3.5}
+    assert json.loads(compare.best_setting(tuned, "two")) == {"value": 2.0, "num_epochs": 2}
+    assert compare.best_setting(tuned, "global mean") == "{}"
+    shown = compare_tables.tuning(tuned)
+    assert shown["setting"].tolist()[:2] == ["value 3.5", "value 5.5"]
+    assert shown["best epoch"].tolist() == ["", "", "", "2", "3"]
 
 
 def test_tuning_sees_no_test_rating(toy_ratings):
     """Test ratings made absurd change nothing that is chosen."""
-    job = {"split": "random", "seed": 0, "model": "user and item bias"}
-    honest = compare.run_one(toy_ratings, job)
-    _, test = compare.split_rows(toy_ratings, "random", 0)
+    job = {"model": "user and item bias", "setting": "{}"}
+    honest = compare.try_one(toy_ratings, job)
     table = toy_ratings.table.copy()
-    table.loc[test, "rating"] = 1000.0
-    absurd = compare.run_one(type(toy_ratings)(table, *_rest(toy_ratings)), job)
-    assert (absurd["chosen"], absurd["val_rmse"]) == (honest["chosen"], honest["val_rmse"])
-    assert absurd["test_rmse"] > 900
-
-
-def _rest(ratings):
-    return ratings.user_ids, ratings.item_ids, None, "toy", ratings.digest
+    table.loc[compare.split_rows(toy_ratings, "random", 0)[1], "rating"] = 1000.0
+    absurd = dataclasses.replace(toy_ratings, table=table)
+    assert compare.try_one(absurd, job) == honest
+    final = {**job, "split": "random", "seed": 0}
+    assert compare.run_one(absurd, final)["test_rmse"] > 900
 
 
 def test_baselines_by_hand():
@@ -103,11 +112,11 @@ def test_from_start_to_figure_with_a_library_missing(toy_ratings, tmp_path, monk
     assert set(table["model"]) == set(names) - {"myFM"}
     assert "Skipped for lack of a library: myFM, SVD++ features (needs myfm)" in told[-1]
     runs = pd.read_csv(tmp_path / "runs.csv")
-    assert runs.groupby(["split", "model"]).size().unstack("split").eq([2, 3]).all(axis=None)
+    assert runs.groupby(["split", "model"]).size().unstack("split").eq([2, 1]).all(axis=None)
     assert (runs["test_rmse"] <= runs["unclipped"] + 1e-9).all()
     assert len(pd.read_csv(tmp_path / "timing" / "runs.csv")) == 3 * 3
     record = json.loads((tmp_path / "experiment.json").read_text(encoding="utf-8"))
-    assert record["answer"] == told and record["tables"] == ["summary", "chosen"]
+    assert record["answer"] == told and record["tables"] == ["summary", "tuning"]
     assert (tmp_path / "summary.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -140,8 +149,7 @@ def test_other_people_s_models_learn(toy_ratings, name):
 
 def _runs(autorec, factorization):
     rows = [
-        {"split": split, "seed": seed, "model": model, "test_rmse": value, "unclipped": value,
-         "val_rmse": np.nan, "chosen": "{}"}
+        {"split": split, "seed": seed, "model": model, "test_rmse": value, "unclipped": value}
         for split, count in (("random", 3), ("seq-aware", 1))
         for model, values in ((CHAPTER_AUTOREC, autorec), (PRINTED_MF, factorization))
         for seed, value in enumerate(values[:count])
