@@ -157,6 +157,7 @@ def figures(measured: Measured) -> dict[str, Figure]:
             axes.plot(PRINTED_ACTIVATIONS[key], place, "k*", ms=9, label=label)
     axes.set_yticks(range(len(ACTIVATIONS)), list(ACTIVATIONS))
     axes.set(xlabel=f"test RMSE, {name}", title="Output f and hidden layer g")
+    axes.margins(y=0.15)
     axes.invert_yaxis()
     axes.legend(frameon=False)
     _clean(axes)
