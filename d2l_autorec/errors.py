@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and what a terminal may be shown."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,11 @@ class InputError(ValueError):
     The message is one sentence that names the file, line or argument and says what to do. The
     command line prints it and leaves with exit code 2.
     """
+
+
+def plain(value: object) -> str:
+    """Return a text in one line, without control and invisible formatting characters.
+
+    Names, ids and titles come from files of unknown origin, and a terminal obeys what they hold.
+    """
+    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in str(value))

@@ -25,7 +25,7 @@ from typing import BinaryIO, Callable, cast
 
 import numpy as np
 
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, plain
 
 MAX_LINE = 1024**2
 MAX_UNPACKED = 2 * 1024**3
@@ -96,16 +96,21 @@ def readable(label: str) -> Iterator[None]:
         raise
     except _DAMAGE as error:
         raise InputError(
-            f"{label} is damaged or cut short ({error}); fetch or copy the file again."
+            f"{label} is damaged or cut short ({_words(error)}); fetch or copy the file again."
         ) from error
     except RuntimeError as error:  # encrypted, or packed in a way that zipfile does not know
         raise InputError(
-            f"{label} cannot be unpacked ({error}); pack it again as a plain zip."
+            f"{label} cannot be unpacked ({_words(error)}); pack it again as a plain zip."
         ) from error
     except OSError as error:
+        reason = error.strerror or _words(error)
         raise InputError(
-            f"{label} cannot be read ({error.strerror or error}); check the path and its rights."
+            f"{label} cannot be read ({reason}); check the path and its rights."
         ) from error
+
+
+def _words(error: Exception) -> str:
+    return " ".join(plain(error).split())
 
 
 def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
@@ -143,7 +148,7 @@ def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
 
     return {
         info.filename: Blob(
-            f"{label}:{info.filename}",
+            f"{label}:{plain(info.filename)}",
             PurePosixPath(info.filename).name,
             member(info.filename),
         )

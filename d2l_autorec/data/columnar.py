@@ -9,9 +9,10 @@ import numpy as np
 
 from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, blob_digest, readable, swells
 from d2l_autorec.data.delimited import COLUMNS, Parsed, check_columns, match_columns
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, plain
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow
 
 _PYARROW = 15  # before 14.0.1 it could run what a file holds (CVE-2023-47248)
@@ -52,7 +53,41 @@ def read_parquet(blob: Blob) -> Parsed:
     def where(row: int) -> str:
         return f"{blob.label}, row {row + 1}"
 
-    with readable(blob.label), blob.open() as stream:
+    try:
+        with readable(blob.label):
+            frame, digest = _read(blob), blob_digest(blob)
+    except pyarrow.ArrowException as error:  # the few that are no ValueError, OSError or the like
+        raise InputError(
+            f"{blob.label} is damaged ({plain(error).strip()}); save it again."
+        ) from error
+    if not len(frame):
+        raise InputError(f"{blob.label} is empty; give a file with at least one rating.")
+    for column in frame.columns:
+        empty = frame[column].isna().to_numpy()
+        if empty.any():
+            raise InputError(
+                f"{where(int(empty.argmax()))}: the {column} is empty; correct or remove the row."
+            )
+    if "timestamp" not in frame:
+        frame["timestamp"] = 0
+    times = frame["timestamp"].to_numpy()
+    if times.dtype.kind == "f" and not (within := np.abs(times) < 2**63).all():
+        row = int(np.argmin(within))
+        raise InputError(
+            f"{where(row)}: the timestamp {times[row]:g} is no time; correct or remove the row."
+        )
+    frame = frame.astype({"rating": "float64", "timestamp": "int64"})
+    for column in ("user", "item"):
+        # pandas keeps categories that no row has
+        ids = frame[column].astype("category").cat.remove_unused_categories()
+        frame[column] = ids.cat.rename_categories(ids.cat.categories.astype(str))
+    return Parsed(frame[list(COLUMNS)], digest, where)
+
+
+def _read(blob: Blob) -> pd.DataFrame:
+    import pyarrow.parquet
+
+    with blob.open() as stream:
         file = pyarrow.parquet.ParquetFile(stream)
         names = file.schema_arrow.names
         found = match_columns(names)
@@ -65,24 +100,7 @@ def read_parquet(blob: Blob) -> Parsed:
         file = pyarrow.parquet.ParquetFile(stream, read_dictionary=texts)
         table = file.read(columns=[names[i] for i in found.values()])
         frame = table.to_pandas(ignore_metadata=True)
-        digest = blob_digest(blob)
-    frame = frame.rename(columns={names[i]: column for column, i in found.items()})
-    if not len(frame):
-        raise InputError(f"{blob.label} is empty; give a file with at least one rating.")
-    for column in frame.columns:
-        empty = frame[column].isna().to_numpy()
-        if empty.any():
-            raise InputError(
-                f"{where(int(empty.argmax()))}: the {column} is empty; correct or remove the row."
-            )
-    if "timestamp" not in frame:
-        frame["timestamp"] = 0
-    with np.errstate(invalid="ignore"):
-        frame = frame.astype({"rating": "float64", "timestamp": "int64"})
-    for column in ("user", "item"):
-        ids = frame[column].astype("category")
-        frame[column] = ids.cat.rename_categories(ids.cat.categories.astype(str))
-    return Parsed(frame[list(COLUMNS)], digest, where)
+    return frame.rename(columns={names[i]: column for column, i in found.items()})
 
 
 def _check_size(label: str, packed: int, metadata: pyarrow.parquet.FileMetaData) -> None:

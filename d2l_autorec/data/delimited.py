@@ -110,13 +110,16 @@ def find_form(blob: Blob, seen: Scan) -> Form:
         raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
     number, first = lines[0]
     where = f"{blob.label}, line {number}"
-    separator = next((s for s in ("\t", "::", ",", ";") if s in first), None)
-    if separator is None:
+    separators = [s for s in ("\t", "::", ",", ";") if s in first]
+    if not separators:
         raise InputError(
             f"{where}: no tab, comma, semicolon or '::' stands between the fields; "
             "write user, item and rating as CSV or TSV."
         )
-    fields = split_fields(first, separator[0], where)
+    # an id may hold one of them; then it is the next that parts three fields
+    parted = {s: split_fields(first, s[0], where) for s in separators}
+    separator = next((s for s in separators if len(parted[s][:: len(s)]) >= 3), separators[0])
+    fields = parted[separator]
     if len(fields) > MAX_FIELDS:
         raise InputError(
             f"{where}: it has {len(fields):,} fields; write one rating on each line, in at most "
@@ -131,6 +134,11 @@ def find_form(blob: Blob, seen: Scan) -> Form:
         raise InputError(
             f"{where}: it has {len(fields[::step])} fields where user, item and rating are "
             "needed; add the missing columns."
+        )
+    elif not _is_float(fields[2 * step]):
+        raise InputError(
+            f"{where}: it names no columns and its third field, {clip(fields[2 * step])}, is no "
+            "rating; write user, item and rating there, or their names."
         )
     else:
         found = {column: i for i, column in enumerate(COLUMNS) if i < len(fields[::step])}
@@ -260,7 +268,13 @@ def _find_fault(blob: Blob, form: Form) -> None:
 
 
 def _is_number(text: str) -> bool:
+    # neither inf nor nan; int64 ends there
+    return _is_float(text) and abs(float(text)) < 2**63
+
+
+def _is_float(text: str) -> bool:
     try:
-        return abs(float(text)) < 2**63  # which neither inf nor nan is; int64 ends there
+        float(text)
     except ValueError:
         return False
+    return True

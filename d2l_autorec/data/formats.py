@@ -26,6 +26,7 @@ LAYOUTS = {
     "ratings.dat": ("movies.dat",),
     "ratings.csv": ("movies.csv",),
 }
+PARQUET = (".parquet", ".pq")
 MAX_ID = 256
 
 
@@ -143,7 +144,7 @@ def read_located(
         Takes a row of the file and names its line, for checks that come after.
     """
     blob = located.ratings
-    parsed = read_parquet(blob) if blob.name.endswith(".parquet") else read_delimited(blob)
+    parsed = read_parquet(blob) if blob.name.endswith(PARQUET) else read_delimited(blob)
     _check_values(parsed, allow_nonpositive)
     table = parsed.frame.assign(rating=parsed.frame["rating"].astype("float32"))
     table["user"], user_ids = _encode(table["user"])

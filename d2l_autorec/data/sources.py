@@ -136,7 +136,8 @@ def _check_ids(
     if len(missing):
         raise InputError(
             f"{label} has no rating of {what} {missing[0]} ({len(missing)} of {count} are "
-            f"missing), so this is not {known.ML100K}; fetch the file again."
+            f"missing), so this is not {known.ML100K}; fetch the file again, or give other data "
+            "to the train command."
         )
 
 
