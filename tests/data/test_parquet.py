@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 from d2l_autorec.data import columnar
@@ -120,3 +121,12 @@ def test_damaged_files_get_one_sentence(tmp_path):
             assert str(path) in str(error) and "\n" not in str(error)
     assert refused > 200
     assert [file.name for file in tmp_path.iterdir()] == ["a.parquet"]
+
+
+def test_an_error_that_pyarrow_has_no_better_class_for(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise pyarrow.ArrowException("Unknown error:\nwrapping")
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile.read", fail)
+    with pytest.raises(InputError, match=r"a\.parquet is damaged \(Unknown error: wrapping\)"):
+        read_ratings(written(tmp_path))

@@ -71,7 +71,7 @@ def is_number(label):
         return False
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     rows=ROWS,
     separator=st.sampled_from(",;\t"),
@@ -93,7 +93,7 @@ def test_any_table_is_read_from_text(rows, separator, header, order, timed, pack
     _read_and_check(path, rows)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rows=ROWS, timed=st.booleans(), dictionary=st.booleans())
 def test_any_table_is_read_from_parquet(rows, timed, dictionary, tmp_path):
     frame = pd.DataFrame(rows, columns=["user", "item", "rating", "timestamp"])
