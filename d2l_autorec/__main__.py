@@ -6,16 +6,17 @@ import sys
 import warnings
 
 from d2l_autorec import doctor
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, plain
 
 
-def _show_warning(message: object, *_: object) -> None:
-    print(f"d2l-autorec: {message}", file=sys.stderr)
+def _say(message: object, *_: object) -> None:
+    text = "\n".join(map(plain, str(message).split("\n")))
+    print(f"d2l-autorec: {text}", file=sys.stderr)
 
 
 def main() -> None:
     """Run the command line; what a user did wrong ends in one sentence and exit code 2."""
-    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    warnings.showwarning = _say  # type: ignore[assignment]
     try:
         try:
             from d2l_autorec.cli import app
@@ -24,8 +25,10 @@ def main() -> None:
             raise InputError(f"{error.name} is not installed. Run: {doctor.REINSTALL}") from None
         app()
     except InputError as error:
-        print(f"d2l-autorec: {error}", file=sys.stderr)
+        _say(error)
         sys.exit(2)
+    except KeyboardInterrupt:  # before a command has begun; Typer sees to it from there on
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from xml.etree import ElementTree
 
 import pytest
@@ -108,6 +109,40 @@ def test_damaged_data(tmp_path):
     run = d2l_autorec("reproduce", "--data", tmp_path / "u.data", "--out", tmp_path / "run")
     assert_one_sentence(run, "u.data", "line 2", "five")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_name_inside_an_archive_reaches_no_terminal(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("\x1b[31mred\nend\x9b/ratings.csv", "1,2,3\n1,3,x\n")
+    run = d2l_autorec("train", "--data", tmp_path / "a.zip")
+    assert_one_sentence(run, "a.zip", "[31mred end/ratings.csv, line 2")
+    assert run.stderr.strip().isprintable()
+
+
+def test_warnings_and_errors_reach_no_terminal(tmp_path):
+    (tmp_path / "\x1b[7mown.csv").write_text("1,2,3\n1,2,4\n1,3,4\n")
+    run = d2l_autorec("train", "--data", tmp_path / "\x1b[7mown.csv", "--by", "film")
+    assert run.returncode == 2
+    warning, error = run.stderr.splitlines()
+    assert "the last rating was kept" in warning and "--by" in error
+    assert warning.isprintable() and "[7mown.csv, line 2" in warning
+
+
+def test_ctrl_c_before_a_command_has_begun():
+    code = """
+import builtins
+import d2l_autorec.__main__ as main
+
+def stop(name, *rest, old=builtins.__import__, **more):
+    if name == "d2l_autorec.cli":
+        raise KeyboardInterrupt
+    return old(name, *rest, **more)
+
+builtins.__import__ = stop
+main.main()
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
 def test_doctor_finds_this_machine_fit():

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from d2l_autorec import __version__, runtime
+from d2l_autorec.errors import plain
 
 app = typer.Typer(
     help="AutoRec, the chapter of Dive into Deep Learning: reproduce it and use it.",
@@ -23,7 +24,8 @@ Data = Annotated[
     typer.Option(help="MovieLens 100K: its folder, ml-100k.zip or u.data. Found by itself."),
 ]
 Ratings = Annotated[
-    Optional[Path], typer.Option(help="CSV, TSV or MovieLens. MovieLens 100K if left out.")
+    Optional[Path],
+    typer.Option(help="CSV, TSV, Parquet or MovieLens. MovieLens 100K if left out."),
 ]
 Out = Annotated[Optional[Path], typer.Option(help="New folder for the run.")]
 Seed = Annotated[int, typer.Option(min=0, help="For both random generators.")]
@@ -65,10 +67,12 @@ def report(
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for i, title in enumerate(header):
-        table.add_column(title, justify="right" if i else "left")
+        # Text: what looks like markup is none, and the name may come from a file
+        table.add_column(Text(plain(title)), justify="right" if i else "left")
     for row in rows:
         table.add_row(*row)
     Console().print(table)

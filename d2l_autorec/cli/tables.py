@@ -14,20 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from d2l_autorec.errors import InputError, plain
+
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four are those of full width
+"""What a formula begins with in one spreadsheet or another."""
 
-
-def plain(value: object) -> str:
-    """Return a text without control and invisible formatting characters, in one line."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in str(value))
+MIN_WIDTH = 12
 
 
 def csv_cell(value: Any) -> Any:
-    """Return a value that no spreadsheet takes for a formula: such a text gets an apostrophe."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """Return a value that is harmless in a terminal and that no spreadsheet takes for a formula.
+
+    A text is made `plain`, and gets an apostrophe where it begins as a formula does; the JSON has
+    it to the last character.
+    """
+    if not isinstance(value, str):
+        return value
+    text = plain(value)
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
 def show(
@@ -45,18 +52,26 @@ def show(
         JSON and CSV have all of its columns.
     formats : mapping
         For people: column to heading and format, such as ``("predicted", ".2f")``; texts have
-        an empty one. Columns that the table lacks are passed over; the year is put behind the
-        title.
+        an empty one. Columns without one are passed over; the year is put behind the title.
     record : dict
         What JSON has beside the ``rows``.
     as_json, as_csv : bool
+
+    Raises
+    ------
+    InputError
+        If both JSON and CSV are asked for.
     """
+    if as_json and as_csv:
+        raise InputError("--json and --csv exclude each other; give one of them.")
     if as_json:
         typer.echo(json.dumps({**record, "rows": records(table)}))
     elif as_csv:
         typer.echo(to_csv(table), nl=False)
-    else:
+    elif len(table):
         _print(table, formats)
+    else:
+        say("Nothing is left to show; a lower --min-ratings may leave more.")
 
 
 def say(text: str) -> None:
@@ -97,24 +112,40 @@ def titled(row: Mapping[str, Any]) -> str:
 
 def _print(table: pd.DataFrame, formats: Mapping[str, tuple[str, str]]) -> None:
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     rows, console = records(table), Console()
-    shown = {name: form for name, form in formats.items() if name in table.columns}
+    shown = {str(name): formats[name] for name in table.columns if name in formats}
     columns = {name: [_cell(row, name, form) for row in rows] for name, (_, form) in shown.items()}
-    widths = {name: max(map(len, [shown[name][0], *cells])) for name, cells in columns.items()}
-    if "title" in widths:  # the only column that is cut short; 3 a column go for space between
-        left = console.width - sum(widths.values()) - 3 * len(widths) - 1
-        widths["title"] = max(12, widths["title"] + min(0, left))
+    widths = {
+        name: max(map(cell_len, [shown[name][0], *cells])) for name, cells in columns.items()
+    }
+    # 3 a column go for the space between
+    _narrow(widths, console.width - 3 * len(widths) - 1)
     grid = Table(box=box.SIMPLE_HEAD)
     for name, (heading, form) in shown.items():
         justify: Any = "right" if form else "left"
-        grid.add_column(heading, justify=justify, no_wrap=True, width=widths[name])
+        cut = name == "title"  # an id goes on in the next line
+        overflow: Any = "ellipsis" if cut else "fold"
+        grid.add_column(
+            heading, justify=justify, no_wrap=cut, overflow=overflow, width=widths[name]
+        )
     for row in zip(*columns.values()):
         grid.add_row(*map(Text, row))  # Text: what looks like markup is none
     console.print(grid)
+
+
+def _narrow(widths: dict[str, int], room: int) -> None:
+    """Take from the title, then from the wider of the ids, until the columns fit."""
+    for names in (("title",), ("user", "item")):
+        while sum(widths.values()) > room:
+            wide = {name: widths[name] for name in names if widths.get(name, 0) > MIN_WIDTH}
+            if not wide:
+                break
+            widths[max(wide, key=wide.__getitem__)] -= 1
 
 
 def _cell(row: Mapping[str, Any], name: str, form: str) -> str:

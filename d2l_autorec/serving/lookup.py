@@ -67,7 +67,7 @@ def _hint(model: Model, what: str, unknown: str) -> str:
         at = int(np.searchsorted(ids, unknown))
         near = difflib.get_close_matches(unknown, ids[:20000].tolist(), 3)
         near = [clip(name) for name in near or ids[max(at - 1, 0) : at + 2].tolist()]
-    return f"the nearest ids are {', '.join(near)}"
+    return f"the nearest {'ids are' if len(near) > 1 else 'id is'} {', '.join(near)}"
 
 
 def item_columns(model: Model, codes: np.ndarray) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def test_ratings_of_a_new_user_are_checked():
 @pytest.mark.parametrize(
     "ask, words",
     [
-        (lambda m: recommend(m, ["u9"]), "no user 'u9'; the nearest ids are 'u5'"),
+        (lambda m: recommend(m, ["u9"]), "no user 'u9'; the nearest id is 'u5'"),
         (lambda m: recommend(m, ["x\x1b[31m"]), r"'x\\x1b\[31m'"),
         (lambda m: predict(m, ["u1"], [33]), "no item '33'; the nearest ids are 20, 30, 40"),
         (lambda m: predict(m, ["u1"], ["eta"]), r"like it: 20 \('Beta'\), 60 \('Zeta'\)"),

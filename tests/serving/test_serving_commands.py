@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 
+import numpy as np
 import pytest
 from toy_models import toy_model
 from typer.testing import CliRunner
@@ -97,14 +98,44 @@ def test_what_is_printed(folder):
 def test_texts_are_rendered_harmless():
     assert plain("a\x1b]0;x\x07b\u202e\x9bc\td\ne") == "a]0;xbc d e"
     assert plain("Amélie, 愛 [b]") == "Amélie, 愛 [b]"
-    for text in ("=1", "+1", "-1", "@x", "\tx", "\rx"):
+    for text in ("=1", "+1", "-1", "@x", " =1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"):
         assert csv_cell(text) == "'" + text
+    for text in ("\t=1", "\r=1", "\n=1"):
+        assert csv_cell(text) == "' =1"
+    assert csv_cell("\x1b[2J\u202ex\n") == "[2Jx "
     assert (csv_cell("a=1"), csv_cell(-1.5), csv_cell(None)) == ("a=1", -1.5, None)
+
+
+def test_long_ids_take_more_lines_and_the_numbers_stay(tmp_path):
+    model = toy_model(titles=False)
+    ids = np.array([f"{code:x}" * 36 for code in range(1, 7)])
+    save_model(tmp_path / "item", dataclasses.replace(model, user_ids=ids[:5], item_ids=ids))
+    table = asked(tmp_path, "recommend --all -n 1").splitlines()
+    assert max(map(len, table)) <= 80 and "predicted   ratings" in table[1]
+    best = json.loads(asked(tmp_path, "recommend --all -n 1 --json"))["rows"][1]
+    first = next(i for i, line in enumerate(table) if line[2] == best["user"][0])
+    assert f"{best['prediction']:.2f}" in table[first]
+    whole = [line.split() for line in table[first : first + 2]]
+    assert [whole[0][0] + whole[1][0], whole[0][2] + whole[1][1]] == [best["user"], best["item"]]
+
+
+def test_wide_characters_are_given_their_room(tmp_path):
+    model = toy_model()
+    wide = model.items.assign(title=["愛" * 9] * 6)
+    save_model(tmp_path / "item", dataclasses.replace(model, items=wide))
+    assert "愛" * 9 + " (1991)" in asked(tmp_path, "predict --user u1 --item 10")
+
+
+def test_the_rank_leads_and_no_rows_are_said(folder):
+    heading, _, best = asked(folder, "similar --user u2 -n 1").splitlines()[1:4]
+    assert heading.split() == ["user", "similarity", "ratings"] and best.split()[0] == "1"
+    assert "Nothing is left" in asked(folder, "recommend --user u1 --min-ratings 99")
 
 
 @pytest.mark.parametrize(
     "line, words",
     [
+        ("recommend --user u1 --csv --json", "--json and --csv exclude each other"),
         ("recommend", "give one of --user ID, --users FILE and --all"),
         ("recommend --user u1 --all", "give one of"),
         ("recommend --user u77", "no user 'u77'"),
