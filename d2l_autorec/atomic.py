@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def write_atomic(path: Path, write: Callable[[Any], object]) -> None:
@@ -34,3 +39,17 @@ def write_atomic(path: Path, write: Callable[[Any], object]) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def write_npz(file: Any, arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
+    """Write arrays as ``np.savez`` does, into an open binary file; nothing is pickled.
+
+    NumPy's own leaves an open archive behind where the disk is full, which complains later.
+    """
+    from numpy.lib.format import write_array
+
+    kind = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(file, "w", kind) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                write_array(member, array, allow_pickle=False)

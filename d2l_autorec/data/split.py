@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2l_autorec.atomic import write_atomic
+from d2l_autorec.atomic import write_atomic, write_npz
 from d2l_autorec.data.blobs import open_archive, readable
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.errors import InputError
@@ -146,16 +146,13 @@ def save_split(path: str | Path, train_rows: Rows, test_rows: Rows, ratings: Rat
         If the file cannot be written.
     """
     path = Path(path)
+    arrays = {
+        "train_rows": train_rows.astype("<i8"),
+        "test_rows": test_rows.astype("<i8"),
+        "data_digest": np.array(ratings.digest),
+    }
     try:
-        write_atomic(
-            path,
-            lambda file: np.savez_compressed(
-                file,
-                train_rows=train_rows.astype("<i8"),
-                test_rows=test_rows.astype("<i8"),
-                data_digest=np.array(ratings.digest),
-            ),
-        )
+        write_atomic(path, lambda file: write_npz(file, arrays, compressed=True))
     except OSError as error:
         raise InputError(
             f"The split {path} cannot be written ({error.strerror}); "

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from d2l_autorec.atomic import write_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving._parts import TITLE_COLUMNS
 from d2l_autorec.serving._reading import FORMAT, description_digest, read_folder
@@ -94,8 +95,8 @@ def _write_files(folder: Path, model: Model) -> None:
         "data": matrix.data.astype(np.float32),
     }
     writers: dict[str, Callable[[Any], object]] = {
-        "weights.npz": lambda file: np.savez(file, **model.weights),
-        "ratings.npz": lambda file: np.savez(file, **arrays),
+        "weights.npz": lambda file: write_npz(file, model.weights),
+        "ratings.npz": lambda file: write_npz(file, arrays),
         "ids.json": lambda file: file.write(_ids_json(model)),
     }
     listed = {name: _write(folder / name, write) for name, write in writers.items()}

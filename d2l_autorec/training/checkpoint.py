@@ -13,11 +13,11 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from d2l_autorec.atomic import write_atomic
+from d2l_autorec.atomic import write_atomic, write_npz
 from d2l_autorec.data.blobs import readable
 from d2l_autorec.errors import InputError
 from d2l_autorec.training.history import Epoch
@@ -110,21 +110,13 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     text = json.dumps({"format": FORMAT, **described}).encode()
     arrays["description"] = np.frombuffer(text, np.uint8)
     try:
-        write_atomic(folder / NAME, lambda file: _write(file, arrays))
+        write_atomic(folder / NAME, lambda file: write_npz(file, arrays))
     except OSError as error:
         former = "the former one stays; " if (folder / NAME).exists() else ""
         raise InputError(
             f"The checkpoint {folder / NAME} cannot be written ({error.strerror or error}); "
             f"{former}make room or let the folder be written, then go on with --resume."
         ) from None
-
-
-def _write(file: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
-    """Do what ``np.savez`` does; that one leaves an open archive behind where the disk is full."""
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def load(folder: Path) -> Checkpoint:
@@ -147,7 +139,7 @@ def load(folder: Path) -> Checkpoint:
     damaged = InputError(f"{path} is damaged; start the run again in a new folder.")
     with readable(str(path)), zipfile.ZipFile(path) as archive:
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            raise damaged  # NumPy's savez packs nothing: this could unpack to any size
+            raise damaged  # a checkpoint is not packed: this could unpack to any size
     try:
         with readable(str(path)), np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
