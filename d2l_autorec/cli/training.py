@@ -35,10 +35,20 @@ StepTimeout = Annotated[
 ]
 
 CheckpointEvery = Annotated[
-    int, typer.Option(min=0, help="Epochs after which a killed run can go on; 0 for none.")
+    int, typer.Option(min=0, help="Epochs between two checkpoints, for --resume; 0 for none.")
 ]
-Resume = Annotated[Optional[Path], typer.Option(help="Go on with the run in this folder.")]
+Resume = Annotated[
+    Optional[Path], typer.Option(help="Go on with the run in this folder, where it was stopped.")
+]
 TensorBoard = Annotated[Optional[Path], typer.Option(help="Folder to log RMSE and loss in.")]
+BatchSize = Annotated[
+    Optional[int],
+    typer.Option(help=f"Rows in a batch. {CHAPTER.batch_size}, or all where fewer, if left out."),
+]
+RatingRange = Annotated[
+    Optional[str],
+    typer.Option(help="LOW,HIGH to keep predictions in. That of the ratings if left out."),
+]
 
 
 @app.command()
@@ -84,21 +94,32 @@ def train(
     engine: Annotated[str, typer.Option(help="fast (dense) or sparse.")] = "fast",
     by: Annotated[str, typer.Option(help="What a row is: item or user.")] = "item",
     hidden: Annotated[str, typer.Option(help="Sizes of the hidden layers: 500,100,500.")] = "500",
-    encoder: Annotated[str, typer.Option(help="Activation of the hidden layers.")] = "sigmoid",
-    decoder: Annotated[str, typer.Option(help="Activation of the output.")] = "identity",
-    dropout: Annotated[float, typer.Option(help="On the code.")] = CHAPTER.dropout_rate,
-    input_dropout: Annotated[float, typer.Option(help="On the ratings read.")] = 0.0,
+    encoder: Annotated[
+        str, typer.Option(help="Of the hidden layers: identity, sigmoid, tanh, relu, elu, selu.")
+    ] = "sigmoid",
+    decoder: Annotated[str, typer.Option(help="Of the output: one of the same.")] = "identity",
+    dropout: Annotated[
+        float, typer.Option(help="Share of the code dropped.")
+    ] = CHAPTER.dropout_rate,
+    input_dropout: Annotated[float, typer.Option(help="Share of the ratings dropped.")] = 0.0,
     lr: Annotated[float, typer.Option(min=0, help="Adam's learning rate.")] = CHAPTER.lr,
     wd: Annotated[float, typer.Option(min=0, help="Weight decay.")] = CHAPTER.wd,
-    batch_size: Annotated[int, typer.Option(help="Rows in a batch.")] = CHAPTER.batch_size,
-    epochs: Annotated[int, typer.Option(min=1)] = CHAPTER.num_epochs,
-    test_ratio: Annotated[float, typer.Option(help="Held out to score.")] = CHAPTER.test_ratio,
-    val_ratio: Annotated[float, typer.Option(help="Held out to choose the epoch on.")] = 0.0,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better one.")] = 5,
+    batch_size: BatchSize = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = CHAPTER.num_epochs,
+    test_ratio: Annotated[
+        float, typer.Option(help="Share held out to score.")
+    ] = CHAPTER.test_ratio,
+    val_ratio: Annotated[float, typer.Option(help="Share held out to choose the epoch on.")] = 0.0,
+    patience: Annotated[
+        int, typer.Option(min=1, help="With it: epochs to wait for a better one.")
+    ] = 5,
     seed: Seed = 0,
     devices: Devices = "cpu",
     out: Out = None,
-    save: Annotated[bool, typer.Option("--save", help="Keep the model, to ask it.")] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep the model, for recommend and others.")
+    ] = False,
+    rating_range: RatingRange = None,
     checkpoint_every: CheckpointEvery = 0,
     resume: Resume = None,
     tensorboard: TensorBoard = None,
@@ -109,23 +130,20 @@ def train(
     from d2l_autorec import doctor
 
     doctor.preflight()
-    sizes = hidden.split(",")
-    if not all(size.strip().isdigit() for size in sizes):
-        raise InputError(f"--hidden {hidden!r} is no list of sizes; write 500 or 500,100,500.")
     from d2l_autorec.training import session
-    from d2l_autorec.training.settings import Settings
+    from d2l_autorec.training.settings import Settings, parse_hidden, parse_range
 
     settings = Settings(
         engine=engine,
         by=by,
-        hidden=tuple(map(int, sizes)),
+        hidden=parse_hidden(hidden),
         encoder=encoder,
         decoder=decoder,
         dropout=dropout,
         input_dropout=input_dropout,
         lr=lr,
         wd=wd,
-        batch_size=batch_size,
+        batch_size=CHAPTER.batch_size if batch_size is None else batch_size,
         num_epochs=epochs,
         test_ratio=test_ratio,
         seed=seed,
@@ -133,7 +151,11 @@ def train(
         patience=patience,
         checkpoint_every=checkpoint_every,
     )
-    options = session.Options(data, devices, out, save, tensorboard)
+    options = session.Options(
+        data, devices, out, save, tensorboard,
+        rating_range=None if rating_range is None else parse_range(rating_range),
+        fit_batch=batch_size is None,
+    )  # fmt: skip
     if resume is not None:
         given = {name for name in context.params if _stands_there(context, name)}
         done = session.go_on(resume, settings, options, given, quiet)
@@ -150,6 +172,8 @@ def train(
     table.append(("seconds of training", f"{result.seconds:.2f}"))
     header = (done.name, f"{done.settings.engine} engine")
     report(done.folder, done.record, header, table, as_json)
+    if not as_json and (done.folder / "model").exists():
+        typer.echo(f"The model too: d2l-autorec recommend --model {done.folder} --user ID")
 
 
 def _stands_there(context: typer.Context, name: str) -> bool:

@@ -43,7 +43,8 @@ class Model:
     items : pandas.DataFrame or None
         By item code: ``item_id``, ``title``, ``year``, ``genres``.
     low, high : float
-        Smallest and largest rating trained on; predictions are clipped to these.
+        Predictions are clipped to these: the range given, or smallest and largest rating
+        trained on.
     record : dict
         Where the model comes from, for people: settings, digests, versions, result.
     """

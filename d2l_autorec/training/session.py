@@ -40,6 +40,10 @@ class Options:
         Leave the model in ``model`` below the run's folder.
     tensorboard : Path or None
         Where to log.
+    rating_range : (float, float) or None
+        What the model's predictions are clipped to; the range of its ratings by default.
+    fit_batch : bool
+        Have fewer rows in a batch, where the ratings have fewer.
     """
 
     data: Path | None = None
@@ -47,6 +51,8 @@ class Options:
     out: Path | None = None
     save: bool = False
     tensorboard: Path | None = None
+    rating_range: tuple[float, float] | None = None
+    fit_batch: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,13 +114,14 @@ def go_on(
             folder,
             bool(kept["save"]),
             Path(kept["tensorboard"]) if kept["tensorboard"] else None,
+            tuple(kept["rating_range"]) if kept.get("rating_range") else None,
         )
     except (KeyError, TypeError):
         raise InputError(
             f"{folder / checkpoint.NAME} was not made by the train command; go on with it in "
             "Python, as it was begun."
         ) from None
-    free = {"data", "save", "tensorboard"}  # the data's digest is compared
+    free = {"data", "save", "tensorboard", "rating_range"}  # the data's digest is compared
     resume.refuse_others(asdict(options), asdict(own), set(given) - free)
     wanted = {name: getattr(options, name) for name in free & set(given)}
     return _train(settings, replace(own, **wanted), former, quiet)
@@ -133,7 +140,11 @@ def _train(
         ratings = read_ratings(options.data, allow_nonpositive=True)
     else:
         ratings = load_ml100k(quiet=quiet)
+    if options.fit_batch:
+        most = ratings.num_users if settings.by == "user" else ratings.num_items
+        settings = replace(settings, batch_size=min(settings.batch_size, most))
     check(settings, ratings, len(contexts), group.num_workers if group else 1)
+    _check_range(options, ratings)
     folder, new = options.out or Path(), False
     if former is None and first:
         new = not folder.exists() or options.out is None
@@ -147,6 +158,7 @@ def _train(
         "devices": options.devices,
         "save": options.save,
         "tensorboard": str(options.tensorboard.resolve()) if options.tensorboard else None,
+        "rating_range": options.rating_range,
     }
     keep = checkpoint.Keep(folder, kept, former)
     try:
@@ -157,8 +169,12 @@ def _train(
             group.close()
         if not first:
             return None
+        if not np.isfinite([result.test_rmse, result.train_loss]).all():
+            raise InputError(
+                "Training diverged: loss or RMSE is not finite; train with a lower --lr."
+            )
         if options.save:
-            _save_model(folder, net, ratings, settings, result)
+            _save_model(folder, net, ratings, settings, result, options.rating_range)
         rows = [(e.epoch, e.train_loss, e.test_rmse, e.seconds) for e in history]
         record = run.record(settings, result)
         runs.save(folder, record, run.COLUMNS, rows)
@@ -193,15 +209,37 @@ def _epochs(
         return run.train(ratings, settings, contexts, advance, group, keep, log)
 
 
+def _check_range(options: Options, ratings: Ratings) -> None:
+    if options.rating_range is None:
+        return
+    if not options.save:
+        raise InputError("--rating-range is for the model that is kept; give --save too.")
+    low, high = options.rating_range
+    found = ratings.table["rating"].to_numpy()
+    if found.min() < np.float32(low) or found.max() > np.float32(high):
+        raise InputError(
+            f"--rating-range {low:g},{high:g} leaves out some of the ratings, which go from "
+            f"{found.min():g} to {found.max():g}; give a wider one."
+        )
+
+
 def _save_model(
-    folder: Path, net: Any, ratings: Ratings, settings: Settings, result: run.Result
+    folder: Path,
+    net: Any,
+    ratings: Ratings,
+    settings: Settings,
+    result: run.Result,
+    rating_range: tuple[float, float] | None,
 ) -> None:
     from d2l_autorec.serving.folder import model_from_net, save_model
 
+    train_rows: np.ndarray = run.split(ratings, settings)[0]
+    model = model_from_net(net, ratings, train_rows, settings, result)
+    if rating_range is not None:
+        model = replace(model, low=rating_range[0], high=rating_range[1])
     # What is there was left by a process that came to its end but for run.json.
     shutil.rmtree(folder / "model", ignore_errors=True)
-    train_rows: np.ndarray = run.split(ratings, settings)[0]
-    save_model(folder / "model", model_from_net(net, ratings, train_rows, settings, result))
+    save_model(folder / "model", model)
 
 
 def _say(quiet: bool, text: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from d2l_autorec.runtime import check_shares
 
 if TYPE_CHECKING:
     from d2l_autorec.data.formats import Ratings
+
+_MAX_WEIGHTS = 2**31 - 1  # in one array
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,28 @@ class Settings:
     checkpoint_every: int = 0
 
 
+def parse_hidden(text: str) -> tuple[int, ...]:
+    """Turn ``500,100,500`` into sizes; an InputError says what is none."""
+    sizes = [size.strip() for size in text.split(",")]
+    if not all(size.isdecimal() and len(size) < 10 for size in sizes):
+        raise InputError(f"--hidden {text[:80]!r} is no list of sizes; write 500 or 500,100,500.")
+    return tuple(map(int, sizes))
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Turn ``1,5`` into the lowest and the highest rating; an InputError says what is none."""
+    try:
+        low, high = map(float, text.split(","))
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"--rating-range {text[:80]!r} is no range; write the lowest and the highest rating, "
+            "as in 1,5."
+        ) from None
+    return low, high
+
+
 def check(
     settings: Settings, ratings: Ratings, num_devices: int = 1, num_workers: int = 1
 ) -> None:
@@ -80,6 +105,15 @@ def check(
         (settings.encoder, settings.decoder),
         (settings.dropout, settings.input_dropout),
     )
+    sizes = (columns, *settings.hidden, columns)
+    if max(a * b for a, b in zip(sizes, sizes[1:])) >= _MAX_WEIGHTS:
+        raise InputError(
+            f"--hidden {','.join(map(str, settings.hidden))} with {columns:,} columns makes a "
+            "layer of more than 2^31 weights, which MXNet cannot hold; give fewer hidden units."
+        )
+    for option, value in (("--lr", settings.lr), ("--wd", settings.wd)):
+        if not 0 <= value < math.inf:
+            raise InputError(f"{option} is {value}; give a number of 0 or more.")
     check_ratio(settings.test_ratio)
     if not 0 <= settings.val_ratio < 1:
         raise InputError(f"--val-ratio is {settings.val_ratio}; give a share from 0 to below 1.")

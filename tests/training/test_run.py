@@ -83,6 +83,10 @@ def test_held_out_ratings_take_no_part(engine):
         ({"test_ratio": 0.0}, "test ratio"),
         ({"val_ratio": 1.0}, "--val-ratio"),
         ({"batch_size": 41}, "--batch-size"),
+        ({"hidden": (10**8,)}, r"--hidden 100000000 .* 2\^31 weights"),
+        ({"hidden": (50_000, 50_000)}, "--hidden 50000,50000 "),
+        ({"lr": numpy.inf}, "--lr"),
+        ({"wd": numpy.nan}, "--wd"),
     ],
 )
 def test_settings_that_cannot_work(wrong, named):
