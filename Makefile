@@ -46,7 +46,7 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 		{ echo "Python 3.9 to 3.11 is needed: install it, or name one: make PYTHON=python3.11" >&2; exit 2; }
 	@echo "Making $(VENV) and installing the tested set; this takes a minute or two."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install -c constraints.txt -e .[onnx]
 	$(BIN)/d2l-autorec doctor
 	touch $@
 

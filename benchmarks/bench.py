@@ -22,7 +22,7 @@ from benchmarks import parts, quiet, report
 from d2l_autorec.errors import InputError
 
 OUT = parts.ROOT / "results" / "benchmark"
-PARTS = "startup,whole,limits,train,distributed"
+PARTS = "startup,whole,limits,train,distributed,recommend"
 SIZES = "ml-100k,ml-1m,ml-10m"
 PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "scipy", "pandas", "numba")
 

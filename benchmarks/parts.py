@@ -65,7 +65,8 @@ class Part:
 def make(name: str, size: str, plan: Plan) -> Part:
     """Prepare a part: make its data, warm what is to be warm."""
     makers = {"whole": whole, "train": train, "limits": limits, "startup": startup}
-    return {**makers, "distributed": distributed}[name](size, plan)
+    makers.update(distributed=distributed, recommend=recommend)
+    return makers[name](size, plan)
 
 
 def whole(size: str, plan: Plan) -> Part:
@@ -182,6 +183,21 @@ def distributed(size: str, plan: Plan) -> Part:
     return Part(cases, {}, {})
 
 
+def recommend(size: str, plan: Plan) -> Part:
+    """Ten items for every user, by a model that has been read."""
+    _worker(sys.executable, job="prepare", size=size, seed=0)
+
+    def case(by: str) -> Measure:
+        def measure(round_: int) -> list[dict[str, Any]]:
+            job = {"job": "recommend", "size": size, "by": by, "threads": THREADS}
+            ran = _run(_job(sys.executable, **job), plan)
+            return [_reading(f"{by}-based", ran, json.loads(ran.stdout)["value"], "s")]
+
+        return measure
+
+    return Part({f"{by}-based": case(by) for by in ("item", "user")}, {}, {})
+
+
 def startup(size: str, plan: Plan) -> Part:
     """What it takes to ask for help, and what an import brings along."""
     code = f"import sys, d2l_autorec; print(*sorted(set({HEAVY}) & set(sys.modules)))"
@@ -248,6 +264,7 @@ SIZES_OF: dict[str, tuple[str, ...]] = {
     "train": tuple(SIZES),
     "limits": ("",),
     "distributed": ("ml-1m", "toy"),
+    "recommend": ("ml-100k", "ml-1m", "toy"),
     "startup": ("",),
 }
 """Which sizes a part can be measured at; "" where it has none."""

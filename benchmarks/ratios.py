@@ -126,6 +126,12 @@ def ratios(record: dict[str, Any]) -> list[Ratio]:
         value = _over(of(key, f"{engine}, 2 x 1"), of(key, f"{engine}, 1 x 2"))
         what = f"dist_sync, 2 workers of 1 thread over 1 process of 2, {engine}, ML-1M shape"
         lines.append(Ratio(what, value, 1.3))
+    for size, limit in (("ml-100k", 1.0), ("ml-1m", None)):
+        for by in ("item", "user"):
+            what = f"all users' ten best items, {by}-based, {title(size)}"
+            lines.append(
+                Ratio(what, of(f"recommend:{size}", f"{by}-based"), limit, form="{:.2g} s")
+            )
     help_ = of("startup", "d2l-autorec --help")
     lines.append(Ratio("`d2l-autorec --help`", help_, 0.3, form="{:.3g} s"))
     imported = parts.get("startup", {}).get("imported")

@@ -22,6 +22,7 @@ HEADINGS = {
     "whole": "Whole processes, imports included: the chapter's 25 epochs",
     "limits": "The machine's limits",
     "train": "Training alone, seconds of an epoch",
+    "recommend": "All users' ten best items, after the model is read",
     "distributed": "Two processes through dist_sync beside one, seconds of an epoch",
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,30 @@ def traffic(size: str) -> dict[str, Any]:
     return {"bytes": sum(moved) / batches * matrix.shape[0] / min(BATCH, matrix.shape[0])}
 
 
+def recommend(size: str, by: str, threads: int) -> dict[str, Any]:
+    """Name ten items to every user with a model just read; what its weights are does not count."""
+    import numpy as np
+
+    from d2l_autorec.serving import recommend as asked
+    from d2l_autorec.serving.model import Model, weight_shapes
+
+    matrix, _ = data.load(str(data.cached(size, 0)))
+    ids = {"item": np.arange(matrix.shape[0]), "user": np.arange(matrix.shape[1])}
+    matrix = matrix if by == "item" else matrix.T.tocsr()
+    rng, hidden = np.random.default_rng(0), (CHAPTER.num_hidden,)
+    weights = {
+        name: rng.normal(0, CHAPTER.sigma, shape).astype(np.float32)
+        for name, shape in weight_shapes(matrix.shape[1], hidden).items()
+    }
+    model = Model(
+        by, hidden, "sigmoid", "identity", 0.0, 0.0, weights, matrix, ids["user"], ids["item"],
+        None, 1.0, 5.0, {},
+    )  # fmt: skip
+    start = time.perf_counter()
+    table = asked.recommend(model, n=10)
+    return {"value": time.perf_counter() - start, "rows": len(table)}
+
+
 def limits(sizes: list[str], megabytes: int, threads: int) -> dict[str, Any]:
     """Measure what the machine could do at best."""
     from benchmarks.limits import matrix_products, memory
@@ -121,7 +146,8 @@ def peak_bytes() -> int:
 def main() -> None:
     """Do the job named on the command line."""
     settings = json.loads(sys.argv[1])
-    jobs = {"train": train, "traffic": traffic, "limits": limits, "prepare": data.prepare}
+    jobs = {"train": train, "traffic": traffic, "limits": limits, "recommend": recommend}
+    jobs["prepare"] = data.prepare
     print(json.dumps(jobs[settings.pop("job")](**settings)))
 
 

@@ -40,13 +40,13 @@ def test_quick_run_and_merging(tmp_path):
     no_torch.write_text("#!/bin/sh\nexit 1\n")
     no_torch.chmod(0o755)
     flags = ("--quick", "--anyway", "--torch", str(no_torch))
-    run = bench(tmp_path / "out", *flags, "--parts", "startup,train")
+    run = bench(tmp_path / "out", *flags, "--parts", "startup,train,recommend")
     assert run.returncode == 0, run.stderr
     table = (tmp_path / "out" / "table.md").read_text()
     assert run.stdout.strip() == table.strip()
     assert "torch-fused | skipped: PyTorch is not installed" in table
     record = json.loads((tmp_path / "out" / "benchmark.json").read_text())
-    assert set(record["parts"]) == {"startup", "train:toy"}
+    assert set(record["parts"]) == {"startup", "train:toy", "recommend:toy"}
     trained = record["parts"]["train:toy"]
     fast, sparse_ = trained["readings"]
     assert (fast["case"], sparse_["case"]) == ("fast", "sparse")
@@ -54,7 +54,7 @@ def test_quick_run_and_merging(tmp_path):
     assert 0 < fast["value"] < fast["process_seconds"]
     assert trained["traffic_bytes"] > 0 and fast["peak_bytes"] > 1e7
     rows = list(csv.DictReader((tmp_path / "out" / "rounds.csv").open()))
-    assert len(rows) == 3 + 2 and float(rows[-1]["value"]) == sparse_["value"]
+    assert len(rows) == 3 + 2 + 2 and float(rows[4]["value"]) == sparse_["value"]
     assert (tmp_path / "out" / "cost.png").read_bytes().startswith(b"\x89PNG")
 
     again = bench(tmp_path / "out", *flags, "--parts", "startup", "--rounds", "2")
