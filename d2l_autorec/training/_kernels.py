@@ -156,6 +156,32 @@ def _add(y: Any, a: Any, x: Any) -> None:
         y[j] += a * x[j]
 
 
+# The next three do two ratings of a column at a time, so that what these share is read once. An
+# odd number of ratings begins with a single one.
+
+
+@_jit
+def _dot_pair(w: Any, x1: Any, x2: Any) -> Any:
+    total1, total2 = _ZERO, _ZERO
+    for j in range(w.size):
+        total1 += w[j] * x1[j]
+        total2 += w[j] * x2[j]
+    return total1, total2
+
+
+@_jit
+def _add_pair(y: Any, a1: Any, x1: Any, a2: Any, x2: Any) -> None:
+    for j in range(y.size):
+        y[j] += a1 * x1[j] + a2 * x2[j]
+
+
+@_jit
+def _add_to_pair(y1: Any, a1: Any, y2: Any, a2: Any, x: Any) -> None:
+    for j in range(x.size):
+        y1[j] += a1 * x[j]
+        y2[j] += a2 * x[j]
+
+
 @_jit
 def decoder_pass(
     lo: Any, hi: Any, ptr: Any, rows: Any, ratings: Any, code: Any, kind: Any, scale: Any,
@@ -179,17 +205,27 @@ def decoder_pass(
         _catch_up(b, bm, bv, done[c], step, rates, bias_wd)
         grad[:] = _ZERO
         bias_grad = _ZERO
-        for k in range(ptr[c], ptr[c + 1]):
+        odd = ptr[c] + (ptr[c + 1] - ptr[c]) % 2
+        for k in range(ptr[c], odd):
             x = code[rows[k]]
             pred = _activate(kind, _dot(w, x) + b[0])
             error = pred - ratings[k]
             loss += error * error
             error *= scale * _slope(kind, pred)
             bias_grad += error
-            y = delta[rows[k]]
-            for j in range(w.size):
-                y[j] += error * w[j]
-                grad[j] += error * x[j]
+            _add(delta[rows[k]], error, w)
+            _add(grad, error, x)
+        for k in range(odd, ptr[c + 1], 2):
+            x1, x2 = code[rows[k]], code[rows[k + 1]]
+            sum1, sum2 = _dot_pair(w, x1, x2)
+            pred1, pred2 = _activate(kind, sum1 + b[0]), _activate(kind, sum2 + b[0])
+            error1, error2 = pred1 - ratings[k], pred2 - ratings[k + 1]
+            loss += error1 * error1 + error2 * error2
+            error1 *= scale * _slope(kind, pred1)
+            error2 *= scale * _slope(kind, pred2)
+            bias_grad += error1 + error2
+            _add_to_pair(delta[rows[k]], error1, delta[rows[k + 1]], error2, w)
+            _add_pair(grad, error1, x1, error2, x2)
         adam(w, m, v, grad, rates[step], wd)
         grad[0] = bias_grad
         adam(b, bm, bv, grad, rates[step], bias_wd)
@@ -219,14 +255,21 @@ def encoder_pass(
         if in_batch:
             _catch_up(w, m, v, done[c], step, rates, wd)
             grad[:] = _ZERO
-            for k in range(ptr[c], ptr[c + 1]):
+            odd = ptr[c] + (ptr[c + 1] - ptr[c]) % 2
+            for k in range(ptr[c], odd):
                 _add(grad, inputs[k], delta[rows[k]])
+            for k in range(odd, ptr[c + 1], 2):
+                _add_pair(grad, inputs[k], delta[rows[k]], inputs[k + 1], delta[rows[k + 1]])
             adam(w, m, v, grad, rates[step], wd)
         else:
             _catch_up(w, m, v, done[c], step + 1, rates, wd)
         done[c] = step + 1
-        for k in range(next_ptr[c], next_ptr[c + 1]):
+        odd = next_ptr[c] + (next_ptr[c + 1] - next_ptr[c]) % 2
+        for k in range(next_ptr[c], odd):
             _add(pre[next_rows[k]], next_inputs[k], w)
+        for k in range(odd, next_ptr[c + 1], 2):
+            first, second = pre[next_rows[k]], pre[next_rows[k + 1]]
+            _add_to_pair(first, next_inputs[k], second, next_inputs[k + 1], w)
 
 
 @_jit

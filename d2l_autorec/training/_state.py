@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import mxnet as mx
@@ -236,8 +238,22 @@ def _dense(parameter: mx.gluon.Parameter, is_bias: bool) -> Dense:
 def _columns(parameter: mx.gluon.Parameter, transposed: bool = False) -> Columns:
     weight = parameter.list_data()[0]
     num_cols, width = weight.shape[::-1] if transposed else weight.shape
-    rows = np.zeros((num_cols, padded(width)), np.float32)
+    rows = _zeros((num_cols, padded(width)))
     for start in range(0, num_cols, _CHUNK):
         part = slice(start, start + _CHUNK)
         rows[part, :width] = weight[:, part].asnumpy().T if transposed else weight[part].asnumpy()
-    return Columns(rows, np.zeros((num_cols, 2, padded(width)), np.float32))
+    return Columns(rows, _zeros((num_cols, 2, padded(width))))
+
+
+def _zeros(shape: tuple[int, ...]) -> np.ndarray:
+    """Return zeros in large pages where the system has such, and untouched until they are used.
+
+    NumPy asks for large pages for memory that it fills, and not for what it takes zeroed.
+    """
+    size = math.prod(shape) * np.dtype(np.float32).itemsize
+    if not hasattr(mmap, "MADV_HUGEPAGE") or size < mmap.PAGESIZE:
+        return np.zeros(shape, np.float32)
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a system may know the word and not have them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.float32).reshape(shape)
