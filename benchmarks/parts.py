@@ -19,6 +19,8 @@ from d2l_autorec.errors import InputError
 THREADS = 2
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {"OMP_NUM_THREADS": str(THREADS), "PYTHONPATH": str(ROOT)}
+LIBRARIES = ("mxnet", "pandas", "scipy.sparse", "numba", "matplotlib.figure", "typer", "rich.table")
+IMPORTS = "import of the libraries of train --engine sparse"
 HEAVY = ("d2l", "matplotlib", "pandas", "mxnet", "numpy", "numba")
 
 Measure = Callable[[int], list[dict[str, Any]]]
@@ -205,6 +207,8 @@ def startup(size: str, plan: Plan) -> Part:
         "d2l-autorec --help": [sys.executable, "-m", "d2l_autorec", "--help"],
         "import d2l_autorec": [sys.executable, "-c", "import d2l_autorec"],
         "python alone": [sys.executable, "-c", "pass"],
+        "import mxnet": [sys.executable, "-c", "import mxnet"],
+        IMPORTS: [sys.executable, "-c", f"import {', '.join(LIBRARIES)}"],
     }
 
     def case(name: str) -> Measure:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks.parts import IMPORTS
 from benchmarks.sizes import LARGE, SIZES, title
 
 MEMORY = 4e9
@@ -75,6 +76,8 @@ def ratios(record: dict[str, Any]) -> list[Ratio]:
         lines.append(
             Ratio(f"whole `train --engine {engine}` over the book, ML-100K", value, limit)
         )
+    imports = _over(of("startup", IMPORTS), of("whole:ml-100k", "book"))
+    lines.append(Ratio("of that, the import of MXNet, pandas, numba and others alone", imports))
     for size, limit in (("ml-100k", 0.4), ("ml-1m", 0.25), ("ml-10m", 0.08)):
         key, name = f"train:{size}", title(size)
         torch = of(key, "torch")

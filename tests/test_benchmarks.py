@@ -54,14 +54,14 @@ def test_quick_run_and_merging(tmp_path):
     assert 0 < fast["value"] < fast["process_seconds"]
     assert trained["traffic_bytes"] > 0 and fast["peak_bytes"] > 1e7
     rows = list(csv.DictReader((tmp_path / "out" / "rounds.csv").open()))
-    assert len(rows) == 3 + 2 + 2 and float(rows[4]["value"]) == sparse_["value"]
+    assert len(rows) == 5 + 2 + 2 and float(rows[6]["value"]) == sparse_["value"]
     assert (tmp_path / "out" / "cost.png").read_bytes().startswith(b"\x89PNG")
 
     again = bench(tmp_path / "out", *flags, "--parts", "startup", "--rounds", "2")
     assert again.returncode == 0, again.stderr
     merged = json.loads((tmp_path / "out" / "benchmark.json").read_text())
     assert merged["parts"]["train:toy"] == trained
-    assert len(merged["parts"]["startup"]["readings"]) == 6
+    assert len(merged["parts"]["startup"]["readings"]) == 10
 
 
 def test_unknown_parts_and_sizes_are_refused(tmp_path):

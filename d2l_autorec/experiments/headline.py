@@ -17,6 +17,7 @@ COMPARED = (
     "myFM",
     "AutoRec, the chapter's, tuned",
     "AutoRec, the chapter's",
+    "Surprise SVD",
     "Surprise SVD++",
     "MF, the book's, tuned",
     "MF, the book's",
