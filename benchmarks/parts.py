@@ -19,7 +19,15 @@ from d2l_autorec.errors import InputError
 THREADS = 2
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {"OMP_NUM_THREADS": str(THREADS), "PYTHONPATH": str(ROOT)}
-LIBRARIES = ("mxnet", "pandas", "scipy.sparse", "numba", "matplotlib.figure", "typer", "rich.table")
+LIBRARIES = (
+    "mxnet",
+    "pandas",
+    "scipy.sparse",
+    "numba",
+    "matplotlib.figure",
+    "typer",
+    "rich.table",
+)
 IMPORTS = "import of the libraries of train --engine sparse"
 HEAVY = ("d2l", "matplotlib", "pandas", "mxnet", "numpy", "numba")
 

@@ -63,8 +63,8 @@ def write(path: Path, content: str | bytes) -> None:
         write_atomic(path, lambda file: file.write(data))
     except OSError as error:
         raise InputError(
-            f"{path} cannot be written ({error.strerror or error}); make room or let its folder "
-            "be written."
+            f"{path} cannot be written ({error.strerror or error}); make room or name another "
+            "place."
         ) from None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec.atomic import write_atomic
+from d2l_autorec import runs
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.model import Model, ids_digest, to_net
 
@@ -96,7 +96,7 @@ def export_onnx(model: Model, path: str | Path) -> float:
             f"{path} was not written: onnxruntime's predictions differ from MXNet's by "
             f"{difference:.1e}; report this with your model's architecture."
         )
-    write_file(Path(path), content)
+    runs.write(Path(path), content)
     return difference
 
 
@@ -143,14 +143,3 @@ def _largest_difference(session: Any, model: Model) -> float:
         # max() of Python would pass over a NaN
         largest = float(np.maximum(largest, np.abs(seen - expected).max()))
     return largest
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write an exported file, atomically; an InputError says why it cannot be."""
-    try:
-        write_atomic(path, lambda file: file.write(content))
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}); make room or name another "
-            "file."
-        ) from error

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from d2l_autorec import runs
 from d2l_autorec.data.blobs import read_npz, readable
 from d2l_autorec.errors import InputError
-from d2l_autorec.serving.export import describe, write_file
+from d2l_autorec.serving.export import describe
 from d2l_autorec.serving.model import Model, weight_shapes
 
 # What must agree between a file's metadata, where it has some, and the model it is put into.
@@ -29,7 +30,7 @@ def export_safetensors(model: Model, path: str | Path) -> None:
         If the safetensors package is missing or the file cannot be written.
     """
     weights = {name: np.ascontiguousarray(values) for name, values in model.weights.items()}
-    write_file(Path(path), _safetensors(path).save(weights, describe(model)))
+    runs.write(Path(path), _safetensors(path).save(weights, describe(model)))
 
 
 def export_npz(model: Model, path: str | Path) -> None:
@@ -44,7 +45,7 @@ def export_npz(model: Model, path: str | Path) -> None:
     """
     file = io.BytesIO()
     np.savez(file, **model.weights, **{_METADATA: np.array(json.dumps(describe(model)))})
-    write_file(Path(path), file.getvalue())
+    runs.write(Path(path), file.getvalue())
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
