@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.sizes import LARGE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LABELS = {
     "fast": "MXNet dense (fast)",
@@ -35,16 +38,14 @@ def slope(x: Any, y: Any) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def cost(record: dict[str, Any]) -> dict[str, bytes]:
+def cost(record: dict[str, Any]) -> Figure | None:
     """Draw what was measured; nothing where no training was."""
     from matplotlib.figure import Figure
-
-    from d2l_autorec.experiments.plots import images
 
     lines = {engine: points(record, engine) for engine in LABELS}
     lines = {engine: found for engine, found in lines.items() if found}
     if not lines:
-        return {}
+        return None
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     for i, (axes, of) in enumerate(zip(figure.subplots(1, 2, sharey=True), ("ratings", "cells"))):
         for engine, found in lines.items():
@@ -59,4 +60,4 @@ def cost(record: dict[str, Any]) -> dict[str, bytes]:
         axes.spines[["top", "right"]].set_visible(False)
         if i == 0:
             axes.set(ylabel="seconds of an epoch")
-    return images(figure)
+    return figure

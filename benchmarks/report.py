@@ -9,8 +9,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pandas as pd
+
 from benchmarks import figure, ratios
 from benchmarks.sizes import title
+from d2l_autorec.experiments.runner import save_results
 from d2l_autorec.runs import write
 
 COLUMNS = (
@@ -37,8 +40,25 @@ def write_all(folder: Path, record: dict[str, Any]) -> None:
         writer.writerows({**part, **reading} for reading in part["readings"])
     write(folder / "rounds.csv", text.getvalue())
     write(folder / "table.md", table(record))
-    for kind, image in figure.cost(record).items():
-        write(folder / f"cost.{kind}", image)
+    lines = [line for line in ratios.ratios(record) if line.value is not None]
+    aims = [line for line in lines if line.limit is not None]
+    missed = [
+        f"{line.what} ({line.shown}, {line.target})" for line in aims if "not" in line.verdict
+    ]
+    answer = [f"Of {len(aims)} marks, {len(aims) - len(missed)} are met."]
+    if missed:
+        answer.append(f"Not met: {'; '.join(missed)}.")
+    shown = [(line.what, line.shown, line.target, line.verdict.strip("*")) for line in lines]
+    drawn = figure.cost(record)
+    save_results(
+        folder,
+        "make bench",
+        "What does an epoch cost, and a whole run, beside other loops and the machine's limits?",
+        answer,
+        {"machine and versions, by part": _setting(record["parts"])},
+        {"ratios": pd.DataFrame(shown, columns=["ratio", "measured", "to reach", "verdict"])},
+        {"cost": drawn} if drawn else {},
+    )
 
 
 def table(record: dict[str, Any]) -> str:

@@ -49,7 +49,8 @@ th { border-bottom: 2px solid #888; }
 pre { font: 14px/1.4 ui-monospace, monospace; background: #f4f4f1; padding: .6rem .8rem;
       overflow-x: auto; }
 @media (max-width: 40rem) { figure { overflow-x: auto; }
-  img { max-width: none; width: 40rem; } }
+  img { max-width: none; width: 40rem; }
+  table { font-size: 12.5px; } th, td { padding: .2rem .35rem; } td.text { white-space: normal; } }
 details { font: 14px/1.4 system-ui, sans-serif; color: #444; }
 footer { margin-top: 3rem; font: 13px/1.4 system-ui, sans-serif; color: #666; }
 """
