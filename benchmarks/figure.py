@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.sizes import LARGE
+from d2l_autorec.experiments.plots import tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,8 +57,7 @@ def cost(record: dict[str, Any]) -> Figure | None:
             axes.loglog(x, y, marker="o", markersize=4, label=label)
         axes.set(xlabel=of if i == 0 else "cells of the matrix")
         axes.legend(frameon=False, fontsize=8)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
         if i == 0:
             axes.set(ylabel="seconds of an epoch")
     return figure

@@ -23,6 +23,7 @@ from d2l_autorec.experiments.blend import (
     member_seeds,
 )
 from d2l_autorec.experiments.fitting import Fitted, Recipe, fit_autorec
+from d2l_autorec.experiments.plots import tidy
 from d2l_autorec.experiments.pool import (
     ASIDE,
     CANDIDATES,
@@ -245,7 +246,6 @@ def _figure(runs: pd.DataFrame) -> Figure:
     axes.set_yticks(range(len(steps)), [LADDER[step] for step in steps])
     axes.set(xlabel=f"test RMSE, mean and 95% interval over {len(runs)} splits")
     axes.invert_yaxis()
-    axes.grid(alpha=0.3, axis="x")
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes, "x")
     axes.legend(frameon=False, loc="upper left")
     return figure

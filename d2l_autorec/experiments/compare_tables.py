@@ -9,6 +9,7 @@ import numpy as np
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, PRINTED_MF, TUNED_MF
+from d2l_autorec.experiments.plots import tidy
 from d2l_autorec.experiments.stats import interval, paired
 
 if TYPE_CHECKING:
@@ -139,8 +140,7 @@ def figure(runs: pd.DataFrame) -> Figure:
             )  # fmt: skip
         axes.set(title=title, xlabel="test RMSE")
         axes.axvline(scores[CHAPTER_AUTOREC].mean(), color="tab:orange", lw=1, alpha=0.6)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
         axes.margins(x=0.08, y=0.06)
     book = CHAPTER.test_rmse
     panels[0].axvline(float(book), color="black", ls="--", lw=1, label=f"the book: {book}")

@@ -22,6 +22,8 @@ PRINTED_MF = "MF, the book's"
 TUNED_MF = "MF, the book's, tuned"
 BEST = "AutoRec, ours at best"
 
+Settings = tuple[dict[str, Any], ...]
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -41,10 +43,15 @@ class Contender:
     """
 
     make: Callable[..., Model]
-    settings: tuple[dict[str, Any], ...] = ({},)
+    settings: Settings = ({},)
     most_epochs: int | None = None
     package: str | None = None
 
+
+_MYFM: Settings = ({}, {"rank": 5}, {"rank": 20}, {"rank": 32}, {"rank": 10, "n_iter": 400})
+_AUTOREC: Settings = (
+    {}, {"num_hidden": 200}, {"wd": 1e-4}, {"dropout": 0.3}, {"dropout": 0.3, "wd": 1e-4},
+)  # fmt: skip
 
 CONTENDERS = {
     "Surprise SVD++": Contender(
@@ -60,13 +67,13 @@ CONTENDERS = {
     ),
     "myFM, SVD++ features": Contender(
         lambda **values: libraries.myfm(implicit=True, **values),
-        ({}, {"rank": 5}, {"rank": 20}, {"rank": 32}, {"rank": 10, "n_iter": 400}),
+        _MYFM,
         package="myfm",
     ),
     BEST: Contender(lambda: best_model),
     "myFM": Contender(
         libraries.myfm,
-        ({}, {"rank": 5}, {"rank": 20}, {"rank": 32}, {"rank": 10, "n_iter": 400}),
+        _MYFM,
         package="myfm",
     ),
     TUNED_MF: Contender(
@@ -76,12 +83,12 @@ CONTENDERS = {
     ),
     "AutoRec, the chapter's, tuned": Contender(
         baselines.autorec,
-        ({}, {"num_hidden": 200}, {"wd": 1e-4}, {"dropout": 0.3}, {"dropout": 0.3, "wd": 1e-4}),
+        _AUTOREC,
         most_epochs=100,
     ),
     "AutoRec, user-based, tuned": Contender(
         lambda **values: baselines.autorec("user", **values),
-        ({}, {"num_hidden": 200}, {"wd": 1e-4}, {"dropout": 0.3}, {"dropout": 0.3, "wd": 1e-4}),
+        _AUTOREC,
         most_epochs=200,
     ),
     "Surprise SVD": Contender(

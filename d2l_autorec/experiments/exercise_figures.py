@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from d2l_autorec.experiments.plots import tidy
+
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _READABLE = 1.2  # stars; worse ones share a colour
@@ -27,7 +28,7 @@ def hidden_size(table: pd.DataFrame) -> Figure:
         xticklabels=sizes,
     )  # fmt: skip
     axes.minorticks_off()
-    _tidy(axes)
+    tidy(axes)
     return figure
 
 
@@ -61,7 +62,7 @@ def depth(table: pd.DataFrame) -> Figure:
         axes.set(xscale="log", xlabel="units in a layer", title=title)
         axes.set_xticks(ticks, ticks)
         axes.minorticks_off()
-        _tidy(axes)
+        tidy(axes)
     panels[0].set(ylabel="test RMSE (95% interval)")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, ncols=len(labels), loc="outside lower center")
@@ -95,8 +96,3 @@ def activations(table: pd.DataFrame) -> Figure:
     panels[0].set(ylabel="encoder (hidden)")
     figure.suptitle(f"test RMSE; yellow: {_READABLE} or worse")
     return figure
-
-
-def _tidy(axes: Axes) -> None:
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)

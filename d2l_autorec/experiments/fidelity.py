@@ -16,6 +16,7 @@ import numpy as np
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, Numbers, ledger
 from d2l_autorec.experiments.fidelity_runs import OTHERS, VARIANTS, run_one
+from d2l_autorec.experiments.plots import tidy
 from d2l_autorec.experiments.runner import run_jobs, save_results
 from d2l_autorec.experiments.stats import interval, paired
 
@@ -199,6 +200,5 @@ def draw(summary: pd.DataFrame) -> Figure:
     )  # fmt: skip
     axes.set_yticks(range(len(table)), [labels[key] for key in table["key"]])
     axes.set(xlabel="test RMSE less that of the printed code (95% interval)")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)
     return figure

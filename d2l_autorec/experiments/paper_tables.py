@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from d2l_autorec.experiments.paper_variants import ACTIVATIONS, DEPTH, HIDDEN, REACH, TRIED
+from d2l_autorec.experiments.plots import tidy
 from d2l_autorec.experiments.stats import interval, paired
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     Measured = Mapping[str, Mapping[str, pd.DataFrame]]
@@ -143,7 +143,7 @@ def figures(measured: Measured) -> dict[str, Figure]:
         axes.plot([500], [PRINTED["I-AutoRec"]], "k*", ms=10, label="the paper: 0.831")
     axes.set(xlabel="hidden units", ylabel=f"test RMSE, {name}", title="I-AutoRec")
     axes.legend(frameon=False)
-    _clean(axes)
+    tidy(axes)
     pairs = Figure(figsize=(6.4, 3), layout="constrained")
     axes = pairs.subplots()
     for place, key in enumerate(ACTIVATIONS):
@@ -160,14 +160,9 @@ def figures(measured: Measured) -> dict[str, Figure]:
     axes.margins(y=0.15)
     axes.invert_yaxis()
     axes.legend(frameon=False)
-    _clean(axes)
+    tidy(axes)
     return {"hidden": figure, "activations": pairs}
 
 
 def _half(width: float) -> float:
     return 0.0 if width != width else width  # nan: a single run has no interval
-
-
-def _clean(axes: Axes) -> None:
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from d2l_autorec.config import CHAPTER
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -23,6 +24,12 @@ def images(figure: Figure) -> dict[str, bytes]:
             figure.savefig(buffer, format=kind, bbox_inches="tight", **extra)
         rendered[kind] = buffer.getvalue()
     return rendered
+
+
+def tidy(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
+    """Give axes a faint grid, and take away the frame above and on the right."""
+    axes.grid(alpha=0.3, axis=grid)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def learning_curve(history: Mapping[str, Sequence[float]], book: bool = True) -> Figure:
@@ -52,6 +59,5 @@ def learning_curve(history: Mapping[str, Sequence[float]], book: bool = True) ->
     below.set(ylabel="train loss", xlabel="epoch", ylim=(0, None))
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (above, below):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        tidy(axes)
     return figure
