@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE = d2l_autorec tests notebooks benchmarks
 
-.PHONY: reproduce test lint format notebooks bench constraints clean
+.PHONY: reproduce test lint format notebooks bench constraints fresh clean
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -30,6 +30,12 @@ notebooks: $(VENV)/developer
 bench: $(VENV)/developer
 	$(BIN)/python -m benchmarks.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(PARTS),--parts $(PARTS)) \
 		$(if $(TORCH),--torch $(TORCH))
+
+# The README's two commands on stock Debians, in bare roots; as root on Linux, with debootstrap:
+# make fresh MACHINES="debian12 debian13" COMMANDS=reproduce OUT=results/fresh
+fresh:
+	python3 .ci/fresh.py $(if $(MACHINES),--machines $(MACHINES)) \
+		$(if $(COMMANDS),--commands $(COMMANDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(OUT),--out $(OUT))
 
 # The tested set: what pip resolves in an empty environment today.
 constraints:
