@@ -7,18 +7,23 @@ Reading order:
 3. `d2l_autorec.experiments.reproduce`: the chapter's run beside the book's numbers.
 4. `d2l_autorec.models` and `d2l_autorec.training`: the same model, general and fast.
 
-Importing the package loads neither MXNet nor d2l; the three names below do, when first used.
+Importing the package loads neither MXNet nor d2l; the three names below do, when first used. It
+installs the import hook of `d2l_autorec.compat`, which makes MXNet run on today's Python.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from d2l_autorec import compat
+
 if TYPE_CHECKING:
     from d2l_autorec.chapter.autorec import AutoRec, evaluator, train_autorec
 
 __version__ = "0.1.0"
 __all__ = ["AutoRec", "evaluator", "train_autorec"]
+
+compat.install()
 
 
 def __getattr__(name: str) -> Any:
