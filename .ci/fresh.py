@@ -16,7 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from roots import CLONE, MACHINES, TOP, bare_root, cache, require_root
+from roots import CLONE, MACHINES, bare_root, cache, require_root
 
 COLUMNS = ("machine", "Python", "command", "seconds", "result")
 STOCK = ("debian11", "debian12", "debian13")

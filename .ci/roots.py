@@ -25,6 +25,7 @@ MACHINES = {
     "debian14": "forky",  # not released: Debian's testing
 }
 PACKAGES = ("python3", "python3-venv", "make", "git")
+SLIM = ("python3", "python3-venv")  # a machine's name with "-slim": only these, and no user
 USER, UID = "someone", 1000
 HOME = f"/home/{USER}"
 CLONE = f"{HOME}/d2l_autorec"
@@ -113,7 +114,8 @@ class Root:
         self.folder = folder
         self.shown: list[str] = []
         files = [(Path("/", name), f"/{name}") for name in SYSTEM_FILES]
-        files += [(Path.home() / name, f"{HOME}/{name}") for name in USER_FILES]
+        for home in (HOME, "/root"):
+            files += [(Path.home() / name, f"{home}/{name}") for name in USER_FILES]
         packages = _package_folders([source for source, _ in files])
         files += [(Path("/", name), f"/{name}") for name in NETWORK_FILES]
         for source, target in [*files, *((path, str(path)) for path in packages)]:
@@ -180,16 +182,20 @@ def _tarball(machine: str) -> Path:
     print(f"{machine}: debootstrap from {mirror()}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(dir=cache(), prefix="making-") as name:
         folder = Path(name, "root")
-        make = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
-        make += [MACHINES[machine], str(folder), mirror()]
+        suite = MACHINES[machine.removesuffix("-slim")]
+        packages = SLIM if machine.endswith("-slim") else PACKAGES
+        make = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}"]
+        make += [suite, str(folder), mirror()]
         scripts = Path("/usr/share/debootstrap/scripts")
-        if not (scripts / MACHINES[machine]).exists():
+        if not (scripts / suite).exists():
             make.append(str(scripts / "sid"))
         made = subprocess.run(make, capture_output=True, text=True, check=False)
         if made.returncode:
-            sys.exit(f"debootstrap of {MACHINES[machine]} failed:\n{made.stdout[-2000:]}")
-        add = f"useradd --create-home --uid {UID} --shell /bin/bash {USER}; apt-get clean"
-        subprocess.run(["chroot", folder, "/bin/sh", "-ec", add], check=True)
+            sys.exit(f"debootstrap of {suite} failed:\n{made.stdout[-2000:]}")
+        if packages != SLIM:
+            add = ["useradd", "--create-home", "--uid", str(UID), "--shell", "/bin/bash", USER]
+            subprocess.run(["chroot", folder, *add], check=True)
+        subprocess.run(["chroot", folder, "apt-get", "clean"], check=True)
         shutil.rmtree(folder / "var/lib/apt/lists")
         fresh = Path(name, "packed")
         subprocess.run(["tar", "-C", folder, "--numeric-owner", "-czf", fresh, "."], check=True)
