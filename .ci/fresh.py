@@ -64,6 +64,7 @@ def markdown(rows: list[dict[str, str]]) -> str:
 
 
 def main() -> int:
+    """Try the machines that were named and print the table."""
     parser = argparse.ArgumentParser(prog="make fresh", description=__doc__)
     parser.add_argument("--machines", nargs="+", choices=MACHINES, default=STOCK, metavar="NAME")
     parser.add_argument(

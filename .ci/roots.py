@@ -113,6 +113,7 @@ class Root:
     def __init__(self, folder: Path, downloads: Path | None = None):
         self.folder = folder
         self.shown: list[str] = []
+        (folder / HOME[1:]).mkdir(exist_ok=True)
         files = [(Path("/", name), f"/{name}") for name in SYSTEM_FILES]
         for home in (HOME, "/root"):
             files += [(Path.home() / name, f"{home}/{name}") for name in USER_FILES]
