@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE = d2l_autorec tests notebooks benchmarks
 
-.PHONY: reproduce test lint format notebooks bench constraints fresh container-check clean
+.PHONY: reproduce test lint format notebooks bench constraints fresh dist-check container-check clean
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -36,6 +36,10 @@ bench: $(VENV)/developer
 fresh:
 	python3 .ci/fresh.py $(if $(MACHINES),--machines $(MACHINES)) \
 		$(if $(COMMANDS),--commands $(COMMANDS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(OUT),--out $(OUT))
+
+# Wheel, sdist and notebooks away from any clone, in a bare root; as root on Linux.
+dist-check: $(VENV)/developer
+	$(BIN)/python .ci/installed.py
 
 # The Dockerfile's own lines in a bare root, as root on Linux; it says what this does not show.
 container-check:

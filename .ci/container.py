@@ -23,6 +23,7 @@ COMMANDS = (
     "recommend --model runs/mine --user 196 -n 3",
     "export --model runs/mine --onnx autorec.onnx",
 )
+KNOWN = {"FROM", "COPY", "RUN", "ENV", "USER", "WORKDIR", "VOLUME", "ENTRYPOINT", "CMD"}
 NOT_SHOWN = """\
 Not shown by this: the base image itself (its Python is built from source, Debian's stands for it),
 arm64, layers and their size, .dockerignore (a clone of HEAD is the context), and that VOLUME keeps
@@ -70,7 +71,7 @@ def main() -> None:
                 state[word] = argument
             elif word in ("ENTRYPOINT", "CMD"):
                 start[word] = json.loads(argument)
-            elif word not in ("FROM", "VOLUME"):
+            elif word not in KNOWN:
                 sys.exit(f"This check does not know {word}.")
         for words in (start["CMD"], *map(str.split, COMMANDS)):
             command = shlex.join(start["ENTRYPOINT"] + words)

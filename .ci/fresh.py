@@ -29,7 +29,7 @@ def outcome(log: str, code: int) -> str:
     said = tests[-1] if tests else f"test RMSE {rmse[-1]}" if rmse else ""
     if code:
         return f"FAILED, {said or f'exit code {code}'}"
-    return said or "done"
+    return said or "exit code 0"
 
 
 def try_machine(machine: str, commands: list[str], downloads: Path | None) -> list[dict[str, str]]:

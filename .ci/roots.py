@@ -26,6 +26,7 @@ MACHINES = {
 }
 PACKAGES = ("python3", "python3-venv", "make", "git")
 SLIM = ("python3", "python3-venv")  # a machine's name with "-slim": only these, and no user
+DEBIAN = "http://deb.debian.org/debian"
 USER, UID = "someone", 1000
 HOME = f"/home/{USER}"
 CLONE = f"{HOME}/d2l_autorec"
@@ -65,13 +66,12 @@ def cache() -> Path:
     return folder.resolve()
 
 
-def mirror() -> str:
+def mirror(apt: Path = Path("/etc/apt")) -> str:
     """Return the Debian mirror that this machine's apt is set up with, else Debian's own."""
-    apt = Path("/etc/apt")
     files = [apt / "sources.list", *sorted(apt.glob("sources.list.d/*"))]
     text = "\n".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
     found = re.search(r"^(?:deb|URIs:)\s[^#\n]*?(\S+://\S+/debian)/?(?:\s|$)", text, re.MULTILINE)
-    return found[1] if found else "http://deb.debian.org/debian"
+    return found[1] if found else DEBIAN
 
 
 def require_root() -> None:
@@ -82,17 +82,18 @@ def require_root() -> None:
         sys.exit("debootstrap is missing: apt-get install debootstrap")
 
 
-def _settings() -> dict[str, str]:
+def settings() -> dict[str, str]:
+    """Return the environment variables that say where packages come from."""
     return {name: value for name, value in os.environ.items() if SETTINGS.fullmatch(name)}
 
 
-def _package_folders(files: list[Path]) -> list[Path]:
+def package_folders(files: list[Path]) -> list[Path]:
     """Return the folders on this machine that its package settings name."""
     parts = [part for file in files for part in ([file] if file.is_file() else file.rglob("*"))]
     texts = [
         part.read_text(encoding="utf-8", errors="replace") for part in parts if part.is_file()
     ]
-    text = "\n".join([*texts, *_settings().values()])
+    text = "\n".join([*texts, *settings().values()])
     found = {Path(path) for path in re.findall(r"(?:file://)?(/[^\s,'\"]+)", text)}
     # an index's folder "simple" points to files beside it
     found = {path.parent if path.name == "simple" else path for path in found}
@@ -117,7 +118,7 @@ class Root:
         files = [(Path("/", name), f"/{name}") for name in SYSTEM_FILES]
         for home in (HOME, "/root"):
             files += [(Path.home() / name, f"{home}/{name}") for name in USER_FILES]
-        packages = _package_folders([source for source, _ in files])
+        packages = package_folders([source for source, _ in files])
         files += [(Path("/", name), f"/{name}") for name in NETWORK_FILES]
         for source, target in [*files, *((path, str(path)) for path in packages)]:
             if source.exists():
@@ -165,7 +166,7 @@ class Root:
             out = stack.enter_context(log.open("w", encoding="utf-8")) if log else subprocess.PIPE
             return subprocess.run(
                 [*enter, "sh", self.folder, user, line, *self.shown],
-                env={**_settings(), **known, **(env or {})},
+                env={**settings(), **known, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
