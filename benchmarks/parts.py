@@ -215,7 +215,7 @@ def startup(size: str, plan: Plan) -> Part:
         "d2l-autorec --help": [sys.executable, "-m", "d2l_autorec", "--help"],
         "import d2l_autorec": [sys.executable, "-c", "import d2l_autorec"],
         "python alone": [sys.executable, "-c", "pass"],
-        "import mxnet": [sys.executable, "-c", "import mxnet"],
+        "import mxnet": [sys.executable, "-c", "import d2l_autorec, mxnet"],
         IMPORTS: [sys.executable, "-c", f"import {', '.join(LIBRARIES)}"],
     }
 

@@ -56,30 +56,30 @@ class MissingMXNet(ModuleNotFoundError, InputError):
 
 
 def mxnet_remedy(
-    system: str = platform.system(),
-    machine: str = platform.machine(),
-    version: tuple[int, ...] = sys.version_info[:2],
+    system: str | None = None, machine: str | None = None, version: tuple[int, ...] | None = None
 ) -> str:
     """Say what to do on a platform where MXNet is not installed.
 
     Parameters
     ----------
-    system, machine : str
-        As `platform.system` and `platform.machine` name them.
-    version : tuple of int
-        Python's, at least major and minor.
+    system, machine : str, optional
+        As `platform.system` and `platform.machine` name them; this machine's by default.
+    version : tuple of int, optional
+        Python's, at least major and minor; this Python's by default.
 
     Returns
     -------
     str
         One sentence.
     """
+    system, machine = system or platform.system(), machine or platform.machine()
+    version = version or sys.version_info[:2]
     if system == "Windows":
         return (
             "MXNet does not exist for Windows: install d2l-autorec inside WSL 2, or use the "
             "container that the README describes."
         )
-    if (system, machine) == ("Darwin", "arm64"):
+    if system == "Darwin" and machine == "arm64":
         return (
             "For Apple silicon only Anaconda has MXNet: install d2l-autorec in an environment "
             "made with `conda create -n autorec -c defaults python=3.10 py-mxnet=1.9.1`, or use "
@@ -252,10 +252,8 @@ def _mend() -> None:
         for module, alias in _LATE.items():
             if module in sys.modules:
                 setattr(sys.modules[module], alias, view)
-    if np.__version__.startswith("1."):
-        return
     for module in _WRITERS:
-        if module in sys.modules:
+        if module in sys.modules and _is_numpy_2():
             # a global of the module stands before the builtin
             setattr(sys.modules[module], "str", _Text)  # noqa: B010
 
@@ -279,10 +277,16 @@ def as_text(value: object) -> str:
     refuses.
     """
     text = str(value)
-    if "np." not in text or isinstance(value, str):
+    if "np." not in text or isinstance(value, str) or not _is_numpy_2():
         return text
     import numpy as np
 
     settings: dict[str, Any] = {"legacy": "1.25"}  # which the stubs of NumPy 1 do not know
     with np.printoptions(**settings):
         return str(value)
+
+
+def _is_numpy_2() -> bool:
+    import numpy as np
+
+    return int(np.__version__.split(".")[0]) >= 2

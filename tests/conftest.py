@@ -1,4 +1,30 @@
+import importlib.util
+import sys
+
 import pytest
+
+from d2l_autorec import compat  # installs the import hook, before a test imports MXNet
+
+MISSING = [name for name in ("mxnet", "d2l") if importlib.util.find_spec(name) is None]
+
+
+class Skip:
+    """Where MXNet or d2l is not installed, importing it skips the test, or the module, that does.
+
+    Where both are installed this is not in use, and an import that fails is a failure.
+    """
+
+    def find_spec(self, name, path=None, target=None):
+        if name in MISSING and compat._is_import():
+            pytest.skip(f"{name} is not installed", allow_module_level=True)
+
+
+if MISSING:
+    sys.meta_path.insert(0, Skip())
+
+
+def pytest_report_header():
+    return [f"{name} is not installed: tests that need it are skipped" for name in MISSING]
 
 
 @pytest.fixture(scope="session")

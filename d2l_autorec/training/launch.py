@@ -110,7 +110,8 @@ def run_group(
     for role, i in roles:
         place = i % len(machines)
         environment = {**shared, "DMLC_ROLE": role, "DMLC_NODE_HOST": machines[place].address}
-        program = [sys.executable, "-c", "import mxnet"]  # which plays the role and ends
+        # MXNet plays the role while it is imported, and ends
+        program = [sys.executable, "-c", "import d2l_autorec, mxnet"]
         if role == "worker":
             environment["D2L_AUTOREC_RANK"] = str(i)
             here = len(range(place, workers, len(machines)))

@@ -46,7 +46,10 @@ def test_what_pandas_writes(tmp_path, columns, users):
 def test_names_times_and_the_other_ending(tmp_path):
     frame = FRAME.rename(columns={"user": "userId", "item": "movieId"})
     path = written(
-        tmp_path, frame, "a.pq", timestamp=pd.Timestamp("1970-01-01 00:00:01", tz="UTC")
+        tmp_path,
+        frame,
+        "a.pq",
+        timestamp=pd.Timestamp("1970-01-01 00:00:01", tz="UTC").as_unit("ns"),
     )
     assert set(read_ratings(path).table["timestamp"]) == {10**9}
     path = written(tmp_path, frame, "b.parquet", ts=[1.0, 2.0, 3.5])
@@ -56,7 +59,10 @@ def test_names_times_and_the_other_ending(tmp_path):
 @pytest.mark.parametrize(
     "columns, words",
     [
-        ({"rating": ["4", "5", "3"]}, "the ratings are of type string; save them as numbers"),
+        (
+            {"rating": ["4", "5", "3"]},
+            "the ratings are of type (large_)?string; save them as numbers",
+        ),
         ({"rating": [True, False, True]}, "the ratings are of type bool"),
         ({"user": [1.0, 2.0, 3.0]}, "the users are of type double; save them as whole numbers"),
         ({"user": [b"a", b"b", b"c"]}, "the users are of type binary"),

@@ -8,6 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import d2l_autorec  # noqa: F401  # its import hook, before MXNet
+
+# isort: split
 import mxnet as mx
 import numpy
 import pandas as pd
