@@ -6,7 +6,8 @@
 FROM python:3.13-slim
 
 COPY . /opt/d2l_autorec
-RUN python -m pip install --no-cache-dir --root-user-action ignore "/opt/d2l_autorec[onnx]" \
+RUN python -m pip install --no-cache-dir --quiet --root-user-action ignore \
+        -c /opt/d2l_autorec/requirements.lock "/opt/d2l_autorec[onnx]" \
     && d2l-autorec install-mxnet
 
 RUN useradd --create-home --uid 1000 someone \

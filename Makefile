@@ -1,11 +1,18 @@
 # The whole developer interface. Every target sets itself up; nothing is set up twice.
-PYTHON ?= $(firstword $(foreach name,python3.11 python3.10 python3.9 python3,$(shell command -v $(name))))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9; \
+	do $$name -c '$(FITS)' 2>/dev/null && echo $$name && break; done)
+FITS = import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 14))
 VENV ?= .venv
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE = d2l_autorec tests notebooks benchmarks
+LOCK = requirements.lock
+CODE = d2l_autorec tests notebooks benchmarks .ci
 
-.PHONY: reproduce test lint format notebooks bench constraints fresh dist-check container-check clean
+# uv reads its own settings only: hand it the index that pip is set up for
+UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get \
+	global.index-url 2>/dev/null)}}" $(BIN)/uv pip
+INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
+
+.PHONY: reproduce test lint format notebooks bench lock clean fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -31,6 +38,42 @@ bench: $(VENV)/developer
 	$(BIN)/python -m benchmarks.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(PARTS),--parts $(PARTS)) \
 		$(if $(TORCH),--torch $(TORCH))
 
+# The newest releases that fit together, for Python 3.9.0 and later on every platform.
+lock: $(BIN)/uv
+	$(UV) compile --quiet --universal --python-version 3.9 --no-annotate --no-header setup.cfg \
+		--extra dev --output-file $(LOCK).new
+	mv $(LOCK).new $(LOCK)
+
+$(BIN)/uv:
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' || \
+		{ echo "Python 3.9 to 3.14 is needed: install it, or name one: make PYTHON=python3.11" >&2; exit 2; }
+	@echo "Making $(VENV) for $$($(PYTHON) --version)."
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --disable-pip-version-check --quiet \
+			install --constraint $(LOCK) uv; \
+	elif command -v uv >/dev/null; then \
+		uv venv --quiet --clear --python $(PYTHON) $(VENV) && \
+			uv pip install --quiet --python $(BIN)/python --constraints $(LOCK) uv; \
+	else \
+		echo "$(PYTHON) has no ensurepip: apt-get install python3-venv, or install uv" \
+			"(https://docs.astral.sh/uv), which needs no rights. Then run make again." >&2; exit 2; \
+	fi || { echo "$(VENV) could not be made; the lines above say why. If the package index cannot be" \
+		"reached, set HTTPS_PROXY, or PIP_INDEX_URL to a mirror, and run make again." >&2; exit 2; }
+
+$(VENV)/installed: setup.cfg pyproject.toml $(LOCK) | $(BIN)/uv
+	@echo "Installing the tested set; this takes a minute or two."
+	$(INSTALL) --editable .[onnx]
+	$(BIN)/d2l-autorec install-mxnet
+	$(BIN)/d2l-autorec doctor
+	touch $@
+
+$(VENV)/developer: $(VENV)/installed
+	$(INSTALL) --editable .[dev]
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage
+
 # The README's two commands on stock Debians, in bare roots; as root on Linux, with debootstrap:
 # make fresh MACHINES="debian12 debian13" COMMANDS=reproduce OUT=results/fresh
 fresh:
@@ -44,29 +87,3 @@ dist-check: $(VENV)/developer
 # The Dockerfile's own lines in a bare root, as root on Linux; it says what this does not show.
 container-check:
 	python3 .ci/container.py
-
-# The tested set: what pip resolves in an empty environment today.
-constraints:
-	rm -rf $(VENV)-constraints
-	$(PYTHON) -m venv $(VENV)-constraints
-	$(VENV)-constraints/bin/python -m pip --quiet install -e .[dev]
-	$(VENV)-constraints/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools \
-		> constraints.txt.new
-	mv constraints.txt.new constraints.txt
-	rm -rf $(VENV)-constraints
-
-$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 9) <= sys.version_info < (3, 12))' || \
-		{ echo "Python 3.9 to 3.11 is needed: install it, or name one: make PYTHON=python3.11" >&2; exit 2; }
-	@echo "Making $(VENV) and installing the tested set; this takes a minute or two."
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -c constraints.txt -e .[onnx]
-	$(BIN)/d2l-autorec doctor
-	touch $@
-
-$(VENV)/developer: $(VENV)/installed
-	$(PIP) install -c constraints.txt -e .[dev]
-	touch $@
-
-clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage

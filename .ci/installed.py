@@ -26,7 +26,7 @@ IN_SDIST = (
     "docs/fidelity.md",
     "results/study/runs.csv",
     "examples/serve_onnx.py",
-    "constraints.txt",
+    "requirements.lock",
     "Makefile",
     "Dockerfile",
     "LICENSE",
