@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 
-from d2l_autorec import doctor
+from d2l_autorec import packages
 from d2l_autorec.errors import InputError, plain
 
 
@@ -21,8 +21,8 @@ def main() -> None:
         try:
             from d2l_autorec.cli import app
         except ModuleNotFoundError as error:
-            doctor.preflight()
-            raise InputError(f"{error.name} is not installed. Run: {doctor.REINSTALL}") from None
+            command = packages.install_command()
+            raise InputError(f"{error.name} is not installed. Run: {command} {error.name}") from None
         app()
     except InputError as error:
         _say(error)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from d2l_autorec.atomic import write_atomic
-from d2l_autorec.doctor import installed
+from d2l_autorec.stack import installed
 from d2l_autorec.errors import InputError
 
 PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "pandas")

@@ -7,6 +7,7 @@ from d2l_autorec.cli import (
     export,
     report,
     serving,
+    setup,
     training,
 )
 from d2l_autorec.cli.common import app
@@ -19,5 +20,6 @@ __all__ = [
     "export",
     "report",
     "serving",
+    "setup",
     "training",
 ]

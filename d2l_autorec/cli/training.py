@@ -1,4 +1,4 @@
-"""Training: ``reproduce``, ``train``, ``launch`` and ``doctor``."""
+"""Training: ``reproduce``, ``train`` and ``launch``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from d2l_autorec.cli.common import (
     tell,
 )
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.errors import InputError
 
 Hosts = Annotated[
     Optional[Path], typer.Option(help="File: a machine on each line, reached with ssh.")
@@ -196,18 +195,3 @@ def launch(
 
     doctor.preflight()
     raise typer.Exit(launch(context.args, workers, servers, hosts, threads, step_timeout))
-
-
-@app.command()
-def doctor() -> None:
-    """Check whether this machine can run the package, and say what to do if not."""
-    from d2l_autorec import doctor as checks
-
-    failed = 0
-    for check in [*checks.quick_checks(), checks.check_import()]:
-        failed += bool(check.remedy)
-        typer.echo(f"{'NO ' if check.remedy else 'ok '} {check.name}: {check.found}")
-        if check.remedy:
-            typer.echo(f"    {check.remedy}")
-    if failed:
-        raise InputError(f"{failed} of the checks above failed; follow their remedies in order.")

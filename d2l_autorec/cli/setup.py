@@ -1,0 +1,35 @@
+"""What this machine lacks, and adding it: ``doctor`` and ``install-mxnet``."""
+
+from __future__ import annotations
+
+import typer
+
+from d2l_autorec.cli.common import Quiet, app, tell
+
+
+@app.command("install-mxnet")
+def install_mxnet(quiet: Quiet = False) -> None:
+    """Add MXNet and d2l, which no resolver accepts beside today's NumPy."""
+    from d2l_autorec import stack
+
+    tell("Installing MXNet and d2l; that is 50 MB to download where they are missing.", quiet)
+    added = stack.install()
+    typer.echo(f"Added: {', '.join(added)}." if added else "Nothing to add: all is there.")
+
+
+@app.command()
+def doctor() -> None:
+    """Check whether this machine can run the package, and say what to do if not."""
+    from d2l_autorec import doctor as checks
+
+    first = ""
+    for part, found in checks.checks():
+        typer.echo(part)
+        for check in found:
+            first = first or check.remedy
+            typer.echo(f"{'NO ' if check.remedy else 'ok '} {check.name}: {check.found}")
+            if check.remedy:
+                typer.echo(f"    {check.remedy}")
+    typer.echo(f"Next: {first.partition('Run: ')[2] or first or 'd2l-autorec reproduce'}")
+    if first:
+        raise typer.Exit(2)

@@ -1,0 +1,117 @@
+"""The Python package index, reached as this machine is set up for it: with pip, or with uv."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from d2l_autorec.errors import InputError, plain
+
+# What pip and uv say of an index that does not answer. pip then adds "No matching distribution".
+_UNREACHABLE = re.compile(
+    r"after connection broken by '?(?P<pip>[^\n]+?)'?: /"
+    r"|(?P<status>HTTP error \d+[^\n]*|\d{3} (?:Client|Server) Error[^\n]*)"
+    r"|(?P<file>(?:Read timed out|Connection aborted|Connection broken)[^\n]*)"
+    r"|Failed to fetch: (?P<uv>[^\n]+)"
+)
+
+
+@functools.lru_cache(maxsize=None)
+def _pip() -> tuple[str, ...]:
+    """Return the command that is pip for this environment, which may have none of its own."""
+    if importlib.util.find_spec("pip"):
+        return sys.executable, "-m", "pip"
+    if importlib.util.find_spec("uv"):
+        return sys.executable, "-m", "uv", "tool", "run", "pip", "--python", sys.executable
+    uv = shutil.which("uv")
+    if uv:
+        return uv, "tool", "run", "pip", "--python", sys.executable
+    raise InputError(
+        f"There is neither pip nor uv for {sys.executable}. "
+        f"Run: {sys.executable} -m ensurepip, or install uv (https://docs.astral.sh/uv)"
+    )
+
+
+def install_command() -> str:
+    """Return the words before a package's name that install it here, for a message."""
+    return "python -m pip install" if importlib.util.find_spec("pip") else "uv pip install"
+
+
+def pip(*arguments: str, timeout: float | None = None) -> None:
+    """Run pip for this environment, without questions.
+
+    Raises
+    ------
+    InputError
+        If it fails: an index that does not answer is told from one that lacks the package.
+    subprocess.TimeoutExpired
+        After `timeout` seconds.
+    """
+    environment = dict(os.environ)
+    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
+    if _pip()[-1] == sys.executable and index:  # set up for uv: pip is to ask there as well
+        environment.setdefault("PIP_INDEX_URL", index)
+    options = ("--no-input", "--disable-pip-version-check", "--quiet", "--retries=2")
+    run = subprocess.run(
+        [*_pip(), *arguments[:1], *options, *arguments[1:]],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=environment,
+        timeout=timeout,
+    )
+    if run.returncode:
+        raise InputError(_reason(run.stdout + run.stderr))
+
+
+def _reason(said: str) -> str:
+    """Say in one sentence why pip failed."""
+    if "externally-managed-environment" in said:
+        return (
+            "This Python belongs to the operating system, which lets nobody install into it: "
+            "install d2l-autorec in a virtual environment, made with `python3 -m venv FOLDER`."
+        )
+    broken = [match for match in _UNREACHABLE.finditer(said)]
+    if broken:
+        why = plain(next(filter(None, broken[-1].groups())))
+        why = re.sub(r"<[^>]*>[:,] ", "", why).rstrip("')")
+        return (
+            f"The package index cannot be reached ({why}): check the network, set HTTPS_PROXY "
+            "behind a proxy, or PIP_INDEX_URL to a mirror."
+        )
+    lines = [line for line in said.splitlines() if line.strip()] or ["nothing"]
+    errors = [line for line in lines if line.lower().startswith("error")] or lines
+    return f"pip said: {plain(errors[-1])}"
+
+
+def download(requirement: str, digest: str, folder: Path, tags: tuple[str, ...] = ()) -> Path:
+    """Download one wheel, whatever it is made for; none of its code is run.
+
+    Parameters
+    ----------
+    requirement : str
+        Name and version, as in ``name==1.0``.
+    digest : str
+        SHA-256 of the wheel, in hex; pip refuses any other.
+    folder : Path
+        An empty folder for it.
+    tags : tuple of str
+        pip's options that name another platform or Python than this one.
+
+    Raises
+    ------
+    InputError
+        If it cannot be had.
+    """
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{requirement} --hash=sha256:{digest}\n", encoding="utf-8")
+    choice = ("--no-deps", "--only-binary=:all:", "--require-hashes", *tags)
+    pip("download", *choice, "--dest", str(folder), "--requirement", str(wanted))
+    return next(folder.glob("*.whl"))
