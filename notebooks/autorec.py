@@ -37,6 +37,11 @@ if importlib.util.find_spec("d2l_autorec") is None:
     print("Installed. Restart the kernel once, then run all cells.")
 
 # %%
+import d2l_autorec
+
+print("d2l_autorec", d2l_autorec.__version__)  # imported before MXNet, it lets that run here
+
+# %%
 import inspect
 
 import matplotlib.pyplot as plt

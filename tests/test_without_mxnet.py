@@ -81,7 +81,7 @@ def without(tmp_path_factory):
     def run(*words):
         return subprocess.run(
             [sys.executable, *map(str, words)],
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
 
     run.folder = folder
