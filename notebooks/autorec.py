@@ -38,6 +38,11 @@ if importlib.util.find_spec("mxnet") is None:
     subprocess.run([sys.executable, "-m", "d2l_autorec", "install-mxnet"], check=True)
 
 # %%
+import d2l_autorec
+
+print("d2l_autorec", d2l_autorec.__version__)  # imported before MXNet, it lets that run here
+
+# %%
 import inspect
 
 import matplotlib.pyplot as plt

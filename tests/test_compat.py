@@ -29,7 +29,7 @@ GIVEN = {
 def python(code, *arguments, **settings):
     """Run code in a process of its own; the errors it ends with are the test's."""
     words = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, **settings)
+    return subprocess.run(words, capture_output=True, text=True, timeout=300, **settings)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
 
+import numpy as np
+
 from d2l_autorec.data.blobs import Blob, Scan, readable, scan
 from d2l_autorec.errors import InputError
 
@@ -200,7 +202,8 @@ def _read(blob: Blob, form: Form, timestamp: str) -> pd.DataFrame:
 
     types = {"rating": "float64", "timestamp": timestamp}
     texts = [name for name in form.names if name not in types]
-    with warnings.catch_warnings(), readable_text(blob) as text:
+    # a number too large for int64 is found later; NumPy 2 warns of the cast
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"), readable_text(blob) as text:
         # else a row longer than the header loses its surplus fields with no more than a warning
         warnings.simplefilter("error", pd.errors.ParserWarning)
         with pd.read_csv(
