@@ -121,7 +121,9 @@ def load_error(folder: Path) -> str:
         What the loader said, empty if the library loads.
     """
     library = next(folder.glob("libmxnet.*"), folder / "libmxnet.so")
-    code = "import ctypes, sys\ntry: ctypes.CDLL(sys.argv[1])\nexcept OSError as e: sys.exit(str(e))"
+    code = (
+        "import ctypes, sys\ntry: ctypes.CDLL(sys.argv[1])\nexcept OSError as e: sys.exit(str(e))"
+    )
     run = subprocess.run(
         [sys.executable, "-c", code, str(library)],
         capture_output=True,
@@ -222,9 +224,7 @@ def _copy(library: Library, path: Path) -> None:
     tags = ["--implementation=cp", "--python-version=3.11", "--abi=cp311"]
     tags += [f"--platform=manylinux{kind}_{platform.machine()}" for kind in ("2014", "_2_28")]
     with tempfile.TemporaryDirectory() as temporary:
-        wheel = packages.download(
-            library.requirement, library.wheel, Path(temporary), tuple(tags)
-        )
+        wheel = packages.download(library.requirement, library.wheel, Path(temporary), tuple(tags))
         with zipfile.ZipFile(wheel) as archive:
             content = archive.read(library.member)
     if hashlib.sha256(content).hexdigest() != library.digest:
