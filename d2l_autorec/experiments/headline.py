@@ -44,7 +44,8 @@ def headline(results: Path) -> list[tuple[str, str]]:
     if compare is not None:
         chosen = compare[compare["model"].isin(COMPARED)]
         rows += [
-            (f"like for like: {m}", v) for m, v in zip(chosen["model"], chosen["random RMSE"])
+            (f"on the same ratings: {model}", rmse)
+            for model, rmse in zip(chosen["model"], chosen["random RMSE"])
         ]
     if paper is not None:
         for _, row in paper[paper["the paper"].notna()].iterrows():
