@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from doc_pins import ALLOWED, NUMBER, PINS, ROOT, Duration, stored
 
-from d2l_autorec.experiments import compare_tables, exercises, fidelity, report, study
+from d2l_autorec.experiments import best, compare_tables, exercises, fidelity, report, study
 from d2l_autorec.experiments.fidelity_ledger import ledger
 from d2l_autorec.experiments.headline import headline, markdown
 
@@ -54,6 +54,14 @@ def test_the_comparison_is_made_from_its_runs():
     stored = pd.read_csv(folder / "summary.csv", dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(compare_tables.summary(runs, timings).astype(str), stored)
     assert _answer("compare") == compare_tables.answer(runs)
+
+
+def test_the_best_answer_is_made_from_its_runs_and_says_what_its_search_saw():
+    runs = pd.read_csv(RESULTS / "best" / "runs.csv", float_precision="round_trip")
+    assert _answer("best") == best._answer(runs)
+    assert "ratings that are tested here took part in the choice" in _answer("best")[-1]
+    assert "that search used ratings that are tested here" in _answer("compare")[-1]
+    assert "found by a search that had seen ratings tested here" in FLOWING
 
 
 def test_one_run_gives_one_number_wherever_it_is_reported():

@@ -71,12 +71,12 @@ SEARCH = (
 def best(
     folder: Path, num_splits: int = 10, quiet: bool = False, processes: int | None = None
 ) -> pd.DataFrame:
-    """Climb the ladder on the book's random splits of MovieLens 100K.
+    """Measure each step of the ladder on the book's random splits of MovieLens 100K.
 
     Parameters
     ----------
     folder : Path
-        For the results; finished splits are not run again.
+        Folder of the results. Splits that are stored there are not repeated.
     num_splits : int
         Seeds 0, 1, ...
     quiet : bool
@@ -130,7 +130,7 @@ def _ratings() -> Ratings:
 
 
 def search(job: Mapping[str, Any]) -> dict[str, float]:
-    """Fit one candidate on nine tenths; its score and best epoch are on the last one."""
+    """Fit one candidate on nine tenths of the ratings, and score it on the last tenth."""
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split
 
@@ -145,7 +145,7 @@ def search(job: Mapping[str, Any]) -> dict[str, float]:
 
 
 def climb(job: Mapping[str, Any]) -> dict[str, float]:
-    """Measure every step of the ladder, and what is aside of it, on one split."""
+    """Measure every step of the ladder, and the changes beside it, on one split."""
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split, random_split
 

@@ -215,7 +215,7 @@ def try_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
 
 
 def reach(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
-    """Fit what is blended, and score each alone, the plain mean of two, and the blend."""
+    """Fit the networks of the blend, and score each of them and the blend."""
     ratings, seed = _ratings(data), int(job["split"])
     shape = ratings.num_users, ratings.num_items
     train, validation, test = _split(ratings, seed)

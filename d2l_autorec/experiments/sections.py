@@ -71,9 +71,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """An experiment as shown. ``record`` is the file that holds its settings."""
+    """An experiment as shown.
+
+    ``name`` is its folder, ``title`` its heading, and ``record`` the file with its settings.
+    """
 
     name: str
+    title: str
     question: str
     answer: list[str]
     command: str
@@ -81,11 +85,6 @@ class Section:
     record: str
     figures: list[Figure]
     tables: list[Table]
-
-    @property
-    def title(self) -> str:
-        """Return the title."""
-        return TITLES.get(self.name, self.name)
 
     @property
     def terms(self) -> dict[str, str]:
@@ -114,13 +113,15 @@ def section(folder: Path) -> Section:
         if found is None:
             return _run(name, folder)
         settings = {**found.settings, "versions": found.versions}
-        figures = [Figure(folder / stem, _caption(name, f"{stem}.png")) for stem in found.figures]
+        words = [*found.command.split(), ""]
+        kind = {"": name, "bench": "benchmark"}.get(words[1], words[1])
+        figures = [Figure(folder / stem, _caption(kind, f"{stem}.png")) for stem in found.figures]
         for figure in figures:
             figure.path.with_suffix(".png").read_bytes()
         return Section(
-            name, found.question, found.answer, found.command,
+            name, TITLES.get(kind, name), found.question, found.answer, found.command,
             json.dumps(settings, indent=1, ensure_ascii=False), "experiment.json", figures,
-            [table(name, folder / f"{stem}.csv") for stem in found.tables],
+            [table(kind, folder / f"{stem}.csv") for stem in found.tables],
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
@@ -136,25 +137,26 @@ def _run(name: str, folder: Path) -> Section:
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     book, result = record["book"], record["result"]
     return Section(
-        name, "What does the chapter's code print?",
+        name, TITLES["reproduce"], "What does the chapter's code print?",
         [f"With seed {result['seed']} the test RMSE is {result['test_rmse']:.3f} after "
          f"{result['num_epochs']} epochs; the book prints {book['test_rmse']}.",
          f"The mean loss of a batch in the last epoch is {result['train_loss']:.4f}, which d2l "
          f"prints as {result['printed_train_loss']}."],
         f"d2l-autorec reproduce --seed {result['seed']}",
         json.dumps({**record["settings"], "versions": record["versions"]}, indent=1), "run.json",
-        [Figure(folder / "curve", _caption(name, "curve.png"))],
-        [table(name, folder / "history.csv")],
+        [Figure(folder / "curve", _caption("reproduce", "curve.png"))],
+        [table("reproduce", folder / "history.csv")],
     )  # fmt: skip
 
 
-def _caption(name: str, file: str) -> str:
+def _caption(kind: str, file: str) -> str:
+    """Return the caption of a table or a figure of a kind of experiment."""
     stem = file.rsplit(".", 1)[0]
-    return CAPTIONS.get(f"{name}/{file}") or CAPTIONS.get(f"{name}/{stem}") or f"{stem}."
+    return CAPTIONS.get(f"{kind}/{file}") or CAPTIONS.get(f"{kind}/{stem}") or f"{stem}."
 
 
-def table(name: str, path: Path) -> Table:
-    """Read a CSV file for readers.
+def table(kind: str, path: Path) -> Table:
+    """Read a CSV file of a kind of experiment for readers.
 
     ``x`` and ``x_half_width`` become one column, columns that repeat one value go into the
     caption, and headings are those of `words.HEADINGS`.
@@ -163,7 +165,7 @@ def table(name: str, path: Path) -> Table:
 
     found = pd.read_csv(path, dtype=str, keep_default_na=False).apply(_shown)
     found = found.replace({"key": QUANTITIES})
-    caption = [_caption(name, path.stem)]
+    caption = [_caption(kind, path.stem)]
     same = [c for c in found.columns[1:] if len(found) > 2 and found[c].nunique() == 1]
     if same:
         said = "; ".join(f"{_heading(column)} {found[column].iloc[0]}" for column in same)

@@ -81,10 +81,11 @@ def refuse_to_shrink(folder: Path, command: str, **rows: int) -> None:
     for name, value in before.items():
         new = after.get(name)
         if new is None or (value.isdigit() and new.isdigit() and int(new) < int(value)):
+            more = f"{name} {value} or more" if value.isdigit() else f"{name} {value}".rstrip()
             raise InputError(
-                f"{folder} holds the results of '{stored.command}', and '{command}' would shrink "
-                f"its tables; give at least {name} {value}".rstrip()
-                + ", or another --out."
+                f"{folder} holds the results of '{stored.command}', which '{command}' would "
+                f"replace by less; give {more + ' or ' if name.startswith('--') else ''}another "
+                "--out."
             )
     for name, count in rows.items():
         _check_rows(folder / f"{name}.csv", count)
@@ -99,7 +100,7 @@ def save_results(
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Figure],
 ) -> list[str]:
-    """Write the results of an experiment: tables, figures, page and, last, ``experiment.json``.
+    """Write the results of an experiment: tables, figures, ``experiment.json`` and a page.
 
     Parameters
     ----------

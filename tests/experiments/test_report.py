@@ -87,7 +87,7 @@ def test_a_stored_table_never_shrinks(tmp_path):
         save(3)
     assert {path: path.read_bytes() for path in (tmp_path / "s").iterdir()} == before
     for command in ("study --seeds 2", "study --quick", "best --seeds 3"):
-        with pytest.raises(InputError, match="would shrink its tables"):
+        with pytest.raises(InputError, match="would replace by less"):
             refuse_to_shrink(tmp_path / "s", f"d2l-autorec {command}")
     with pytest.raises(InputError, match="would be left with 2"):
         refuse_to_shrink(tmp_path / "s", "d2l-autorec study --seeds 3", a=2)
