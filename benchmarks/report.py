@@ -13,7 +13,7 @@ import pandas as pd
 
 from benchmarks import figure, ratios
 from benchmarks.sizes import title
-from d2l_autorec.experiments.runner import save_results
+from d2l_autorec.experiments.stored import save_results
 from d2l_autorec.runs import write
 
 COLUMNS = (

@@ -1,9 +1,9 @@
-"""A file is whole or it is not there."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,35 +16,38 @@ if TYPE_CHECKING:
 def write_atomic(path: Path, write: Callable[[Any], object]) -> None:
     """Write a file under a temporary name in its folder, then move it into place.
 
+    The file gets the permissions that the process gives to new files (its umask).
+
     Parameters
     ----------
     path : Path
-        Where the file shall be; what was there before stays until the new one is complete.
+        The file. An earlier one stays until the new one is complete.
     write : callable
         Takes the open binary file and writes to it.
 
     Raises
     ------
     OSError
-        If the folder cannot be written or the disk is full; no temporary file is left behind.
+        If the folder cannot be written or the disk is full. No temporary file is left behind.
     """
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with open(temporary, "xb") as file:
+        try:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would shut others out of a shared cache
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+            file.close()  # Windows replaces closed files only
+            os.replace(temporary, path)
+        except BaseException:
+            file.close()
+            temporary.unlink()
+            raise
 
 
 def write_npz(file: Any, arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:
-    """Write arrays as ``np.savez`` does, into an open binary file; nothing is pickled.
+    """Write arrays into an open binary file as ``np.savez`` does, without pickling.
 
-    NumPy's own leaves an open archive behind where the disk is full, which complains later.
+    ``np.savez`` leaves an open archive behind when the disk is full, which warns later.
     """
     from numpy.lib.format import write_array
 

@@ -1,4 +1,4 @@
-"""The folder a run leaves behind: ``run.json``, ``history.csv``, ``curve.svg``, ``curve.png``."""
+"""The folder of a run: ``run.json``, ``history.csv``, ``curve.svg`` and ``curve.png``."""
 
 from __future__ import annotations
 
@@ -19,26 +19,31 @@ from d2l_autorec.stack import installed
 PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "pandas")
 
 
-def new_folder(out: Path | None, name: str) -> Path:
-    """Make the folder for a run.
+def new_folder(out: Path | None, name: str, make: bool = True) -> Path:
+    """Return the folder for a new run.
 
     Parameters
     ----------
     out : Path or None
-        The folder asked for; by default ``runs/<time>-<name>`` below the current one.
+        The folder asked for. ``runs/<time>-<name>`` below the current folder if None.
     name : str
         Says what the run is.
+    make : bool
+        Make the folder now. Otherwise only check it: `save` makes it, so that a run that is
+        interrupted leaves no empty folder.
 
     Raises
     ------
     InputError
-        If the folder holds something already or cannot be made or written.
+        If the folder is not empty or cannot be made or written.
     """
     folder = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.iterdir())
-        writable = os.access(folder, os.W_OK)
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        occupied = place == folder and any(place.iterdir())
+        writable = place.is_dir() and os.access(place, os.W_OK)
     except OSError as error:
         raise InputError(
             f"--out {folder} cannot be used ({error.strerror}); name another folder."
@@ -51,7 +56,7 @@ def new_folder(out: Path | None, name: str) -> Path:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a result."""
+    """Return the versions of Python and of the packages that a result depends on."""
     found = {name: version for name in PACKAGES if (version := installed(name))}
     return {"python": platform.python_version(), **found}
 
@@ -82,13 +87,18 @@ def save(
     Parameters
     ----------
     folder : Path
-        From `new_folder`.
+        From `new_folder`; made if it is not there.
     record : dict
-        What ``run.json`` is to hold, besides the versions.
+        The content of ``run.json`` without the versions.
     columns : sequence of str
-        Of the history; ``epoch``, ``train_loss`` and ``test_rmse`` are drawn.
+        Columns of the history. ``epoch``, ``train_loss`` and ``test_rmse`` are drawn.
     rows : iterable of sequences
         One row per epoch.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written.
     """
     from d2l_autorec.experiments import plots
 
@@ -97,6 +107,12 @@ def save(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be made ({error.strerror}); name another folder with --out."
+        ) from None
     write(folder / "history.csv", text.getvalue())
     history = {name: [row[i] for row in rows] for i, name in enumerate(columns)}
     curve = plots.learning_curve(history, book=record["command"] == "reproduce")

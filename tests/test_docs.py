@@ -1,18 +1,19 @@
-"""What the documentation says is what stands in results/."""
+"""Each number in the documentation is the number in its cell of results/."""
 
 import json
 import re
-from pathlib import Path
 
 import pandas as pd
+import pytest
+from doc_pins import ALLOWED, NUMBER, PINS, ROOT, Duration, stored
 
-from d2l_autorec.experiments import compare_tables, exercises, fidelity, study
+from d2l_autorec.experiments import best, compare_tables, exercises, fidelity, report, study
 from d2l_autorec.experiments.fidelity_ledger import ledger
 from d2l_autorec.experiments.headline import headline, markdown
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FLOWING = " ".join(README.split())  # where lines break does not count
 
 
 def _answer(name):
@@ -55,6 +56,14 @@ def test_the_comparison_is_made_from_its_runs():
     assert _answer("compare") == compare_tables.answer(runs)
 
 
+def test_the_best_answer_is_made_from_its_runs_and_says_what_its_search_saw():
+    runs = pd.read_csv(RESULTS / "best" / "runs.csv", float_precision="round_trip")
+    assert _answer("best") == best._answer(runs)
+    assert "ratings that are tested here took part in the choice" in _answer("best")[-1]
+    assert "that search used ratings that are tested here" in _answer("compare")[-1]
+    assert "found by a search that had seen ratings tested here" in FLOWING
+
+
 def test_one_run_gives_one_number_wherever_it_is_reported():
     """The chapter's run on a split: in the study, among the compared and in the ledger."""
     studied = pd.read_csv(RESULTS / "study" / "runs.csv").set_index("seed")["test_rmse"]
@@ -76,30 +85,90 @@ def test_the_readme_begins_with_the_results():
     assert ratios in README
 
 
-def test_the_readme_s_run_is_the_one_kept():
-    result = json.loads((RESULTS / "reproduce" / "run.json").read_text())["result"]
-    for shown in (
-        f"  test RMSE                        0.901          {result['test_rmse']:.3f}\n",
-        f"{result['train_loss']:.4f}\n",
-        f"{result['cells_per_second'] / 1e6:.1f} million\n",
-        f"{result['seconds']:.1f}\n",
-    ):
-        assert shown in README
+def test_each_pin_stands_in_the_readme_once():
+    for pin in PINS:
+        assert FLOWING.count(pin.text(stored)) == 1, pin.text(stored)
 
 
-def test_every_rmse_in_the_readme_stands_in_the_results():
-    texts = [
-        p.read_text(encoding="utf-8")
-        for p in RESULTS.rglob("*.*")
-        if p.suffix in (".csv", ".json", ".md")
-    ]
-    said = set(re.findall(r"(?<![\d.])[01]\.\d{4}(?!\d)", README))
-    known = set(re.findall(r"(?<![\d.])[01]\.\d{4}(?!\d)", "\n".join(texts)))
-    assert said and said <= known
+def _pinned():
+    """Return the places of the digits that a pin has taken from a source."""
+    spans = [span for pin in PINS for span in pin.spans(FLOWING, stored)]
+    return {i for low, high in spans for i in range(low, high) if FLOWING[i].isdigit()}
+
+
+def test_each_number_of_the_readme_is_pinned_or_allowed_with_a_reason():
+    allowed = set()
+    for pattern, reason in ALLOWED.items():
+        matches = list(re.finditer(pattern, FLOWING))
+        assert matches and reason, f"nothing in the README is {pattern}"
+        allowed |= {i for match in matches for i in range(*match.span())}
+    pinned = _pinned()
+    for match in NUMBER.finditer(FLOWING):
+        digits = {i for i in range(*match.span()) if FLOWING[i].isdigit()}
+        around = FLOWING[max(0, match.start() - 40) : match.end() + 20]
+        assert digits <= pinned or digits <= allowed, f"no pin for {match[0]} in: {around}"
+
+
+def test_changing_any_pinned_digit_of_the_readme_is_noticed():
+    texts = [pin.text(stored) for pin in PINS]
+    pinned = _pinned()
+    assert len(pinned) > 300
+    for place in pinned:
+        digit = str((int(FLOWING[place]) + 1) % 10)
+        changed = FLOWING[:place] + digit + FLOWING[place + 1 :]
+        assert not all(text in changed for text in texts), changed[place - 30 : place + 20]
+
+
+@pytest.mark.parametrize("pin", PINS, ids=lambda pin: pin.words[:40])
+def test_changing_a_cell_is_noticed(pin):
+    for source in pin.sources:
+        if isinstance(source, Duration):
+            continue
+        raw, shown, seen = source.raw(stored), source.text(stored), 0
+        for place in [i for i, letter in enumerate(raw) if letter.isdigit()]:
+            changed = raw[:place] + str((int(raw[place]) + 1) % 10) + raw[place + 1 :]
+            if source.shown(changed) == shown:
+                continue  # beyond the digits that are shown
+            seen += 1
+            text = pin.words.format(
+                *(source.shown(changed) if one is source else one.text(stored)
+                  for one in pin.sources)
+            )  # fmt: skip
+            assert text not in FLOWING, text
+        assert seen or not re.search(r"\d", raw), f"{source} does not depend on its cell"
+
+
+def test_every_number_of_the_ledger_follows_its_summary_but_for_these():
+    """Multiply all measured values: what stays is no measurement."""
+    summary = pd.read_csv(RESULTS / "fidelity" / "summary.csv")
+    changed = summary.copy()
+    columns = summary.columns.drop("key")
+    changed[columns] = summary[columns] * 2.37
+    before, after = (NUMBER.findall(ledger(table)) for table in (summary, changed))
+    assert len(before) == len(after)
+    constant = {old for old, new in zip(before, after) if old == new}
+    assert constant == {
+        "95",  # % interval
+        "25", "100",  # epochs
+        "0.901", "1.05", "0.000",  # printed in the book
+        "943", "0.05",  # of the chapter's settings and data
+        "15.9", "31.7",  # λ, from wd
+        "1", "2", "3", "5", "10",  # ratings, splits, list items, share held out
+        "10,000",  # about the number of test ratings
+        "0.0", "0.0000",  # measured, and too small to show
+    }  # fmt: skip
+
+
+def test_each_page_of_results_is_made_from_its_tables():
+    pages = {path.parent for path in RESULTS.glob("*/README.md")}
+    assert pages == {path for path in RESULTS.iterdir() if path.is_dir()}
+    for folder in pages:
+        assert (folder / "README.md").read_text(encoding="utf-8") == report.page(folder), folder
 
 
 def test_links_and_pictures_are_there():
-    for file in (ROOT / "README.md", ROOT / "docs" / "fidelity.md", ROOT / "CONTRIBUTING.md"):
+    documents = [ROOT / "README.md", ROOT / "docs" / "fidelity.md", ROOT / "CONTRIBUTING.md"]
+    for file in [*documents, *RESULTS.rglob("README.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (file.parent / target).exists(), f"{file.name}: {target}"

@@ -14,9 +14,14 @@ from d2l_autorec.cli.common import app
 def report(
     results: Annotated[Path, typer.Option(help="Folder with the experiments.")] = Path("results"),
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Also write README.md into each folder of results.")
+    ] = False,
 ) -> None:
-    """Make one HTML page of all results: question, answer, figure, table, command."""
-    from d2l_autorec.experiments.report import write_report
+    """Write all results as one HTML page, from the stored tables and figures."""
+    from d2l_autorec.experiments.report import write_pages, write_report
 
     names = write_report(results, out)
     typer.echo(f"{out}: {', '.join(names)}")
+    if pages:
+        typer.echo(f"{len(write_pages(results))} pages below {results}")

@@ -1,6 +1,6 @@
 """Asking a trained model: ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user``.
 
-None of these loads MXNet; ``foldin``, which measures how good the last one is, does.
+None of these loads MXNet.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from d2l_autorec.cli.common import Json, Quiet, app
+from d2l_autorec.cli.common import Json, app
 from d2l_autorec.cli.tables import records, say, show, titled
 from d2l_autorec.errors import InputError
 
@@ -169,21 +169,3 @@ def new_user(
     rated = read_columns(ratings, ("item", "rating"))
     table = new_user(load_model(model), rated, number, min_ratings)
     show(table, FORMATS, {"command": "new-user", "model": str(model)}, as_json, as_csv)
-
-
-@app.command()
-def foldin(
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of the new users.")] = 5,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/foldin"),
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Measure what new users are predicted, beside what training with them gives."""
-    from d2l_autorec import doctor
-
-    doctor.preflight()
-    from d2l_autorec.experiments.foldin import foldin
-
-    table = foldin(out, seeds, quiet)
-    formats = {name: (name, "") for name in table.columns}
-    show(table, formats, {"command": "foldin", "folder": str(out)}, as_json)

@@ -73,11 +73,11 @@ def reproduce(
     engines = experiment.parse_engines(engine)
     ratings = load_ml100k(data, quiet=quiet)
     experiment.check(ratings, contexts, engines)
-    folder = runs.new_folder(out, f"reproduce-seed{seed}")
+    folder = runs.new_folder(out, f"reproduce-seed{seed}", make=False)
     results = []
     for name in engines:
         result, rows = experiment.reproduce_with(name, ratings, seed, contexts, epochs, quiet)
-        own = folder if len(engines) == 1 else runs.new_folder(folder / name, "")
+        own = folder if len(engines) == 1 else folder / name
         runs.save(own, result.record(), experiment.COLUMNS, rows)
         results.append(result)
     names = ["this run"] if engines == ["book"] else engines

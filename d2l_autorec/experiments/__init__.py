@@ -1,1 +1,1 @@
-"""Questions to the model, answered with tables and figures."""
+"""Experiments: questions answered with tables and figures."""

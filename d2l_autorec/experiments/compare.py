@@ -1,10 +1,10 @@
-"""Does AutoRec beat matrix factorization? All models on the same ratings, by the same measure.
+"""Does AutoRec beat matrix factorization? All models on the same ratings, with the same measure.
 
-The chapter sets 0.901, on a random split, against a figure of another split and another measure.
-Here every model is fitted on the same training ratings and scored on the same held-out ones, its
-predictions clipped to 1..5, by one RMSE pooled over them. Models that are tuned choose among as
-many settings each, on ratings cut from the training part of the first split; then they are fitted
-on all of each training part.
+The chapter compares 0.901, on a random split, with a number from another split and another
+measure. Here every model is fitted on the same training ratings and scored on the same held-out
+ratings, with predictions clipped to 1..5 and one pooled RMSE. Each tuned model chooses among five
+settings on ratings taken from the training part of the first split. Then it is fitted on all
+training ratings of each split.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from d2l_autorec.experiments.compare_tables import (
     tuning,
 )
 from d2l_autorec.experiments.contenders import CONTENDERS, missing_packages
-from d2l_autorec.experiments.runner import run_jobs, save_results
+from d2l_autorec.experiments.runner import are_stored, run_jobs
 from d2l_autorec.experiments.stats import pooled_rmse
+from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 from d2l_autorec.runtime import num_threads, seed_everything
 
 if TYPE_CHECKING:
@@ -50,91 +51,130 @@ def compare(
     num_splits: int = 10,
     names: Sequence[str] | None = None,
     quiet: bool = False,
-) -> tuple[pd.DataFrame, list[str]]:
-    """Fit all contenders on the book's random splits and on its seq-aware one.
+    quick: bool = False,
+) -> list[str]:
+    """Fit all contenders on the book's random splits and on its seq-aware split.
 
     Parameters
     ----------
     folder : Path
-        For the results; what is there is not run again.
+        Folder of the results. Runs that are stored there are not repeated.
     ratings : Ratings
         MovieLens 100K.
     num_splits : int
         Random splits, at least 2: seeds 0, 1, ...
     names : sequence of str, optional
-        Of ``CONTENDERS``; all whose library is installed.
+        Of ``CONTENDERS``. All by default. A model whose library is not installed is skipped,
+        unless all of its runs are stored.
     quiet : bool
         Show no progress.
+    quick : bool
+        A smoke run, which draws no conclusion.
 
     Returns
     -------
-    summary : pandas.DataFrame
-    answer : list of str
-        Names what was skipped for lack of its library.
+    list of str
+        The answer. It names the models that were skipped.
     """
-    skipped = missing_packages()
+    command = f"d2l-autorec compare {'--quick' if quick else f'--splits {num_splits}'}"
+    skipped = {
+        name: package
+        for name, package in missing_packages().items()
+        if not _is_stored(folder, name, ratings.digest, num_splits)
+    }
     names = [name for name in names or CONTENDERS if name not in skipped]
+    refuse_to_shrink(folder, command, summary=len(names))
     go = partial(run_jobs, data_digest=ratings.digest, quiet=quiet)
-    trials = [
-        {"model": name, "setting": json.dumps(values)}
-        for name in names
-        for values in CONTENDERS[name].settings
-        if len(CONTENDERS[name].settings) > 1
-    ]
-    tuned = go(folder / "tuning", partial(try_one, ratings), trials, label="compare: tuning")
-    settings = {name: best_setting(tuned, name) for name in names}
-    jobs = [
-        {"split": split, "seed": seed, "model": name, "setting": settings[name]}
-        for split, count in ((RANDOM, num_splits), (SEQ_AWARE, 1))
-        for seed in range(count)
-        for name in names
-    ]
-    runs = go(folder, partial(run_one, ratings), jobs, label="compare")
-    timed = [
-        {"round": round_, "model": name, "setting": settings[name]}
-        for round_ in range(NUM_TIMED)
-        for name in names
-    ]
-    timings = go(
-        folder / "timing", partial(time_one, ratings), timed, label="compare: time", processes=1
+    tuned = go(
+        folder / "tuning", partial(try_one, ratings), _trials(names), label="compare: tuning"
     )
-    table = summary(runs, timings)
+    settings = {name: best_setting(tuned, name) for name in names}
+    runs = go(folder, partial(run_one, ratings), _fits(settings, num_splits), label="compare")
+    timings = go(
+        folder / "timing", partial(time_one, ratings), _timed(settings), label="compare: time",
+        processes=1,
+    )  # fmt: skip
     told = answer(runs)
     if skipped:
         listed = "; ".join(f"{name} (needs {package})" for name, package in skipped.items())
-        told.append(f"Skipped for lack of a library: {listed}.")
-    save_results(
+        told.append(f"Skipped because the library is not installed: {listed}.")
+    return save_results(
         folder,
-        f"d2l-autorec compare --splits {num_splits}",
+        command,
         "The chapter says that AutoRec's RMSE is lower than matrix factorization's. Is it?",
         told,
         {
             "data": ratings.name,
             "splits": f"the book's random split, seeds 0 to {num_splits - 1}, and its seq-aware "
-            "one",
+            "split",
             "score": "pooled RMSE of predictions clipped to 1..5",
             "p": "Wilcoxon's signed-rank test of the differences from the chapter's AutoRec over "
             "the random splits, two-sided, not corrected for the number of models",
-            "validation": "a tenth of the training ratings of split 0; its choice serves all "
-            "splits",
-            "fit, s": f"median of {NUM_TIMED} fits on split 0 and the predictions; all models in "
-            f"turn, nothing beside them, {num_threads()} threads where a model can use them",
+            "validation": "a tenth of the training ratings of split 0; the setting chosen there "
+            "is used on all splits",
+            "fit, s": f"median of {NUM_TIMED} fits on split 0, with the predictions; one model "
+            f"after the other, {num_threads()} threads where a model can use them",
             "settings to choose from": {n: CONTENDERS[n].settings for n in names},
             "most epochs to choose from": {
                 n: epochs for n in names if (epochs := CONTENDERS[n].most_epochs)
             },
             "skipped": skipped,
         },
-        {"summary": table, "tuning": tuning(tuned)},
+        {"summary": summary(runs, timings), "tuning": tuning(tuned)},
         {"summary": figure(runs)},
     )
-    return table, told
+
+
+def _trials(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the jobs of `try_one` for the models that are tuned."""
+    return [
+        {"model": name, "setting": json.dumps(values)}
+        for name in names
+        for values in CONTENDERS[name].settings
+        if len(CONTENDERS[name].settings) > 1
+    ]
+
+
+def _fits(settings: Mapping[str, str], num_splits: int) -> list[dict[str, Any]]:
+    """Return the jobs of `run_one`."""
+    return [
+        {"split": split, "seed": seed, "model": name, "setting": setting}
+        for split, count in ((RANDOM, num_splits), (SEQ_AWARE, 1))
+        for seed in range(count)
+        for name, setting in settings.items()
+    ]
+
+
+def _timed(settings: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the jobs of `time_one`."""
+    return [
+        {"round": round_, "model": name, "setting": setting}
+        for round_ in range(NUM_TIMED)
+        for name, setting in settings.items()
+    ]
+
+
+def _is_stored(folder: Path, name: str, digest: str, num_splits: int) -> bool:
+    """Return whether no run of a model is missing in a folder."""
+    trials = _trials([name])
+    if not are_stored(folder / "tuning", trials, digest):
+        return False
+    tuned = run_jobs(folder / "tuning", _never, trials, data_digest=digest, label="", quiet=True)
+    chosen = {name: best_setting(tuned, name)}
+    return are_stored(folder, _fits(chosen, num_splits), digest) and are_stored(
+        folder / "timing", _timed(chosen), digest
+    )
+
+
+def _never(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Stand for a function that is not called, as all its jobs are stored."""
+    raise AssertionError(job)
 
 
 def try_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
-    """Score one setting of a contender on ratings cut from the training part of split 0.
+    """Score one setting of a contender on ratings taken from the training part of split 0.
 
-    Where the number of epochs is chosen too, the score is that of the best one.
+    If the number of epochs is chosen as well, the score is that of the best epoch.
     """
     from d2l_autorec.data.split import holdout_split
 
@@ -156,7 +196,7 @@ def try_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
 
 
 def best_setting(tuned: pd.DataFrame, name: str) -> str:
-    """Return the setting of the smallest validation error, as JSON; the only one where it is."""
+    """Return the setting with the smallest validation error, as JSON."""
     if len(CONTENDERS[name].settings) == 1:
         return json.dumps(CONTENDERS[name].settings[0])
     trials = tuned[tuned["model"] == name]
@@ -166,7 +206,7 @@ def best_setting(tuned: pd.DataFrame, name: str) -> str:
 
 
 def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
-    """Fit a contender on all training ratings of a split, and score it."""
+    """Fit a contender on all training ratings of a split and score it."""
     seed = int(job["seed"])
     train, test = (ratings.table.iloc[rows] for rows in split_rows(ratings, job["split"], seed))
     model = CONTENDERS[job["model"]].make(**json.loads(job["setting"]))
@@ -179,14 +219,14 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
 
 
 def time_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
-    """Do what `run_one` does on split 0, and time it."""
+    """Time `run_one` on split 0."""
     start = time.perf_counter()
     run_one(ratings, {**job, "split": RANDOM, "seed": 0})
     return {"seconds": round(time.perf_counter() - start, 3)}
 
 
 def split_rows(ratings: Ratings, split: str, seed: int) -> tuple[Rows, Rows]:
-    """Seed both generators and split; they are then as they are for the book's code."""
+    """Seed both generators and split, as the book's code is run."""
     from d2l_autorec.data.split import random_split, seq_aware_split
 
     seed_everything(seed)
@@ -196,6 +236,6 @@ def split_rows(ratings: Ratings, split: str, seed: int) -> tuple[Rows, Rows]:
 
 
 def guess(predict: Predict, table: pd.DataFrame) -> np.ndarray:
-    """Predict the pairs of a table, float64."""
+    """Predict the pairs of a table, as float64."""
     users, items = (table[name].to_numpy(np.int64) for name in ("user", "item"))
     return np.asarray(predict(users, items), float)

@@ -1,4 +1,4 @@
-"""Table, sentences and figure of the comparison."""
+"""The tables, sentences and figure of the comparison."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec.config import CHAPTER
+from d2l_autorec.experiments import plots
 from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, PRINTED_MF, TUNED_MF
-from d2l_autorec.experiments.plots import tidy
 from d2l_autorec.experiments.stats import interval, paired
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ COLUMNS = ("model", "random RMSE", "less AutoRec", "p", "seq-aware RMSE", "uncli
 
 
 def _scores(runs: pd.DataFrame, split: str, column: str = "test_rmse") -> dict[str, np.ndarray]:
-    """By model, in the order of the seeds; the best mean on the random splits first."""
+    """Return each model's scores by seed; on the random splits the best mean comes first."""
     parts = {
         str(name): part.sort_values("seed")[column].to_numpy()
         for name, part in runs[runs["split"] == split].groupby("model", sort=False)
@@ -32,7 +31,7 @@ def _scores(runs: pd.DataFrame, split: str, column: str = "test_rmse") -> dict[s
 
 
 def summary(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate the models, the best first; differences are from the chapter's AutoRec."""
+    """Return a row for each model, the best first. Differences are from the chapter's AutoRec."""
     import pandas as pd
 
     found, raw = _scores(runs, RANDOM), _scores(runs, RANDOM, "unclipped")
@@ -54,7 +53,7 @@ def summary(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
 
 
 def tuning(tuned: pd.DataFrame) -> pd.DataFrame:
-    """Show what every tuned model could choose from, its choice first."""
+    """Return the settings that each tuned model could choose from, its choice first."""
     table = tuned.assign(order=tuned["model"].map({m: i for i, m in enumerate(tuned["model"])}))
     table = table.sort_values(["order", "val_rmse"], kind="stable")
     said = table["setting"].map(lambda text: _words(json.loads(text)))
@@ -69,7 +68,7 @@ def _words(values: dict[str, Any]) -> str:
 
 
 def answer(runs: pd.DataFrame) -> list[str]:
-    """Say whether the chapter's claim holds like for like, and who is ahead of whom."""
+    """Say whether the chapter's claim holds on equal terms, and which models are better."""
     found, later = _scores(runs, RANDOM), _scores(runs, SEQ_AWARE)
     own = found[CHAPTER_AUTOREC]
     told = []
@@ -78,18 +77,18 @@ def answer(runs: pd.DataFrame) -> list[str]:
         after = later[CHAPTER_AUTOREC][0] - later[PRINTED_MF][0]
         holds = test.difference.high < 0 and after < 0
         told.append(
-            f"Like for like, the chapter's claim {'holds' if holds else 'does not hold'} against "
-            f"the book's own matrix factorization: AutoRec {interval(own)}, matrix factorization "
-            f"{interval(found[PRINTED_MF])}, a difference of {test.difference} (p = "
-            f"{test.p_value:.3f}) on the random splits and of {after:+.4f} on the seq-aware one, "
-            "where the chapter sets 0.901 against about 1.05."
+            f"On the same ratings the chapter's claim {'holds' if holds else 'does not hold'} "
+            f"against the book's own matrix factorization: AutoRec {interval(own)}, matrix "
+            f"factorization {interval(found[PRINTED_MF])}, a difference of {test.difference} (p = "
+            f"{test.p_value:.3f}) on the random splits and of {after:+.4f} on the seq-aware "
+            "split. The chapter itself compares 0.901 with about 1.05."
         )
     if TUNED_MF in found:
         test = paired(own, found[TUNED_MF])
         told.append(
-            "Tuned on validation ratings, that matrix factorization comes to "
-            f"{interval(found[TUNED_MF])}; the chapter's AutoRec, which is not tuned, less it: "
-            f"{test.difference}."
+            "Tuned on validation ratings, that matrix factorization has "
+            f"{interval(found[TUNED_MF])}; the difference of the chapter's AutoRec, which is not "
+            f"tuned, is {test.difference}."
         )
     ahead: list[str] = []
     behind: list[str] = []
@@ -101,50 +100,38 @@ def answer(runs: pd.DataFrame) -> list[str]:
         side = ahead if difference.high < 0 else behind if difference.low > 0 else close
         side.append(f"{name} {values.mean():.4f}")
     for names, text in (
-        (ahead, "Ahead of the chapter's AutoRec by more than the interval of the difference"),
-        (close, "Not to be told from it"),
-        (behind, "Behind it"),
+        (ahead, "Significantly better than the chapter's AutoRec"),
+        (close, "No significant difference"),
+        (behind, "Significantly worse"),
     ):
         if names:
             told.append(f"{text}: {'; '.join(names)}.")
     if BEST in found:
         told.append(
-            f"{BEST}: {interval(found[BEST])}; its recipes were searched for longer than the five "
-            "settings that every tuned model has (see the experiment best)."
+            f"{BEST} has {interval(found[BEST])}. Its recipes come from a longer search than the "
+            "five settings of every tuned model, and that search used ratings that are tested "
+            "here (see the experiment best)."
         )
     return told
 
 
 def figure(runs: pd.DataFrame) -> Figure:
-    """Draw all models with their intervals, the seq-aware split beside the random ones."""
-    from matplotlib.figure import Figure
-
+    """Draw all models with their intervals on the random splits, and on the seq-aware split."""
     found, later = _scores(runs, RANDOM), _scores(runs, SEQ_AWARE)
-    names = [name for name in found if name != "global mean"]  # which is off the scale
-    drawn = Figure(figsize=(9.6, 0.34 * len(names) + 1.6), layout="constrained")
-    panels = drawn.subplots(1, 2, sharey=True)
+    names = [name for name in found if name != "global mean"]  # it is off the scale
+    drawn, panels = plots.frame(0.3 * len(names) + 1.7, 2, sharey=True)
+    colors = [plots.AUTOREC if name.startswith("AutoRec") else plots.OTHER for name in names]
     count = len(next(iter(found.values())))
-    titles = (f"{count} random splits, 95% intervals", "seq-aware split")
+    titles = (f"{count} random splits", "seq-aware split")
     for axes, scores, title in zip(panels, (found, later), titles):
-        for place, name in enumerate(names):
-            center = interval(scores[name])
-            own = name.startswith("AutoRec")
-            axes.errorbar(
-                center.mean, place, xerr=np.nan_to_num(center.half_width),
-                fmt="o", capsize=3, color="tab:orange" if own else "tab:blue",
-            )  # fmt: skip
-            axes.annotate(
-                f"{center.mean:.3f}", (center.mean, place), xytext=(0, 5),
-                textcoords="offset points", ha="center", fontsize=8,
-                bbox={"fc": "white", "lw": 0, "pad": 0.5},
-            )  # fmt: skip
+        plots.intervals(axes, names, [interval(scores[name]) for name in names], colors)
         axes.set(title=title, xlabel="test RMSE")
-        axes.axvline(scores[CHAPTER_AUTOREC].mean(), color="tab:orange", lw=1, alpha=0.6)
-        tidy(axes)
-        axes.margins(x=0.08, y=0.06)
-    book = CHAPTER.test_rmse
-    panels[0].axvline(float(book), color="black", ls="--", lw=1, label=f"the book: {book}")
-    panels[0].legend(frameon=False, loc="lower right")
-    panels[0].set_yticks(range(len(names)), names)
-    panels[0].invert_yaxis()
+        axes.axvline(
+            scores[CHAPTER_AUTOREC].mean(), color=plots.AUTOREC, lw=1, label=CHAPTER_AUTOREC
+        )
+    first = panels[0]
+    plots.book_line(first)
+    first.errorbar([], [], xerr=[], fmt="o", capsize=3, color=plots.AUTOREC, label="an AutoRec")
+    first.errorbar([], [], xerr=[], fmt="o", capsize=3, color=plots.OTHER, label="another model")
+    plots.legend(drawn, first, 4)
     return drawn

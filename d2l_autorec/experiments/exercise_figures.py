@@ -6,78 +6,73 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2l_autorec.experiments.plots import tidy
+from d2l_autorec.experiments import plots
+from d2l_autorec.experiments.stats import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_READABLE = 1.2  # stars; worse ones share a colour
+_READABLE = 1.2  # stars; everything worse has the same colour
 
 
 def hidden_size(table: pd.DataFrame) -> Figure:
-    """Draw RMSE over the number of hidden units, with intervals."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.subplots()
-    sizes = table["hidden"].astype(int)
-    axes.errorbar(sizes, table["test_rmse"], table["half_width"], marker="o", capsize=3)
-    axes.set(
-        xscale="log", xlabel="hidden units", ylabel="test RMSE (95% interval)", xticks=sizes,
-        xticklabels=sizes,
-    )  # fmt: skip
-    axes.minorticks_off()
-    tidy(axes)
+    """Draw RMSE against the number of hidden units."""
+    figure, (axes,) = plots.frame(4.0)
+    sizes = table["hidden"].astype(int).tolist()
+    plots.curve(axes, sizes, _intervals(table))
+    axes.set(ylabel="test RMSE (95% interval)")
+    _widths(axes, sizes, "hidden units")
     return figure
 
 
 def depth(table: pd.DataFrame) -> Figure:
-    """Draw RMSE over width, a line for each depth, a panel for each start."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    titles = {"normal": "start: Normal(0.01), the chapter's", "xavier": "start: Xavier"}
+    """Draw RMSE against width: a line for each depth, a panel for each initialization."""
+    figure, panels = plots.frame(4.2, 2, sharey=True)
+    titles = {"normal": "Normal(0.01), the chapter's", "xavier": "Xavier initialization"}
     for axes, (init, title) in zip(panels, titles.items()):
         part = table[table["init"] == init]
-        sizes_of = [[int(size) for size in str(hidden).split("-")] for hidden in part["hidden"]]
-        part = part.assign(sizes=sizes_of)
+        sizes = [[int(size) for size in str(hidden).split("-")] for hidden in part["hidden"]]
+        even = [len(set(one)) == 1 for one in sizes]
         for layers in (1, 2, 3):
-            level = part[
-                [len(sizes) == layers and len(set(sizes)) == 1 for sizes in part["sizes"]]
-            ]
-            widths = [sizes[0] for sizes in level["sizes"]]
-            beside = [width * (0.92 + 0.04 * layers) for width in widths]  # intervals stay apart
-            axes.errorbar(
-                beside, level["test_rmse"], level["half_width"], marker="o", capsize=3,
-                label=f"{layers} hidden layer{'s' if layers > 1 else ''}",
-            )  # fmt: skip
-            ticks = widths
-        for _, row in part[[len(set(sizes)) > 1 for sizes in part["sizes"]]].iterrows():
-            axes.errorbar(
-                max(row["sizes"]) * 1.08, row["test_rmse"], row["half_width"], marker="D", ls="",
-                color="tab:red", capsize=3, label=row["hidden"],
-            )  # fmt: skip
-        axes.set(xscale="log", xlabel="units in a layer", title=title)
-        axes.set_xticks(ticks, ticks)
-        axes.minorticks_off()
-        tidy(axes)
+            chosen = [same and len(one) == layers for same, one in zip(even, sizes)]
+            widths = [one[0] for one, keep in zip(sizes, chosen) if keep]
+            beside = [width * (0.92 + 0.04 * layers) for width in widths]  # bars stay apart
+            label = f"{layers} hidden layer{'s' if layers > 1 else ''}"
+            plots.curve(axes, beside, _intervals(part[chosen]), label)
+        for (_, row), one, same in zip(part.iterrows(), sizes, even):
+            if not same:
+                axes.errorbar(
+                    max(one) * 1.08, row["test_rmse"], row["test_rmse_half_width"], marker="D",
+                    ls="", color="tab:red", capsize=3, label=row["hidden"],
+                )  # fmt: skip
+        axes.set(title=title)
+        _widths(axes, widths, "units in a layer")
     panels[0].set(ylabel="test RMSE (95% interval)")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, ncols=len(labels), loc="outside lower center")
+    plots.legend(figure, panels[0], 4)
     return figure
+
+
+def _widths(axes: Axes, widths: list[int], label: str) -> None:
+    """Make the horizontal axis logarithmic, with a tick for each width."""
+    axes.set(xscale="log", xlabel=label)
+    axes.set_xticks(widths, widths)
+    axes.minorticks_off()
+
+
+def _intervals(table: pd.DataFrame) -> list[Interval]:
+    """Return the interval of each row's test RMSE."""
+    columns = (table[name] for name in ("test_rmse", "test_rmse_half_width", "n"))
+    return [Interval(mean, np.nan, half, n) for mean, half, n in zip(*columns)]
 
 
 def activations(table: pd.DataFrame) -> Figure:
     """Draw a square of RMSEs for each scaling of the ratings."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.6, 5.0), layout="constrained")
-    panels = figure.subplots(1, 2)
+    figure, panels = plots.frame(4.4, 2)
     table = table[table["init"] == "normal"]
     names = list(dict.fromkeys(table["encoder"]))
-    titles = {"stars": "ratings 1 to 5, as they are", "unit": "ratings brought to 0..1"}
+    titles = {"stars": "ratings 1 to 5, as they are", "unit": "ratings divided by 5"}
     for axes, (targets, title) in zip(panels, titles.items()):
         part = table[table["targets"] == targets]
         square = part.pivot(index="encoder", columns="decoder", values="test_rmse")
@@ -87,12 +82,13 @@ def activations(table: pd.DataFrame) -> Figure:
         for (row, column), value in np.ndenumerate(values):
             light = value < (best + _READABLE) / 2
             axes.text(
-                column, row, f"{value:.3f}", ha="center", va="center", fontsize=9,
+                column, row, f"{value:.3f}", ha="center", va="center", fontsize=8,
                 color="white" if light else "black",
             )  # fmt: skip
         axes.set_xticks(range(len(names)), names, rotation=30)
         axes.set_yticks(range(len(names)), names)
         axes.set(title=title, xlabel="decoder (output)")
+        axes.grid(False)
     panels[0].set(ylabel="encoder (hidden)")
-    figure.suptitle(f"test RMSE; yellow: {_READABLE} or worse")
+    figure.suptitle(f"test RMSE; yellow: {_READABLE} or more")
     return figure

@@ -1,10 +1,10 @@
-"""The three exercises at the end of the chapter, answered.
+"""Answers to the three exercises at the end of the chapter.
 
-1. Vary the hidden dimensions. 2. Add more hidden layers. 3. Look for a better pair of decoder and
+1. Vary the hidden dimensions. 2. Add more hidden layers. 3. Find a better pair of decoder and
 encoder activations.
 
-A network is trained on nine tenths of the training ratings; the epoch is the best on the other
-tenth, and the test ratings are predicted with its weights, once.
+Each network is trained on nine tenths of the training ratings. The other tenth chooses the epoch.
+The test ratings are predicted once, with the weights of that epoch.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import numpy as np
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments.fitting import Recipe, fit_autorec
-from d2l_autorec.experiments.runner import run_jobs, save_results
+from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import Interval, interval, paired, pooled_rmse
+from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.runtime import seed_everything
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 VAL_RATIO = 0.1
 PATIENCE, MAX_EPOCHS = 20, 600
 STARS = (1.0, 5.0)
+UNIT_WEIGHT = STARS[1] ** 2  # "unit" ratings are stars / 5, so squared errors are / 25
 SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000)
 WIDTHS = (50, 100, 200, 500)
 PAPER_DEEP = (500, 100, 500)
@@ -46,7 +48,7 @@ def networks(
     widths: tuple[int, ...] = WIDTHS,
     names: tuple[str, ...] = ACTIVATIONS,
 ) -> dict[str, list[Key]]:
-    """Name the networks of each exercise; one may belong to several."""
+    """Return the networks of each exercise. A network may belong to several."""
     shapes = [(width,) * depth for depth in (1, 2, 3) for width in widths]
     shapes.append(PAPER_DEEP if widths == WIDTHS else (*widths, *widths, 2))
     inits, pairs = ("normal", "xavier"), list(itertools.product(names, names))
@@ -78,30 +80,35 @@ def exercises(
     plan: Mapping[str, list[Key]] | None = None,
     max_epochs: int = MAX_EPOCHS,
     quiet: bool = False,
+    quick: bool = False,
 ) -> list[str]:
-    """Answer the exercises, and write tables, figures and sentences.
+    """Answer the exercises with tables, figures and sentences.
 
     Parameters
     ----------
     folder : Path
-        For the results; what is there is not run again.
+        Folder of the results. Runs that are stored there are not repeated.
     ratings : Ratings
         MovieLens 100K, or others of 1 to 5.
     num_seeds : int
-        Random splits, as the book makes them with the seeds 0, 1, ...
+        Number of random splits: the book's with the seeds 0, 1, ...
     plan : mapping, optional
         From `networks`.
     max_epochs : int
     quiet : bool
         Show no progress.
+    quick : bool
+        A smoke run, which draws no conclusion.
 
     Returns
     -------
     list of str
-        The answers: two sentences for each exercise.
+        The answer.
     """
     from d2l_autorec.experiments import exercise_figures as figures
 
+    command = f"d2l-autorec exercises {'--quick' if quick else f'--seeds {num_seeds}'}"
+    refuse_to_shrink(folder, command)
     plan = networks() if plan is None else plan
     keys = list(dict.fromkeys(key for part in plan.values() for key in part))
     jobs = [
@@ -115,19 +122,19 @@ def exercises(
     )  # fmt: skip
     scores = {key: part for key, part in runs.groupby(list(CHOICES), sort=False)}
     tables = {name: summary({key: scores[key] for key in part}) for name, part in plan.items()}
-    told = answer(tables, runs["rmse_of_ones"].mean())
-    save_results(
+    return save_results(
         folder,
-        f"d2l-autorec exercises --seeds {num_seeds}",
-        "What do the chapter's three exercises come to?",
-        told,
+        command,
+        "What are the answers to the chapter's three exercises?",
+        answer(tables, runs["rmse_of_ones"].mean()),
         {
             "data": ratings.name,
             "splits": f"the book's random split, seeds 0 to {num_seeds - 1}",
-            "epoch": f"best on {VAL_RATIO:.0%} of the training ratings, after which {PATIENCE} "
-            f"epochs brought no better one; {max_epochs} at most",
-            "targets": "stars: ratings as they are; unit: (rating - 1) / 4, weight decay / 16, "
-            "which keeps its weight against the loss, and predictions within 1 to 5",
+            "epoch": f"the best on {VAL_RATIO:.0%} of the training ratings; training stops after "
+            f"{PATIENCE} epochs without a better one, or after {max_epochs}",
+            "targets": f"stars: ratings as they are; unit: ratings / {STARS[1]:g}, with the "
+            f"weight decay / {UNIT_WEIGHT:g}, as the squared error shrinks by that factor, and "
+            "predictions clipped to 1..5",
         },
         tables,
         {
@@ -136,11 +143,10 @@ def exercises(
             "activations": figures.activations(tables["activations"]),
         },
     )
-    return told
 
 
 def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
-    """Train one network on one split; see the module."""
+    """Train and score one network on one split."""
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split, random_split
 
@@ -160,8 +166,7 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
         num_epochs=int(job["max_epochs"]),
     )
     if job["targets"] == "unit":
-        weight = (STARS[1] - STARS[0]) ** 2  # the loss is smaller by this
-        recipe = replace(recipe, targets="unit", clip=STARS, wd=recipe.wd / weight)
+        recipe = replace(recipe, targets="unit", clip=STARS, wd=recipe.wd / UNIT_WEIGHT)
     fitted = fit_autorec(train, recipe, seed, validation, PATIENCE)
     test = ratings.table.iloc[test_rows]
     predicted = fitted.predict(test["user"].to_numpy(), test["item"].to_numpy())
@@ -176,10 +181,10 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summary(scores: Mapping[Key, pd.DataFrame]) -> pd.DataFrame:
-    """Tabulate: a row for each network, means over the splits.
+    """Return a row for each network with means over the splits.
 
-    ``half_width`` is of the 95% interval of ``test_rmse``, ``less_first`` the paired difference
-    from the network in the first row.
+    A ``..._half_width`` is that of the 95% interval of the column before it. ``less_first`` is the
+    paired difference from the network in the first row.
     """
     import pandas as pd
 
@@ -191,7 +196,7 @@ def summary(scores: Mapping[Key, pd.DataFrame]) -> pd.DataFrame:
                 **dict(zip(CHOICES, key)),
                 "val_rmse": runs["val_rmse"].mean(),
                 "test_rmse": rmse.mean,
-                "half_width": rmse.half_width,
+                "test_rmse_half_width": rmse.half_width,
                 "n": rmse.n,
                 "epoch": runs["epoch"].median(),
                 "less_first": less.mean,
@@ -202,8 +207,15 @@ def summary(scores: Mapping[Key, pd.DataFrame]) -> pd.DataFrame:
 
 
 def answer(tables: Mapping[str, pd.DataFrame], rmse_of_ones: float) -> list[str]:
-    """Say what came out: two sentences for each exercise."""
+    """Return the answer: a summary, then two sentences for each exercise."""
+    size, deep, pair = (_best(tables[name]) for name in ("hidden_size", "depth", "activations"))
     return [
+        f"On validation ratings the best hidden size is {size['hidden']}, the best stack of "
+        f"layers is {deep['hidden']} and the best activations are {pair['encoder']} (encoder) and "
+        f"{pair['decoder']} (decoder).",
+        f"The chapter's network has {CHAPTER.num_hidden}, sigmoid and identity; with its best "
+        f"epoch its test RMSE is "
+        f"{_rmse(_chapter(tables['activations']))}.",
         *_answer_size(tables["hidden_size"]),
         *_answer_depth(tables["depth"]),
         *_answer_activations(tables["activations"], rmse_of_ones),
@@ -211,24 +223,24 @@ def answer(tables: Mapping[str, pd.DataFrame], rmse_of_ones: float) -> list[str]
 
 
 def _best(table: pd.DataFrame) -> pd.Series:
-    """Return the row that validation would choose."""
+    """Return the row with the smallest validation RMSE."""
     return table.loc[table["val_rmse"].idxmin()]
 
 
 def _rmse(row: pd.Series) -> str:
-    return str(Interval(row["test_rmse"], np.nan, row["half_width"], int(row["n"])))
+    return str(Interval(row["test_rmse"], np.nan, row["test_rmse_half_width"], int(row["n"])))
 
 
 def _answer_size(table: pd.DataFrame) -> list[str]:
     smallest, largest, best = table.iloc[0], table.iloc[-1], _best(table)
     return [
-        f"1. Hidden size: test RMSE goes from {_rmse(smallest)} with {smallest['hidden']} units "
-        f"to {_rmse(best)} with {best['hidden']}, the size that validation chooses; with "
-        f"{largest['hidden']} it is {_rmse(largest)}.",
-        f"The best epoch is {smallest['epoch']:.0f} with {smallest['hidden']} units, "
+        f"Exercise 1, hidden size: the test RMSE is {_rmse(smallest)} with {smallest['hidden']} "
+        f"units, {_rmse(best)} with {best['hidden']}, the size that validation chooses, and "
+        f"{_rmse(largest)} with {largest['hidden']}.",
+        f"The median best epoch is {smallest['epoch']:.0f} with {smallest['hidden']} units, "
         f"{best['epoch']:.0f} with {best['hidden']} and {largest['epoch']:.0f} with "
-        f"{largest['hidden']} (median), so that the book's {CHAPTER.num_epochs} epochs would not "
-        "judge all sizes alike.",
+        f"{largest['hidden']}, so the book's {CHAPTER.num_epochs} epochs would favour large "
+        "layers.",
     ]
 
 
@@ -236,37 +248,45 @@ def _answer_depth(table: pd.DataFrame) -> list[str]:
     layers = table["hidden"].str.count("-") + 1
     bests = [_best(table[layers == depth]) for depth in (1, 2, 3)]
     told = [
-        f"{_rmse(row)} with {depth} ({row['hidden']}, {row['init']})"
+        f"{_rmse(row)} with {depth} hidden layer{'s' * (depth > 1)} "
+        f"({row['hidden']}, {row['init']})"
         for depth, row in zip((1, 2, 3), bests)
     ]
     deep = table[layers > 1].groupby("init")["test_rmse"].mean()
     return [
-        "2. Depth: of the networks with one, two and three hidden layers, those that validation "
-        f"chooses give {told[0]}, {told[1]} and {told[2]}; over all depths it chooses "
+        "Exercise 2, depth: the networks that validation chooses have a test RMSE of "
+        f"{told[0]}, {told[1]} and {told[2]}; over all depths it chooses "
         f"{_best(table)['hidden']}.",
-        "The start counts where there is depth: over the networks of two and three layers the "
-        f"mean test RMSE is {deep['normal']:.4f} from the chapter's Normal({CHAPTER.sigma}) and "
-        f"{deep['xavier']:.4f} from Xavier's.",
+        "Deep networks need a suitable initialization: over the networks of two and three layers "
+        f"the mean test RMSE is {deep['normal']:.4f} with the chapter's Normal({CHAPTER.sigma}) "
+        f"and {deep['xavier']:.4f} with Xavier's.",
     ]
 
 
 def _answer_activations(table: pd.DataFrame, floor: float) -> list[str]:
     normal = table[table["init"] == "normal"]
     plain, unit = (normal[normal["targets"] == targets] for targets in ("stars", "unit"))
-    chapter, best = _pair(plain, "sigmoid", "identity"), _best(table)
+    chapter, best = _chapter(table), _best(table)
     bounded = plain[plain["decoder"].isin(["sigmoid", "tanh"])]["test_rmse"].min()
     identity = plain[plain["decoder"] == "identity"].set_index("encoder")["test_rmse"]
     others = ", ".join(f"{g} {rmse:.4f}" for g, rmse in identity.items() if g != "sigmoid")
     return [
-        f"3. Activations: validation chooses encoder {best['encoder']} and decoder "
-        f"{best['decoder']}, {_rmse(best)}, where the chapter's sigmoid and identity give "
-        f"{_rmse(chapter)}; with the decoder left at identity the other encoders give {others}.",
-        "A sigmoid or tanh output stays below 1 and can say at most one star, so that on ratings "
-        f"as they are nothing below {bounded:.4f} is reached (1 for everything gives "
-        f"{floor:.4f}); with ratings brought to 0..1 the sigmoid encoder gives "
-        f"{_rmse(_pair(unit, 'sigmoid', 'sigmoid'))} with a sigmoid output, "
+        f"Exercise 3, activations: validation chooses encoder {best['encoder']} and decoder "
+        f"{best['decoder']}, with a test RMSE of {_rmse(best)}; the chapter's sigmoid and "
+        f"identity have {_rmse(chapter)}. With an identity decoder the other encoders have: "
+        f"{others}.",
+        "A sigmoid or tanh output is below 1, so it predicts at most one star: on ratings as they "
+        f"are no such network is better than {bounded:.4f} (predicting 1 always: {floor:.4f}). On "
+        f"ratings divided by {STARS[1]:g} the sigmoid encoder has "
+        f"{_rmse(_pair(unit, 'sigmoid', 'sigmoid'))} with a sigmoid output and "
         f"{_rmse(_pair(unit, 'sigmoid', 'identity'))} with identity.",
     ]
+
+
+def _chapter(table: pd.DataFrame) -> pd.Series:
+    """Return the row of the chapter's activations."""
+    plain = table[(table["init"] == "normal") & (table["targets"] == "stars")]
+    return _pair(plain, "sigmoid", "identity")
 
 
 def _pair(table: pd.DataFrame, encoder: str, decoder: str) -> pd.Series:

@@ -1,11 +1,12 @@
-"""What each departure of the printed code from formula and paper costs.
+"""What each difference between the printed code and the formula or the paper costs.
 
-The printed code is the measure of all: the same splits, the same draws, one thing changed. What
-is run is in `fidelity_runs`; the departures, and where each can be switched, in `fidelity_ledger`.
+Each run uses the splits and draws of the printed code and changes one thing. The runs are in
+`fidelity_runs`. The departures, and where each can be switched, are in `fidelity_ledger`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.experiments import plots
 from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, Numbers, ledger
 from d2l_autorec.experiments.fidelity_runs import OTHERS, VARIANTS, run_one
-from d2l_autorec.experiments.plots import tidy
-from d2l_autorec.experiments.runner import run_jobs, save_results
-from d2l_autorec.experiments.stats import interval, paired
+from d2l_autorec.experiments.runner import run_jobs
+from d2l_autorec.experiments.stats import Interval, interval, paired
+from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,35 +32,40 @@ if TYPE_CHECKING:
 def fidelity(
     folder: Path,
     ratings: Ratings,
-    doc: Path,
+    doc: Path | None,
     num_seeds: int = 10,
     num_epochs: int = CHAPTER.num_epochs,
     quiet: bool = False,
-) -> pd.DataFrame:
-    """Measure every departure, and write the ledger.
+    quick: bool = False,
+) -> list[str]:
+    """Measure every departure and write the ledger.
 
     Parameters
     ----------
     folder : Path
-        For the results; what is there is not run again.
+        Folder of the results. Runs that are stored there are not repeated.
     ratings : Ratings
         MovieLens 100K.
-    doc : Path
+    doc : Path or None
         The ledger, in Markdown.
     num_seeds : int
-        Splits: the book's random one with the seeds 0, 1, ...
+        Number of splits: the book's random one with the seeds 0, 1, ...
     num_epochs : int
-        Of the chapter's run; the book's matrix factorization trains five less.
+        Of the chapter's run. The book's matrix factorization trains five fewer.
     quiet : bool
         Show no progress.
+    quick : bool
+        A smoke run, which draws no conclusion.
 
     Returns
     -------
-    pandas.DataFrame
-        The summary that the ledger is written from.
+    list of str
+        The answer.
     """
     from d2l_autorec import runs
 
+    command = f"d2l-autorec fidelity {'--quick' if quick else f'--seeds {num_seeds}'}"
+    refuse_to_shrink(folder, command)
     names = [*VARIANTS, *OTHERS]
     jobs = [
         {"run": name, "num_epochs": num_epochs, "seed": seed}
@@ -70,10 +77,11 @@ def fidelity(
         quiet=quiet,
     )  # fmt: skip
     summary = summarize(table)
-    save_results(
+    told = save_results(
         folder,
-        f"d2l-autorec fidelity --seeds {num_seeds}",
-        "Where does the printed code differ from formula and paper, and what of it counts?",
+        command,
+        "Where does the printed code differ from the formula and the paper, and what does each "
+        "difference cost?",
         answer(summary),
         {
             "data": ratings.name,
@@ -83,25 +91,27 @@ def fidelity(
         {"summary": summary},
         {"summary": draw(summary)},
     )
-    doc.parent.mkdir(parents=True, exist_ok=True)
-    runs.write(doc, ledger(summary))
-    return summary
+    if doc is not None:
+        doc.parent.mkdir(parents=True, exist_ok=True)
+        picture = os.path.relpath(folder / "summary.png", doc.parent)
+        runs.write(doc, ledger(summary, Path(picture).as_posix()))
+    return told
 
 
 def summarize(runs: pd.DataFrame) -> pd.DataFrame:
-    """Turn the runs into the numbers of the ledger.
+    """Return the numbers of the ledger.
 
     Parameters
     ----------
     runs : pandas.DataFrame
-        A row for each run and seed, seeds in the same order for all.
+        A row for each run and seed, with the seeds in the same order for all.
 
     Returns
     -------
     pandas.DataFrame
-        ``key``; ``value``, ``sd``, ``half_width``, ``n``, ``low``, ``high`` over the seeds; and
-        for what is compared the paired ``difference``, its ``difference_half_width`` and the
-        ``p_value`` of Wilcoxon's test. RMSEs are compared with the printed code's, except:
+        ``key``; ``value``, ``value_half_width``, ``n``, ``sd``, ``low`` and ``high`` over the
+        seeds; and for RMSEs the paired ``difference``, its ``difference_half_width`` and the
+        ``p_value`` of Wilcoxon's test. An RMSE is compared with that of the printed code, except:
         ``centred_sign`` with ``centred_mask``, ``mf_printed`` and ``mf_seq_aware_printed`` with
         the pooled RMSE of the same runs, ``mf_seq_aware`` with ``seq_aware``.
     """
@@ -116,8 +126,8 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     def add(key: str, values: np.ndarray, base: np.ndarray | None = None) -> None:
         center = interval(values)
         row: dict[str, float | str] = {
-            "key": key, "value": center.mean, "sd": center.sd, "half_width": center.half_width,
-            "n": center.n, "low": values.min(), "high": values.max(),
+            "key": key, "value": center.mean, "value_half_width": center.half_width,
+            "n": center.n, "sd": center.sd, "low": values.min(), "high": values.max(),
         }  # fmt: skip
         if base is not None:
             less = paired(values, base)
@@ -162,43 +172,38 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def answer(summary: pd.DataFrame) -> list[str]:
-    """Say in short what counts and what does not."""
+    """Say which departures change the test RMSE and which do not."""
     n = Numbers(summary)
     drawn = [entry for entry in DEPARTURES if entry.short]
     clear = [entry for entry in drawn if _is_clear(n.rows[entry.key])]
     clear.sort(key=lambda entry: -abs(n.rows[entry.key]["difference"]))
     told = "; ".join(f"{entry.short} {n.less(entry.key)}" for entry in clear)
-    rest = ", ".join(entry.short for entry in drawn if entry not in clear)
+    rest = "; ".join(entry.short for entry in drawn if entry not in clear)
     return [
-        f"The printed code's test RMSE is {n.rmse('printed')}. One thing changed at a time, these "
-        f"move it by more than the interval of the difference: {told or 'none'}.",
+        f"The printed code's test RMSE is {n.rmse('printed')}. Changed one at a time, these "
+        f"departures move it by more than the interval of the difference: {told or 'none'}.",
         f"These do not: {rest or 'none'}.",
-        "The book's matrix factorization, pooled, less AutoRec on the same ratings: "
-        f"{n.less('mf')} on the random splits, {n.less('mf_seq_aware')} on the seq-aware one.",
+        "On the same ratings the pooled RMSE of the book's matrix factorization differs from "
+        f"AutoRec's by {n.less('mf')} on the random splits and by {n.less('mf_seq_aware')} on the "
+        "seq-aware split.",
     ]
 
 
 def _is_clear(row: Mapping[str, float]) -> bool:
-    """Whether a difference shows in four decimals, and zero is not in its interval."""
+    """Return whether a difference shows in four decimals and its interval excludes zero."""
     size = abs(row["difference"])
     return round(size, 4) > 0 and size > row["difference_half_width"]
 
 
 def draw(summary: pd.DataFrame) -> Figure:
-    """Draw the differences in RMSE, with their intervals."""
-    from matplotlib.figure import Figure
-
+    """Draw the differences in RMSE with their intervals, the largest gain first."""
     labels = {entry.key: entry.short for entry in DEPARTURES if entry.short}
     table = summary[summary["key"].isin(labels)].dropna(subset="difference")
-    table = table.sort_values("difference", ascending=False)
-    figure = Figure(figsize=(7.6, 0.36 * len(table) + 1.2), layout="constrained")
-    axes = figure.subplots()
-    axes.axvline(0, color="black", lw=1)
-    axes.errorbar(
-        table["difference"], range(len(table)), xerr=table["difference_half_width"], fmt="o",
-        capsize=3,
-    )  # fmt: skip
-    axes.set_yticks(range(len(table)), [labels[key] for key in table["key"]])
-    axes.set(xlabel="test RMSE less that of the printed code (95% interval)")
-    tidy(axes)
+    table = table.sort_values("difference")
+    columns = (table[name] for name in ("difference", "difference_half_width", "n"))
+    values = [Interval(round(mean, 4) + 0.0, np.nan, half, n) for mean, half, n in zip(*columns)]
+    figure, (axes,) = plots.frame(0.34 * len(table) + 1.0)
+    axes.axvline(0, color=plots.PRINTED, lw=1)
+    plots.intervals(axes, [labels[key] for key in table["key"]], values, form="+.4f")
+    axes.set(xlabel="change of test RMSE when the departure is undone (95% interval)")
     return figure

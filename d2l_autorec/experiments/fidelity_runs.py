@@ -1,4 +1,4 @@
-"""The runs behind the fidelity ledger: the printed code's, and those with one thing changed."""
+"""The runs of the fidelity ledger: the printed code, and variants with one change."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ MEASURES = (
     "num_test", "num_cold_items", "num_cold_users", "num_cold_ratings",
 )  # fmt: skip
 STARS = (1.0, 5.0)
-DEFAULT = 3.0  # the paper's prediction for who or what has no training ratings
-LONG = 4  # the run goes on to so many times the chapter's epochs
+DEFAULT = 3.0  # the paper's prediction for users and items without training ratings
+LONG = 4  # long runs have so many times the chapter's epochs
 VAL_RATIO = 0.1
 CENTRE = 3.0
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The chapter's run with something changed.
+    """The chapter's run with one change.
 
     Attributes
     ----------
@@ -41,13 +41,13 @@ class Variant:
         See `d2l_autorec.training.sparse.train_sparse`.
     dropout, input_dropout : float
     rollover : bool
-        False gives each item once an epoch, in a last batch that is short.
+        False trains on each item once an epoch, with a short last batch.
     seq_aware : bool
         The split of the book's matrix factorization.
     shift : float
-        Taken off the ratings before training, put back on the predictions.
+        Subtracted from the ratings before training and added to the predictions.
     other_draws : bool
-        Split 0 for all seeds; weights, dropout and order are the seed's.
+        Use split 0 for all seeds, with the seed's initial weights, dropout and order.
     """
 
     objective: str = "mean"
@@ -78,7 +78,7 @@ OTHERS = ("validation", "chapter", "centred_sign", "mf", "mf_seq_aware")
 
 
 def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Train once and measure; what does not apply stays empty."""
+    """Train once and measure. Measures that do not apply stay empty."""
     name, seed, num_epochs = job["run"], int(job["seed"]), int(job["num_epochs"])
     if name in VARIANTS:
         measured = _variant(ratings, VARIANTS[name], seed, num_epochs, longer=name == "printed")
@@ -94,7 +94,7 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def once_an_epoch(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:
-    """Give the batches of epoch after epoch, each with every row once: the last one is short."""
+    """Yield the batches of each epoch, with every row once and a short last batch."""
     while True:
         rows = np.arange(num_rows)
         np.random.shuffle(rows)  # noqa: NPY002 - the generator Gluon's sampler draws from
@@ -115,14 +115,14 @@ def _matrix(ratings: Ratings, rows: np.ndarray, shift: float = 0.0) -> sparse.cs
     from d2l_autorec.data.matrices import interaction_csr
 
     matrix = interaction_csr(ratings.table, ratings.num_users, ratings.num_items, rows)
-    matrix.data -= np.float32(shift)  # what becomes zero stays stored, and so rated
+    matrix.data -= np.float32(shift)  # zeros stay stored and so count as rated
     return matrix
 
 
 def _train(
     variant: Variant, train: sparse.csr_matrix, test: sparse.csr_matrix, num_epochs: int
 ) -> Iterator[tuple[Any, Any]]:
-    """Yield the state and the epoch, from the generators as they stand."""
+    """Yield the state and the epoch, without seeding the generators."""
     import mxnet as mx
 
     from d2l_autorec.models.autorec import AutoRec
@@ -193,7 +193,7 @@ def _validation(ratings: Ratings, seed: int, num_epochs: int) -> dict[str, Any]:
 
 
 def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -> dict[str, Any]:
-    """Run the printed code itself; with a shift, on ratings it was not made for."""
+    """Run the printed code, with `shift` subtracted from the ratings."""
     import mxnet as mx
 
     from d2l_autorec.chapter.autorec import train_autorec
@@ -224,7 +224,7 @@ def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -
 
 @contextmanager
 def _sums() -> Iterator[list[Any]]:
-    """Keep the accumulators that d2l makes, one for each epoch."""
+    """Collect the accumulators that d2l makes, one for each epoch."""
     from d2l import mxnet as d2l
 
     kept: list[Any] = []

@@ -1,4 +1,4 @@
-"""Users who were not in training: what they are predicted, and what training would have given."""
+"""Predictions for users who were not in training, compared with training on them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2l_autorec.experiments.fitting import Recipe, fit_autorec
-from d2l_autorec.experiments.runner import run_jobs, save_results
+from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import interval, paired
+from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 from d2l_autorec.serving.foldin import score_new_user
 from d2l_autorec.serving.inference import score_users
 from d2l_autorec.serving.model import Model, net_weights
@@ -30,28 +31,30 @@ RECIPES = {
 
 
 def foldin(folder: Path, num_seeds: int = 5, quiet: bool = False) -> pd.DataFrame:
-    """Hide users of MovieLens 100K from training, and compare what they are predicted.
+    """Hide users of MovieLens 100K from training and score the predictions for them.
 
     For each seed, 100 users are drawn and a tenth of the ratings of each is held out. One model is
-    trained without these users; they come to it as new ones, with none, 5, 20 or all of their
-    other ratings. Another is trained with them. Both are scored on the ratings held out.
+    trained without these users and predicts for them as new users, given 0, 5, 20 or all of their
+    other ratings. Another model is trained with them. Both are scored on the held-out ratings.
 
     Parameters
     ----------
     folder : Path
-        For ``runs.csv``, ``summary.csv`` and ``experiment.json``; what is there is not run again.
+        Folder of the results. Runs that are stored there are not repeated.
     num_seeds : int
     quiet : bool
 
     Returns
     -------
     pandas.DataFrame
-        A row for each way to predict, with its RMSE over the seeds, item- and user-based.
+        A row for each way to predict, with its item-based and user-based RMSE over the seeds.
     """
     import pandas as pd
 
     from d2l_autorec.data.sources import load_ml100k
 
+    command = f"d2l-autorec foldin --seeds {num_seeds}"
+    refuse_to_shrink(folder, command)
     ratings = load_ml100k(quiet=quiet)
     jobs = [{"by": by, "seed": FIRST_SEED + i} for by in RECIPES for i in range(num_seeds)]
     runs = run_jobs(folder, run_one, jobs, data_digest=ratings.digest, label="foldin", quiet=quiet)
@@ -70,7 +73,7 @@ def foldin(folder: Path, num_seeds: int = 5, quiet: bool = False) -> pd.DataFram
     answer = [_sentence(kind, by[kind]) for kind in RECIPES]
     save_results(
         folder,
-        f"d2l-autorec foldin --seeds {num_seeds}",
+        command,
         "How good are predictions for a user who was not in training?",
         answer,
         {
@@ -87,19 +90,18 @@ def foldin(folder: Path, num_seeds: int = 5, quiet: bool = False) -> pd.DataFram
 
 def _sentence(kind: str, runs: pd.DataFrame) -> str:
     new, trained, nothing = (runs[name] for name in ("given_all", "trained", "given_0"))
-    how = "folded in" if kind == "item" else "read at once"
     text = (
-        f"{kind.capitalize()}-based, new users {how} with nine tenths of their ratings are "
-        f"predicted the rest with an RMSE of {interval(new)}; the same users in training, "
-        f"{interval(trained)}; with nothing known of them, {interval(nothing)}."
+        f"{kind.capitalize()}-based, given nine tenths of their ratings, new users are predicted "
+        f"the other tenth with an RMSE of {interval(new)}, the same users in training with "
+        f"{interval(trained)}, and users without ratings with {interval(nothing)}."
     )
     if len(runs) > 1:
-        text += f" New less trained: {paired(new, trained).difference}."
+        text += f" The difference of new from trained users is {paired(new, trained).difference}."
     return text
 
 
 def run_one(job: Mapping[str, Any]) -> dict[str, float]:
-    """Draw users, train without and with them, and score both; see `foldin`."""
+    """Draw users, train without and with them, and score both (see `foldin`)."""
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.sources import load_ml100k
 
@@ -134,12 +136,12 @@ def run_one(job: Mapping[str, Any]) -> dict[str, float]:
 def hide_users(
     table: pd.DataFrame, num_users: int, count: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw users, and a tenth of the ratings of each (at least one).
+    """Draw users, and a tenth of the ratings of each, at least one.
 
     Returns
     -------
     users : numpy.ndarray of int64, shape (count,)
-        Codes, in order.
+        Sorted codes.
     held_out : numpy.ndarray of bool, shape (len(table),)
     """
     draws = np.random.default_rng(seed)
@@ -154,7 +156,7 @@ def hide_users(
 
 
 def fit(matrix: sparse.csr_matrix, recipe: Recipe, seed: int) -> Model:
-    """Train on ratings (items, users), and return what can be asked."""
+    """Train on ratings (items, users) and return the model."""
     from d2l_autorec.models.autorec import AutoRec
 
     fitted = fit_autorec(matrix, recipe, seed)

@@ -1,4 +1,4 @@
-"""The few numbers to read first, taken from ``results/``: the README and the report begin so."""
+"""The main numbers of ``results/``, with which the README and the report begin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMPARED = (
 
 
 def headline(results: Path) -> list[tuple[str, str]]:
-    """Collect the rows; those of an experiment that was not run are left out.
+    """Return the main numbers. Experiments without results are left out.
 
     Parameters
     ----------
@@ -44,7 +44,8 @@ def headline(results: Path) -> list[tuple[str, str]]:
     if compare is not None:
         chosen = compare[compare["model"].isin(COMPARED)]
         rows += [
-            (f"like for like: {m}", v) for m, v in zip(chosen["model"], chosen["random RMSE"])
+            (f"on the same ratings: {model}", rmse)
+            for model, rmse in zip(chosen["model"], chosen["random RMSE"])
         ]
     if paper is not None:
         for _, row in paper[paper["the paper"].notna()].iterrows():
@@ -54,7 +55,7 @@ def headline(results: Path) -> list[tuple[str, str]]:
 
 
 def markdown(rows: list[tuple[str, str]]) -> str:
-    """Write the rows as the README has them."""
+    """Return the rows as the table of the README."""
     lines = [f"| {' | '.join(HEADINGS)} |", "| --- | ---: |"]
     return "\n".join([*lines, *(f"| {what} | {value} |" for what, value in rows)]) + "\n"
 

@@ -1,8 +1,8 @@
-"""The paper's protocol and objective, followed: its figures, its curve and its orders.
+"""The paper's protocol and objective, and its results beside ours.
 
-Ratings are split 90/10 at random, the exact share, five times; a tenth of the training ratings
-chooses λ; then the network is trained on all of them, for a number of epochs that is fixed.
-Predictions are clipped to 1..5, and 3 is said of users and items without training ratings.
+Ratings are split 90/10 at random, with exact shares, five times. A tenth of the training ratings
+chooses λ. Then the network is trained on all of them for a fixed number of epochs. Predictions are
+clipped to 1..5, and users and items without training ratings are predicted as 3.
 Sedhain, Menon, Sanner and Xie, "AutoRec: Autoencoders Meet Collaborative Filtering" (2015).
 """
 
@@ -22,8 +22,9 @@ from d2l_autorec.experiments.blend import blend_weights, fit_member, mean_predic
 from d2l_autorec.experiments.fitting import fit_autorec
 from d2l_autorec.experiments.paper_tables import answer, figures, tables
 from d2l_autorec.experiments.paper_variants import NUM_LARGE, VAL_RATIO, Variant
-from d2l_autorec.experiments.runner import run_jobs, save_results
+from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import pooled_rmse
+from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,12 +42,12 @@ def paper(
     quiet: bool = False,
     processes: int | None = None,
 ) -> pd.DataFrame:
-    """Follow the paper on MovieLens 100K, and on other data all of its questions.
+    """Follow the paper's protocol on MovieLens 100K, and answer its questions on other data.
 
     Parameters
     ----------
     folder : Path
-        For the results; finished runs are not run again.
+        Folder of the results. Runs that are stored there are not repeated.
     data : Path, optional
         Ratings such as ``ml-1m.zip`` or a CSV file. Without it only the protocol is followed, on
         MovieLens 100K.
@@ -65,6 +66,8 @@ def paper(
     InputError
         If the data cannot be read.
     """
+    command = f"d2l-autorec paper{f' --data {data.name}' if data else ''} --splits {num_splits}"
+    refuse_to_shrink(folder, command)
     sets = [None] if data is None else [None, data]
     loaded = {path: _ratings(path) for path in sets}  # bad data is refused before work starts
     measured: dict[str, dict[str, pd.DataFrame]] = {}
@@ -89,14 +92,14 @@ def paper(
     shown = tables(measured)
     save_results(
         folder,
-        f"d2l-autorec paper{f' --data {data.name}' if data else ''} --splits {num_splits}",
+        command,
         "Are the paper's results reached when its objective and protocol are followed?",
         answer(measured),
         {
             "data": list(measured),
             "splits": f"holdout_split(number of ratings, 0.1, seed), seeds 0 to {num_splits - 1}",
-            "λ": "chosen on a tenth of the training ratings; where a table says so, those of the "
-            "first split choose it for all",
+            "λ": "chosen on a tenth of the training ratings; where a table says so, on the first "
+            "split for all splits",
             "recipes": {
                 f"{v.part}: {v.name}": {**asdict(v.recipe), "lam": v.lams}
                 for v in (*variants.SMALL, *variants.LARGE, *variants.QUESTIONS)
@@ -109,7 +112,7 @@ def paper(
 
 
 def data_name(ratings: Ratings) -> str:
-    """Return what to call the data: MovieLens 1M is known by its size in any form."""
+    """Return the name of the data. MovieLens 1M in another form is recognized by its size."""
     size = len(ratings.table), ratings.num_users, ratings.num_items
     if size == ML1M and "1M" not in ratings.name:
         return "MovieLens 1M as CSV"
@@ -162,7 +165,7 @@ def _ratings(data: Path | None) -> Ratings:
 
 
 def _split(ratings: Ratings, seed: int) -> tuple[Rows, Rows, Rows]:
-    """Rows to train on, for validation, and to test on."""
+    """Return the rows for training, validation and test."""
     from d2l_autorec.data.split import holdout_split
 
     train, test = holdout_split(len(ratings.table), 0.1, seed)
@@ -171,7 +174,7 @@ def _split(ratings: Ratings, seed: int) -> tuple[Rows, Rows, Rows]:
 
 
 def run_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
-    """Train on all but what is scored: validation or test ratings; without the former, on both."""
+    """Train and score one variant on validation ratings or, trained on these too, on test."""
     from d2l_autorec.data.matrices import interaction_csr
 
     start, ratings = time.perf_counter(), _ratings(data)
@@ -212,7 +215,7 @@ def try_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
 
 
 def reach(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
-    """Fit what is blended, and score each alone, the plain mean of two, and the blend."""
+    """Fit the networks of the blend, and score each of them and the blend."""
     ratings, seed = _ratings(data), int(job["split"])
     shape = ratings.num_users, ratings.num_items
     train, validation, test = _split(ratings, seed)

@@ -1,12 +1,12 @@
-"""Tables, figures and sentences of the paper's questions."""
+"""The tables, figures and sentences of the experiment ``paper``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from d2l_autorec.experiments import plots
 from d2l_autorec.experiments.paper_variants import ACTIVATIONS, DEPTH, HIDDEN, REACH, TRIED
-from d2l_autorec.experiments.plots import tidy
 from d2l_autorec.experiments.stats import interval, paired
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def _lams(runs: pd.DataFrame) -> str:
 
 
 def _named(measured: Measured) -> tuple[str, Mapping[str, pd.DataFrame]] | None:
-    """Return the data that was asked everything."""
+    """Return the data set for which all questions were asked."""
     return next(((name, found) for name, found in measured.items() if "reach" in found), None)
 
 
 def tables(measured: Measured) -> dict[str, pd.DataFrame]:
-    """Make the tables from what was measured, by data and then by ``protocol`` and the like."""
+    """Return the tables. `measured` is by data set, then ``protocol``, ``tried`` or ``reach``."""
     import pandas as pd
 
     rows = []
@@ -94,9 +94,9 @@ def tables(measured: Measured) -> dict[str, pd.DataFrame]:
 
 
 def answer(measured: Measured) -> list[str]:
-    """Say what came out."""
+    """Return the answer."""
     told = []
-    for name, found in measured.items():
+    for name, found in reversed(list(measured.items())):
         both = [f"{kind} {interval(_final(found, 'protocol', kind)['rmse'])}" for kind in PRINTED]
         said = " (the paper: 0.831 and 0.874)" if ML1M in name else ""
         told.append(f"{name}: {' and '.join(both)}{said}.")
@@ -106,63 +106,49 @@ def answer(measured: Measured) -> list[str]:
     name, found = named
     pairs = {key: interval(_final(found, "activations", key)["rmse"]).mean for key in ACTIVATIONS}
     order = sorted(pairs, key=lambda key: pairs[key])
-    told.append("From best to worst: " + "; ".join(f"{k} ({pairs[k]:.4f})" for k in order) + ".")
+    told.append(
+        "Activations from best to worst (f: output, g: hidden layer): "
+        + "; ".join(f"{k} ({pairs[k]:.4f})" for k in order)
+        + "."
+    )
     deep = [f"{key}: {interval(_final(found, 'depth', key)['rmse'])}" for key in DEPTH]
     told.append(
-        f"Deeper, and not pre-trained layer by layer as in the paper (500, 100, 500: "
+        "Deeper networks, without the paper's layer-wise pre-training (its 500, 100, 500: "
         f"{PRINTED_DEEP}): {'; '.join(deep)}."
     )
     reach = found["reach"]
     alone = min(REACH, key=lambda key: reach[key].mean())
     gain = paired(reach["blend"], reach[alone]).difference
     told.append(
-        f"Further: the best alone ({alone}) gets {interval(reach[alone])}, a blend of "
-        f"{len(REACH)} {interval(reach['blend'])}: a difference of {gain} (GLocal-K on MovieLens "
-        f"1M: {GLOCAL_K})."
+        f"Beyond the paper: the best single network ({alone}) has {interval(reach[alone])}, a "
+        f"blend of {len(REACH)} {interval(reach['blend'])}, a difference of {gain}. GLocal-K, "
+        f"which chooses its epoch on test ratings, reports {GLOCAL_K} on MovieLens 1M."
     )
     return told
 
 
 def figures(measured: Measured) -> dict[str, Figure]:
-    """Draw the curve over hidden units and the activations."""
-    from matplotlib.figure import Figure
-
+    """Draw RMSE against hidden units, and the pairs of activations."""
     named = _named(measured)
     if named is None:
         return {}
     name, found = named
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
-    axes = figure.subplots()
-    curve = [interval(_final(found, "hidden", str(size))["rmse"]) for size in HIDDEN]
-    curve.append(interval(_final(found, "protocol", "I-AutoRec")["rmse"]))
-    axes.errorbar(
-        [*HIDDEN, 500], [i.mean for i in curve], [_half(i.half_width) for i in curve],
-        marker="o", capsize=3, label="measured",
-    )  # fmt: skip
-    if ML1M in name:
+    in_paper = ML1M in name
+    figure, (axes,) = plots.frame(4.2)
+    values = [interval(_final(found, "hidden", str(size))["rmse"]) for size in HIDDEN]
+    values.append(interval(_final(found, "protocol", "I-AutoRec")["rmse"]))
+    plots.curve(axes, [*HIDDEN, 500], values, "I-AutoRec, measured")
+    if in_paper:
         axes.plot([500], [PRINTED["I-AutoRec"]], "k*", ms=10, label="the paper: 0.831")
-    axes.set(xlabel="hidden units", ylabel=f"test RMSE, {name}", title="I-AutoRec")
-    axes.legend(frameon=False)
-    tidy(axes)
-    pairs = Figure(figsize=(6.4, 3), layout="constrained")
-    axes = pairs.subplots()
-    for place, key in enumerate(ACTIVATIONS):
-        i = interval(_final(found, "activations", key)["rmse"])
-        axes.errorbar(
-            i.mean, place, xerr=_half(i.half_width), fmt="o", color="tab:blue", capsize=3,
-            label="measured" if not place else None,
-        )  # fmt: skip
-        if ML1M in name:
-            label = "the paper" if not place else None
-            axes.plot(PRINTED_ACTIVATIONS[key], place, "k*", ms=9, label=label)
-    axes.set_yticks(range(len(ACTIVATIONS)), list(ACTIVATIONS))
-    axes.set(xlabel=f"test RMSE, {name}", title="Output f and hidden layer g")
-    axes.margins(y=0.15)
-    axes.invert_yaxis()
-    axes.legend(frameon=False)
-    tidy(axes)
+    axes.set(xlabel="hidden units", ylabel=f"test RMSE, {name}")
+    plots.legend(figure, axes)
+    pairs, (axes,) = plots.frame(2.8)
+    values = [interval(_final(found, "activations", key)["rmse"]) for key in ACTIVATIONS]
+    plots.intervals(axes, list(ACTIVATIONS), values, form=".4f")
+    axes.errorbar([], [], xerr=[], fmt="o", capsize=3, color=plots.OTHER, label="measured")
+    if in_paper:
+        places = range(len(ACTIVATIONS))
+        axes.plot(list(PRINTED_ACTIVATIONS.values()), places, "k*", ms=9, label="the paper")
+    axes.set(xlabel=f"test RMSE, {name} (f: output, g: hidden layer)")
+    plots.legend(pairs, axes)
     return {"hidden": figure, "activations": pairs}
-
-
-def _half(width: float) -> float:
-    return 0.0 if width != width else width  # nan: a single run has no interval

@@ -1,4 +1,4 @@
-"""What is trained for the paper's questions, and which λ are tried for each."""
+"""The networks of the experiment ``paper``, and the λ that are tried for each."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ NUM_LARGE = 500_000  # ratings from which on the settings found for MovieLens 1M
 
 @dataclass(frozen=True)
 class Variant:
-    """A network and its training but for λ.
+    """A network and its training, except for λ.
 
     Attributes
     ----------
     part : str
         The question it belongs to.
     name : str
-        Unique in its part.
+        Unique within its part.
     recipe : Recipe
     lams : tuple of float
         Tried on validation ratings.
     own : bool
-        Every split chooses its own λ; else the first one's choice is every split's.
+        Every split chooses its own λ. Otherwise the first split chooses for all.
     """
 
     part: str
@@ -40,7 +40,7 @@ _ITEM = Recipe(
     clip=(1.0, 5.0), default=3.0,
 )  # fmt: skip
 _USER = replace(_ITEM, by="user", num_epochs=50)
-# Without a squashing layer Adam does not get to the ratings' level in time: it starts there.
+# Without a sigmoid Adam reaches the level of the ratings too late, so it starts there.
 _LINEAR = replace(_ITEM, encoder="identity", lr=0.001, start="mean")
 _SIGMOID_OUTPUT = replace(_ITEM, decoder="sigmoid", targets="unit")
 
@@ -69,13 +69,13 @@ ACTIVATIONS = {
     "f identity, g sigmoid": (_ITEM, (150.0, 200.0, 300.0)),
     "f sigmoid, g sigmoid": (_SIGMOID_OUTPUT, (50.0, 100.0, 200.0)),
 }  # fmt: skip
-"""Output f and hidden layer g, as the paper has them."""
+"""Output f and hidden layer g, in the paper's notation."""
 
 HIDDEN = {
     10: (0.02, 64), 20: (0.02, 64), 50: (0.01, 64), 100: (0.006, 64),
     200: (0.006, 256), 300: (0.004, 256), 400: (0.003, 256),
 }  # fmt: skip
-"""Units of the hidden layer: learning rate and batch, as few units need more and larger steps.
+"""Learning rate and batch size by hidden units. Few units need more and larger steps.
 
 500 is the protocol's I-AutoRec.
 """
@@ -98,7 +98,7 @@ QUESTIONS = (
     ),
     *(Variant("depth", name, *what) for name, what in DEPTH.items()),
 )  # fmt: skip
-"""Only for the data that was named."""
+"""Only for the data given with ``--data``."""
 
 _DROPPED = replace(_ITEM, dropout=0.05)
 _WIDE = replace(_DROPPED, hidden=(1000,), num_epochs=50)
@@ -111,7 +111,7 @@ REACH = {
     "user-based": replace(_USER, dropout=0.05, lam=100.0),
     "above biases": _ABOVE_BIASES,
 }
-"""What is blended to reach further; all single changes of I-AutoRec."""
+"""The networks of the blend, each a single change of I-AutoRec."""
 
 TRIED = {
     **REACH,
@@ -124,4 +124,4 @@ TRIED = {
     "batches of 128, λ 300": replace(_DROPPED, batch_size=128, lam=300.0),
     "lr 0.002 over 80 epochs, λ 250": replace(_DROPPED, lr=0.002, num_epochs=80, lam=250.0),
 }
-"""Looked at on the first split's validation ratings, the epoch of the lowest error."""
+"""Recipes scored on the validation ratings of the first split, each at its best epoch."""

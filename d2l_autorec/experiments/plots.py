@@ -1,10 +1,12 @@
-"""The figures."""
+"""What all figures share: frame, colours, interval bars, legend and rendering."""
 
 from __future__ import annotations
 
 import io
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from d2l_autorec.config import CHAPTER
 
@@ -12,9 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from d2l_autorec.experiments.stats import Interval
+
+AUTOREC, OTHER, PRINTED = "tab:orange", "tab:blue", "black"
+"""Colours: AutoRec where it is compared, everything else, and what a book or paper prints."""
+
+WIDTH = 7.2  # inches; a wider figure is unreadable on a phone
+
 
 def images(figure: Figure) -> dict[str, bytes]:
-    """Render a figure as SVG and as PNG, both without a date, so that equal runs are equal."""
+    """Render a figure as SVG and PNG, without a date, so that equal figures are equal files."""
     import matplotlib
 
     rendered = {}
@@ -26,21 +35,102 @@ def images(figure: Figure) -> dict[str, bytes]:
     return rendered
 
 
+def frame(height: float, panels: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels side by side, each with a grid and two spines.
+
+    Parameters
+    ----------
+    height : float
+        In inches.
+    panels : int
+    **options
+        For ``Figure.subplots``.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = list(figure.subplots(1, panels, squeeze=False, **options)[0])
+    for one in axes:
+        tidy(one)
+    return figure, axes
+
+
 def tidy(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
-    """Give axes a faint grid, and take away the frame above and on the right."""
+    """Draw a faint grid, and remove the spines at the top and on the right."""
     axes.grid(alpha=0.3, axis=grid)
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def legend(figure: Figure, axes: Axes, columns: int = 2) -> None:
+    """Put the legend of some axes below the figure, where no point can be."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, frameon=False, fontsize=9, ncols=columns, loc="outside lower center"
+    )
+
+
+def book_line(axes: Axes) -> None:
+    """Draw the RMSE that the book prints as a dashed vertical line."""
+    rmse = CHAPTER.test_rmse
+    axes.axvline(float(rmse), color=PRINTED, ls="--", lw=1, label=f"the book: {rmse}")
+
+
+def intervals(
+    axes: Axes,
+    labels: Sequence[str],
+    values: Sequence[Interval],
+    colors: Sequence[str] | None = None,
+    form: str = ".3f",
+) -> None:
+    """Draw means with their 95% intervals, one below the other, each with its number.
+
+    Parameters
+    ----------
+    axes : Axes
+    labels : sequence of str
+        From top to bottom.
+    values : sequence of Interval
+    colors : sequence of str, optional
+        One for each value.
+    form : str
+        Format of the numbers, which stand to the right of the panel.
+    """
+    for place, value in enumerate(values):
+        color = OTHER if colors is None else colors[place]
+        axes.errorbar(
+            value.mean, place, xerr=bar(value), fmt="o", ms=5, capsize=3, color=color, zorder=3
+        )
+        axes.annotate(
+            f"{value.mean:{form}}", (1.01, place), xycoords=("axes fraction", "data"),
+            va="center", fontsize=9, annotation_clip=False,
+        )  # fmt: skip
+    axes.set_yticks(range(len(labels)), [textwrap.fill(label, 36) for label in labels])
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.margins(x=0.08)
+
+
+def curve(axes: Axes, x: Sequence[float], values: Sequence[Interval], label: str = "") -> None:
+    """Draw means with their 95% intervals as a line with bars."""
+    axes.errorbar(
+        x, [value.mean for value in values], [bar(value) for value in values], marker="o", ms=5,
+        capsize=3, label=label or None,
+    )  # fmt: skip
+
+
+def bar(value: Interval) -> float:
+    """Return the half-width of an interval; zero for a single run, which has none."""
+    return 0.0 if math.isnan(value.half_width) else value.half_width
+
+
 def learning_curve(history: Mapping[str, Sequence[float]], book: bool = True) -> Figure:
-    """Draw the test RMSE above the train loss.
+    """Draw the RMSE on held-out ratings above the train loss.
 
     Parameters
     ----------
     history : mapping
         ``epoch``, ``train_loss`` and ``test_rmse``.
     book : bool
-        Draw the book's result as a line; it stands for MovieLens 100K and the chapter's settings.
+        Draw the book's result as a line. It is for MovieLens 100K and the chapter's settings.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -52,10 +142,10 @@ def learning_curve(history: Mapping[str, Sequence[float]], book: bool = True) ->
     above.plot(epochs, history["test_rmse"], marker=marker, markersize=3, label="this run")
     if book:
         rmse = CHAPTER.test_rmse
-        above.axhline(float(rmse), color="black", ls="--", lw=1, label=f"the book: {rmse}")
+        above.axhline(float(rmse), color=PRINTED, ls="--", lw=1, label=f"the book: {rmse}")
         above.legend(frameon=False)
     above.set(ylabel="RMSE (held out)")
-    below.plot(epochs, history["train_loss"], color="tab:orange", marker=marker, markersize=3)
+    below.plot(epochs, history["train_loss"], color=AUTOREC, marker=marker, markersize=3)
     below.set(ylabel="train loss", xlabel="epoch", ylim=(0, None))
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (above, below):

@@ -1,4 +1,4 @@
-"""AutoRecs for MovieLens 100K: those of the best blend, and what was looked at on the way."""
+"""AutoRecs for MovieLens 100K: those of the best blend, and those that the search scored."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ASIDE = {
     "1500 hidden units": replace(COSINE, hidden=(1500,), lr=0.002),
     "two hidden layers of 500": replace(COSINE, hidden=(500, 500), init="xavier"),
 }
-"""Single changes of the item-based AutoRec, none of which is kept in the ladder."""
+"""Single changes of the item-based AutoRec that are not in the ladder."""
 
 CANDIDATES = {
     "the chapter": Recipe(),
@@ -70,7 +70,7 @@ CANDIDATES = {
         USER, targets="biases", encoder="tanh", batch_size=128, num_epochs=15
     ),
 }
-"""What the search looked at."""
+"""The recipes that the search scored."""
 
 best_model = blend_model(tuple(POOL.values()), NUM_SEEDS, VAL_RATIO, RANGE)
 """The model at the ladder's end: ``best_model(table, shape, seed) -> predict(users, items)``."""

@@ -1,4 +1,4 @@
-"""The chapter's run, beside the numbers in the book."""
+"""The chapter's run beside the numbers in the book."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Reproduction:
         After the last epoch, in stars.
     printed_train_loss : str
         As d2l prints it: the cumulative loss of the last epoch over the number of examples. Empty
-        where the loop is not d2l's.
+        if the loop is not d2l's.
     train_loss : float
-        The honest one: the mean of the last epoch's batch losses.
+        The mean of the last epoch's batch losses.
     cells_per_second, rows_per_second : float
         Training speed. d2l calls the cells "examples"; a row is an item.
     seconds : float
@@ -84,7 +84,7 @@ class Reproduction:
 
 
 def table(results: Sequence[Reproduction]) -> list[tuple[str, ...]]:
-    """Return the comparison: what, in the book, in each of the runs."""
+    """Return the comparison: the quantity, the book's value, and the value of each run."""
     names = (
         "test RMSE",
         "train loss as d2l prints it",
@@ -101,7 +101,7 @@ def table(results: Sequence[Reproduction]) -> list[tuple[str, ...]]:
 
 
 def record(results: Sequence[Reproduction]) -> dict[str, Any]:
-    """Return what ``--json`` prints: of one run its record, of several one that has them all."""
+    """Return what ``--json`` prints: the record of a run, or one record for several runs."""
     first = results[0].record()
     if len(results) == 1:
         return first
@@ -115,7 +115,7 @@ def parse_engines(text: str) -> list[str]:
     Raises
     ------
     InputError
-        If a name is unknown or there twice.
+        If a name is unknown or given twice.
     """
     engines = [name.strip() for name in text.split(",")]
     if not set(engines) <= set(ENGINES) or len(set(engines)) < len(engines):
@@ -127,7 +127,7 @@ def parse_engines(text: str) -> list[str]:
 
 
 def check(ratings: Ratings, devices: list[Any], engines: Sequence[str] = ("book",)) -> None:
-    """Refuse what the chapter's code, or another engine, cannot take.
+    """Raise an InputError if the chapter's code, or another engine, cannot use the ratings.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def reproduce_with(
     num_epochs: int = CHAPTER.num_epochs,
     quiet: bool = False,
 ) -> tuple[Reproduction, list[Row]]:
-    """Do what `reproduce` does, with d2l's loop or another, from the same split.
+    """Run `reproduce` with d2l's loop or with another engine, on the same split.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def reproduce_with(
     -------
     reproduction : Reproduction
     rows : list of tuple
-        The history, with the columns ``COLUMNS``.
+        The history. Its columns are ``COLUMNS``.
     """
     import mxnet as mx
 
@@ -212,9 +212,9 @@ def reproduce(
     Parameters
     ----------
     ratings : Ratings
-        All above zero: the chapter takes 0 for "not rated".
+        All above zero, as the chapter reads 0 as "not rated".
     seed : int
-        For both generators, set just before the split.
+        Seed of both generators, set just before the split.
     devices : list of mxnet.Context, optional
         One CPU by default.
     num_epochs : int

@@ -1,21 +1,25 @@
-"""Many runs that are independent of each other: over processes, and not twice.
+"""Run independent jobs over processes, and keep each result.
 
-Each finished run is a row of ``runs.csv``, which is written anew, whole, after every run. A run is
-known by its job, the values in the row's first columns: asked for again, it is read and not run.
+Each finished run is a row of ``runs.csv``. The file is written atomically after every run. A run
+is identified by its job, the values in the first columns of the row. A job that is asked for again
+is read from the file and not run.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import multiprocessing
 import os
+import signal
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +29,30 @@ from d2l_autorec.runtime import num_cores
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 Job = Mapping[str, Any]
+Key = tuple[str, ...]
+
+
+@dataclass
+class Tally:
+    """The runs that a process has read from ``runs.csv`` files and those that it has made.
+
+    Attributes
+    ----------
+    read, made : set
+        File and job of each run.
+    """
+
+    read: set[tuple[Path, Key]] = field(default_factory=set)
+    made: set[tuple[Path, Key]] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        return f"Runs: {len(self.read):,} read, {len(self.made):,} made."
+
+
+tally = Tally()
+"""Of this process; the commands print it below their results."""
 
 
 def run_jobs(
@@ -40,21 +65,21 @@ def run_jobs(
     processes: int | None = None,
     quiet: bool = False,
 ) -> pd.DataFrame:
-    """Run a function on each job, all cores at work, and keep what it measured.
+    """Run a function on each job with all cores, and keep what it measured.
 
     Parameters
     ----------
     folder : Path
-        Where ``runs.csv`` is, or shall be.
+        The folder of ``runs.csv``. It is made with the first result.
     function : callable
-        At the top of a module, so that other processes find it; takes a job and returns what it
-        measured, as names and plain values. It sets its own seeds.
+        Takes a job and returns what it measured, as names and plain values. It must be at the top
+        level of a module, so that other processes can import it, and set its own seeds.
     jobs : sequence of dict
-        Names and plain values; all of the same names.
+        Names and plain values. All jobs have the same names.
     data_digest : str
-        Of the ratings: rows measured on others are refused.
+        Digest of the ratings. Rows measured on other ratings are refused.
     label : str
-        Before the progress bar.
+        Text before the progress bar.
     processes : int, optional
         One for each core by default, each with its share of the cores as threads.
     quiet : bool
@@ -63,83 +88,51 @@ def run_jobs(
     Returns
     -------
     pandas.DataFrame
-        A row for each job, in their order: job, then measures.
+        A row for each job, in their order: the job, then what was measured.
 
     Raises
     ------
     InputError
-        If ``runs.csv`` stands for other ratings, or cannot be read or written, or a process died.
+        If a job is asked for twice, ``runs.csv`` holds runs of other ratings or cannot be read or
+        written, or a worker process died.
     """
     import pandas as pd
 
     path = folder / "runs.csv"
+    if not jobs:
+        return pd.DataFrame()
     jobs = [{**job, "data": data_digest[:12]} for job in jobs]
+    keys = [_key(job) for job in jobs]
+    for key, count in Counter(keys).items():
+        if count > 1:
+            raise InputError(f"The job {', '.join(key)} is asked for {count} times; ask once.")
     known = _read(path, jobs[0])
-    missing = [job for job in jobs if _key(job) not in known]
+    missing = [job for job, key in zip(jobs, keys) if key not in known]
+    tally.read |= {(path, key) for key in keys if key in known} - tally.made
     with _bar(label, len(jobs), len(jobs) - len(missing), quiet) as advance:
         for job, measures in _results(function, missing, processes or num_cores()):
             known[_key(job)] = {**job, **measures}
+            tally.made.add((path, _key(job)))
             _write(path, list(known.values()))
             advance()
-    known = {**{_key(job): known[_key(job)] for job in jobs}, **known}
+    known = {**{key: known[key] for key in keys}, **known}
     _write(path, list(known.values()))
-    # read back even what is fresh: asked for again, it gives the same numbers
+    # fresh results are read back too, so that a repeated command gives the same numbers
     table = pd.read_csv(path, float_precision="round_trip").head(len(jobs))
     return table.assign(**{name: [job[name] for job in jobs] for name in jobs[0]})
 
 
-def save_results(
-    folder: Path,
-    command: str,
-    question: str,
-    answer: Sequence[str],
-    settings: Mapping[str, Any],
-    tables: Mapping[str, pd.DataFrame],
-    figures: Mapping[str, Figure],
-) -> None:
-    """Write what an experiment came to: tables, figures and, last, ``experiment.json``.
-
-    The report shows all of it, in this order; the README quotes from it.
-
-    Parameters
-    ----------
-    folder : Path
-    command : str
-        That makes these results.
-    question : str
-        What was asked, in one plain sentence.
-    answer : sequence of str
-        What came out, in plain sentences with their numbers, made from the tables.
-    settings : mapping
-        What it was told, and what a reader needs to know; goes into ``experiment.json``.
-    tables : mapping
-        Name of the CSV file, without its ending, to table.
-    figures : mapping
-        Name to figure; each becomes an SVG and a PNG.
-    """
-    from d2l_autorec.experiments.plots import images
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        runs.write(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-    for name, figure in figures.items():
-        for kind, image in images(figure).items():
-            runs.write(folder / f"{name}.{kind}", image)
-    record = {
-        "command": command,
-        "question": question,
-        "answer": list(answer),
-        "tables": list(tables),
-        "figures": list(figures),
-        "settings": dict(settings),
-        "versions": runs.versions(),
-    }
-    runs.write(folder / "experiment.json", json.dumps(record, indent=2) + "\n")
+def are_stored(folder: Path, jobs: Sequence[Job], data_digest: str) -> bool:
+    """Return whether ``runs.csv`` in a folder holds all of these jobs."""
+    jobs = [{**job, "data": data_digest[:12]} for job in jobs]
+    known = _read(folder / "runs.csv", jobs[0]) if jobs else {}
+    return all(_key(job) in known for job in jobs)
 
 
 def _results(
     function: Callable[[Job], Mapping[str, Any]], jobs: Sequence[Job], processes: int
 ) -> Iterator[tuple[Job, Mapping[str, Any]]]:
+    """Yield each job with its result, in the order in which they finish."""
     processes = min(processes, len(jobs))
     if processes <= 1:
         for job in jobs:
@@ -148,30 +141,48 @@ def _results(
     context = multiprocessing.get_context("spawn")  # MXNet does not survive a fork
     threads = max(1, num_cores() // processes)
     with ProcessPoolExecutor(processes, context, _use_threads, (threads,)) as pool:
-        futures = {pool.submit(function, job): job for job in jobs}
+        with _without_ctrl_c():  # inherited: Ctrl-C reaches this process only
+            futures = {pool.submit(function, job): job for job in jobs}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool:
             raise InputError(
-                "A process ended without a word, perhaps for lack of memory; repeat the command, "
-                "which goes on with the runs that are missing."
+                "A worker process died, perhaps because the memory was full; repeat the command "
+                "to go on with the runs that are missing."
             ) from None
+        except BaseException:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Ignore SIGINT, here and in processes that start meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _use_threads(count: int) -> None:
-    """Before anything heavy is imported: OpenMP, OpenBLAS and `runtime.num_threads` read this."""
+    """Set what OpenMP, OpenBLAS and `runtime.num_threads` read when they are imported."""
     os.environ["OMP_NUM_THREADS"] = str(count)
 
 
-def _key(job: Job) -> tuple[str, ...]:
+def _key(job: Job) -> Key:
     return tuple(f"{name}={'' if value is None else value}" for name, value in job.items())
 
 
-def _read(path: Path, job: Job) -> dict[tuple[str, ...], dict[str, str]]:
-    """Return the rows as text, so that writing them again changes nothing."""
+def _read(path: Path, job: Job) -> dict[Key, dict[str, str]]:
+    """Return the rows as text, so that writing them again does not change them."""
     import pandas as pd
 
     if not path.exists():
@@ -179,7 +190,7 @@ def _read(path: Path, job: Job) -> dict[tuple[str, ...], dict[str, str]]:
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); delete it to begin anew.") from None
+        raise InputError(f"{path} cannot be read ({error}); delete it to start again.") from None
     if list(rows.columns[: len(job)]) != list(job) or not (rows["data"] == job["data"]).all():
         raise InputError(f"{path} holds runs of other ratings or settings; name a new --out.")
     return {_key({name: row[name] for name in job}): row for row in rows.to_dict("records")}

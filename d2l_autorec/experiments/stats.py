@@ -1,8 +1,7 @@
-"""What the experiments say about numbers from several runs; the mathematics is SciPy's.
+"""Statistics of several runs, computed with SciPy.
 
-The splits of one data set share most of their ratings, so that runs on them are not independent:
-an interval here tells how far the mean moves with the draw of the split, not how far it would move
-on other people's ratings.
+The splits of one data set share most of their ratings, so runs on them are not independent. An
+interval here describes how the mean varies with the split, not with other people's ratings.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its confidence interval; ``str`` gives ``mean ± half-width (n)``.
+    """A mean and its confidence interval. ``str`` gives ``mean ± half-width (n)``.
 
     Attributes
     ----------
     mean, sd : float
-        Of the values; the standard deviation is that of a sample (n - 1).
+        Mean and sample standard deviation (n - 1) of the values.
     half_width : float
-        Of the interval, by Student's t; nan for a single value.
+        Half-width of the interval, from Student's t. nan for a single value.
     n : int
         Number of values.
     """
@@ -51,14 +50,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences of two models over the same splits.
+    """Differences between two models on the same splits.
 
     Attributes
     ----------
     difference : Interval
-        Of ``a - b``; below zero where `a` has the smaller error.
+        Of ``a - b``. Below zero if `a` has the smaller error.
     p_value : float
-        Wilcoxon's signed-rank test, two-sided; 1 where all differences are zero.
+        Wilcoxon's signed-rank test, two-sided. 1 if all differences are zero.
     """
 
     difference: Interval
@@ -66,19 +65,19 @@ class Paired:
 
 
 def pooled_rmse(predicted: np.ndarray, stars: np.ndarray) -> float:
-    """Root of the mean squared error over all ratings at once, in double precision."""
+    """Return the root of the mean squared error over all ratings, in double precision."""
     return float(np.sqrt(np.mean(np.square(np.asarray(predicted, float) - stars))))
 
 
 def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval:
-    """Return the mean of some values with its confidence interval.
+    """Return the mean of values with its confidence interval.
 
     Parameters
     ----------
     values : sequence of float
         At least one.
     level : float
-        Chance that the interval holds the mean.
+        Confidence level.
     """
     values = np.asarray(values, float)
     n = len(values)
@@ -89,14 +88,14 @@ def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Inter
 
 
 def next_run(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Return the prediction interval: where one more run ends, if runs are normally distributed.
+    """Return the prediction interval of one more run, assuming a normal distribution.
 
     Parameters
     ----------
     values : sequence of float
         At least two.
     level : float
-        Chance that it holds the next value.
+        Probability that the interval contains the next value.
     """
     values = np.asarray(values, float)
     n = len(values)
@@ -110,7 +109,7 @@ def paired(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> 
     Parameters
     ----------
     a, b : sequences of float
-        Their errors, in the same order of splits.
+        Errors, with the splits in the same order.
     """
     differences = np.asarray(a, float) - np.asarray(b, float)
     p_value = stats.wilcoxon(differences).pvalue if differences.any() else 1.0

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from d2l_autorec.data.matrices import interaction_matrix
+from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import compare, compare_tables, contenders
 from d2l_autorec.experiments.contenders import CHAPTER_AUTOREC, CONTENDERS, PRINTED_MF, Contender
 from d2l_autorec.models import baselines
@@ -108,9 +109,10 @@ def test_from_start_to_figure_with_a_library_missing(toy_ratings, tmp_path, monk
     monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
     monkeypatch.setattr(contenders, "find_spec", lambda name: None if name == "myfm" else 1)
     names = ("global mean", "user and item bias", CHAPTER_AUTOREC, "myFM")
-    table, told = compare.compare(tmp_path, toy_ratings, 2, names, quiet=True)
+    told = compare.compare(tmp_path, toy_ratings, 2, names, quiet=True)
+    table = pd.read_csv(tmp_path / "summary.csv")
     assert set(table["model"]) == set(names) - {"myFM"}
-    assert "Skipped for lack of a library: myFM, SVD++ features (needs myfm)" in told[-1]
+    assert "Skipped because the library is not installed: myFM, SVD++ features" in told[-1]
     runs = pd.read_csv(tmp_path / "runs.csv")
     assert runs.groupby(["split", "model"]).size().unstack("split").eq([2, 1]).all(axis=None)
     assert (runs["test_rmse"] <= runs["unclipped"] + 1e-9).all()
@@ -118,6 +120,22 @@ def test_from_start_to_figure_with_a_library_missing(toy_ratings, tmp_path, monk
     record = json.loads((tmp_path / "experiment.json").read_text(encoding="utf-8"))
     assert record["answer"] == told and record["tables"] == ["summary", "tuning"]
     assert (tmp_path / "summary.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_its_library_a_stored_model_stays_in_the_table(toy_ratings, tmp_path, monkeypatch):
+    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+    monkeypatch.setattr(contenders, "find_spec", lambda name: 1)
+    three = Contender(constant, ({"value": 3.0}, {"value": 4.0}), package="one_of_theirs")
+    monkeypatch.setitem(CONTENDERS, "theirs", three)
+    names = ("theirs", CHAPTER_AUTOREC)
+    compare.compare(tmp_path, toy_ratings, 2, names, quiet=True)
+    written = {p: p.read_bytes() for p in tmp_path.rglob("*.csv")}
+    monkeypatch.setattr(contenders, "find_spec", lambda name: None)
+    compare.compare(tmp_path, toy_ratings, 2, names, quiet=True)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.csv")} == written
+    with pytest.raises(InputError, match=r"summary\.csv has 2 rows and would be left with 1"):
+        compare.compare(tmp_path, toy_ratings, 3, names, quiet=True)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.csv")} == written
 
 
 def test_every_tuned_model_has_the_same_budget():
@@ -160,7 +178,7 @@ def _runs(autorec, factorization):
 def test_the_claim_holds_only_where_it_does():
     ahead = compare_tables.answer(_runs([0.9, 0.91, 0.89], [0.92, 0.93, 0.91]))
     assert "claim holds against" in ahead[0] and "-0.0200 ± 0.0000 (3)" in ahead[0]
-    assert any(line.startswith("Behind it: MF") for line in ahead)
+    assert any(line.startswith("Significantly worse: MF") for line in ahead)
     unclear = compare_tables.answer(_runs([0.9, 0.91, 0.89], [0.91, 0.9, 0.90]))
     assert "claim does not hold against" in unclear[0]
-    assert any(line.startswith("Not to be told from it: MF") for line in unclear)
+    assert any(line.startswith("No significant difference: MF") for line in unclear)

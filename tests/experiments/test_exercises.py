@@ -1,9 +1,14 @@
+import json
+from pathlib import Path
+
 import numpy
 import pandas as pd
 import pytest
 
+from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments import exercises
 from d2l_autorec.experiments.exercises import networks, run_one, summary
+from d2l_autorec.experiments.fitting import fit_autorec
 
 SMALL = networks((2, 4), (2, 4), ("identity", "sigmoid"))
 
@@ -34,7 +39,7 @@ def test_summary_by_hand():
     first, second = summary(scores).to_dict("records")
     assert first["test_rmse"] == 1.1 and first["epoch"] == 4 and first["less_first"] == 0
     # sample SD 0.1414, t quantile for 1 degree of freedom 12.7062
-    assert first["half_width"] == pytest.approx(12.7062 * 0.1, abs=1e-4)
+    assert first["test_rmse_half_width"] == pytest.approx(12.7062 * 0.1, abs=1e-4)
     assert second["less_first"] == pytest.approx((-0.1 - 0.2) / 2)
     assert (second["hidden"], second["decoder"], second["targets"], second["n"]) == (
         "4", "elu", "unit", 2
@@ -45,7 +50,7 @@ def test_all_three_from_start_to_figures_and_not_twice(
     tmp_path, toy_ratings, monkeypatch, one_process
 ):
     told = exercises.exercises(tmp_path, toy_ratings, 2, SMALL, max_epochs=2, quiet=True)
-    assert len(told) == 6 and [line[:2] for line in told[::2]] == ["1.", "2.", "3."]
+    assert [line[:11] for line in told[2::2]] == [f"Exercise {i}," for i in (1, 2, 3)]
     runs = pd.read_csv(tmp_path / "runs.csv")
     unique = {key for part in SMALL.values() for key in part}
     assert len(runs) == 2 * len(unique)
@@ -55,6 +60,30 @@ def test_all_three_from_start_to_figures_and_not_twice(
         assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(SMALL[name])
     monkeypatch.setattr(exercises, "run_one", lambda *_: pytest.fail("run again"))
     assert exercises.exercises(tmp_path, toy_ratings, 2, SMALL, 2, quiet=True) == told
+
+
+def test_the_weight_decay_keeps_its_weight_against_the_loss(toy_ratings, monkeypatch):
+    """Errors are divided by the unit, squared errors by its square, and so is the decay."""
+    seen = {}
+
+    def spy(train, recipe, *rest):
+        fitted = fit_autorec(train, recipe, *rest)
+        seen[recipe.targets] = recipe.wd * fitted.scale.unit**2
+        return fitted
+
+    monkeypatch.setattr(exercises, "fit_autorec", spy)
+    job = {"hidden": "2", "encoder": "sigmoid", "decoder": "sigmoid", "init": "normal",
+           "max_epochs": 1, "seed": 0}  # fmt: skip
+    for targets in ("stars", "unit"):
+        run_one(toy_ratings, {**job, "targets": targets})
+    assert seen == {"stars": CHAPTER.wd, "unit": pytest.approx(CHAPTER.wd)}
+
+
+def test_the_published_settings_are_those_of_the_code():
+    root = Path(__file__).parents[2]
+    record = json.loads((root / "results/exercises/experiment.json").read_text("utf-8"))
+    assert exercises.UNIT_WEIGHT == exercises.STARS[1] ** 2 == 25
+    assert "unit: ratings / 5, with the weight decay / 25" in record["settings"]["targets"]
 
 
 def test_an_output_below_one_cannot_say_stars(toy_ratings):

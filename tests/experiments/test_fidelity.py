@@ -1,6 +1,8 @@
 import importlib
 import inspect
+import re
 from itertools import islice
+from pathlib import Path
 
 import mxnet as mx
 import numpy
@@ -79,7 +81,8 @@ def test_the_whole_ledger_from_toy_runs(tmp_path, toy_ratings, monkeypatch):
     monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
     doc = tmp_path / "docs" / "ledger.md"
     arguments = (tmp_path, toy_ratings, doc, 2, 2, True)
-    summary = fidelity.fidelity(*arguments)
+    told = fidelity.fidelity(*arguments)
+    summary = pd.read_csv(tmp_path / "summary.csv")
     table = summary.set_index("key")
     assert table.loc["engine_gap", "high"] < 1e-5  # the printed code and our engine agree
     assert table.loc["float_gap", "high"] < 1e-5
@@ -87,10 +90,30 @@ def test_the_whole_ledger_from_toy_runs(tmp_path, toy_ratings, monkeypatch):
     assert table.loc["clipped", "value"] <= table.loc["printed", "value"] + 1e-9
     assert (table["n"] == 2).all()
     text = doc.read_text(encoding="utf-8")
-    assert text == ledger(pd.read_csv(tmp_path / "summary.csv"))
+    assert text == ledger(summary, "../summary.png")
     assert "nan" not in text
     monkeypatch.setattr(fidelity, "run_one", lambda *_: pytest.fail("run again"))
-    pd.testing.assert_frame_equal(fidelity.fidelity(*arguments), summary)
+    assert fidelity.fidelity(*arguments) == told
+    assert doc.read_text(encoding="utf-8") == text
+
+
+def test_the_ledger_begins_with_the_three_largest_effects():
+    """What can be undone on ratings 1 to 5, and what AutoRec is compared with."""
+    root = Path(__file__).parents[2]
+    summary = pd.read_csv(root / "results" / "fidelity" / "summary.csv").set_index("key")
+    sizes = summary.loc[[d.key for d in DEPARTURES], "difference"].abs()
+    sizes = sizes.drop(["centred_sign", "best_on_test"])
+    sizes["mf_seq_aware"] = summary.loc["mf_seq_aware", "value"] - summary.loc["mf", "value"]
+    largest = sizes.sort_values(ascending=False).index[:3].tolist()
+    assert largest == ["mf_seq_aware", "validation", "no_rollover"]
+    text = ledger(summary.reset_index())
+    three, rest = text.split("## What changes the test RMSE")
+    places = [three.index(words) for words in ("different splits", "number of epochs", "fill a")]
+    assert places == sorted(places)
+    lines = [line for line in rest.split("\n## ")[0].splitlines() if line.startswith("| ")][2:]
+    shown = [float(re.findall(r"[-+]0\.\d{4}", line)[0]) for line in lines[:-1]]
+    assert [abs(x) for x in shown] == sorted((abs(x) for x in shown), reverse=True)
+    assert len(lines) == len(DEPARTURES) and "sign of the input" in lines[-1]
 
 
 def test_every_variant_changes_something(toy_ratings):

@@ -50,6 +50,8 @@ def test_all_questions_from_start_to_summary(toy, tmp_path):
         trials = own[own["scored_on"] == "validation"]
         best = trials.loc[trials["rmse"].idxmin(), "lam"]
         assert own.loc[own["scored_on"] == "test", "lam"].tolist() == [best]
+    with pytest.raises(InputError, match=r"--data toy\.csv"):  # it would drop these tables
+        paper.paper(out, None, num_splits=2, quiet=True, processes=1)
     written = (out / "named" / "runs.csv").read_bytes()
     paper.paper(out, toy, num_splits=2, quiet=True, processes=1)
     assert (out / "named" / "runs.csv").read_bytes() == written  # nothing ran again

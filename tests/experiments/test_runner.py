@@ -1,13 +1,17 @@
-"""Runs over processes: none twice, none lost, none of other data."""
+"""Jobs over processes: none is run twice, none is lost, none is of other data."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
 
 import pandas as pd
 import pytest
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.experiments.runner import run_jobs
+from d2l_autorec.experiments.runner import are_stored, run_jobs, tally
 
 DIGEST = "a" * 64
 
@@ -34,14 +38,24 @@ def go(folder, asked, processes=1, digest=DIGEST):
     )  # fmt: skip
 
 
+@pytest.fixture
+def counts(monkeypatch):
+    """Count from zero."""
+    monkeypatch.setattr(tally, "read", set())
+    monkeypatch.setattr(tally, "made", set())
+
+
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_finished_run_is_not_run_again(tmp_path, processes):
+def test_a_finished_run_is_not_run_again(tmp_path, processes, counts):
     first = go(tmp_path, jobs(0, 1, 2), processes)
+    assert str(tally) == "Runs: 0 read, 3 made."
     assert first["value"].tolist() == [0, 1 / 3, 2 / 3]  # all digits are kept
     if processes == 2:
         assert (first["threads"] == 1).all()
     more = go(tmp_path, jobs(3, 1, 0), processes)
     assert more["seed"].tolist() == [3, 1, 0]
+    assert str(tally) == "Runs: 0 read, 4 made."  # what this process made it did not only read
+    assert are_stored(tmp_path, jobs(0, 3), DIGEST) and not are_stored(tmp_path, jobs(4), DIGEST)
     assert sorted(path.name for path in (tmp_path / "traces").iterdir()) == [
         f"works-{seed}" for seed in range(4)
     ]
@@ -50,9 +64,59 @@ def test_a_finished_run_is_not_run_again(tmp_path, processes):
 
 def test_what_was_done_before_a_process_died_is_kept(tmp_path):
     go(tmp_path, jobs(0))
-    with pytest.raises(InputError, match="goes on with the runs that are missing"):
+    with pytest.raises(InputError, match=r"A worker process died, .* repeat the command"):
         go(tmp_path, jobs(1, 2, name="stops"), processes=2)
     assert go(tmp_path, jobs(0))["value"].tolist() == [0]
+
+
+def test_runs_of_another_time_are_counted_as_read(tmp_path, counts):
+    go(tmp_path, jobs(0, 1))
+    tally.made.clear()
+    go(tmp_path, jobs(0, 1, 2))
+    go(tmp_path, jobs(0, 1))
+    assert str(tally) == "Runs: 2 read, 1 made."
+
+
+def test_no_jobs_and_a_job_twice(tmp_path):
+    assert len(go(tmp_path, [])) == 0 and are_stored(tmp_path, [], DIGEST)
+    with pytest.raises(InputError, match=r"seed=1.* is asked for 2 times"):
+        go(tmp_path, jobs(0, 1, 1))
+    assert not (tmp_path / "runs.csv").exists()
+
+
+def sleep(job):
+    """Take longer than a test may."""
+    print("ready", flush=True)
+    time.sleep(100)
+    return {}
+
+
+def test_ctrl_c_ends_the_workers_without_a_traceback(tmp_path):
+    code = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from pathlib import Path
+from d2l_autorec.experiments.runner import run_jobs
+from test_runner import sleep
+if __name__ == "__main__":
+    try:
+        run_jobs(
+            Path("out"), sleep, [{{"seed": 0}}, {{"seed": 1}}], data_digest="a", label="",
+            processes=2,
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+    (tmp_path / "main.py").write_text(code)
+    run = subprocess.Popen(
+        [sys.executable, "main.py"], cwd=tmp_path, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert run.stdout is not None and run.stdout.readline() == "ready\n"
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    _, errors = run.communicate(timeout=50)  # the jobs would take longer
+    assert (run.returncode, errors) == (130, "")
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_ratings_are_refused(tmp_path):

@@ -1,9 +1,13 @@
+import json
+
 import numpy
 import pandas as pd
 import pytest
 
 from d2l_autorec.data.split import load_split, split_digest
+from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import study
+from d2l_autorec.experiments.stored import SMOKE
 
 
 @pytest.fixture
@@ -18,6 +22,7 @@ def done(tmp_path, toy_ratings, monkeypatch):
 def test_from_start_to_figure(done):
     folder, told = done
     assert len(told) == 2 and "(2)" in told[0] and "0.901" in told[1]
+    assert "![Figure: histogram](histogram.png)" in (folder / "README.md").read_text("utf-8")
     assert (folder / "histogram.png").read_bytes().startswith(b"\x89PNG")
     assert len(pd.read_csv(folder / "summary.csv")) == 7
 
@@ -38,5 +43,26 @@ def test_the_answer_by_hand():
     told = study.answer([0.89, 0.9, 0.91])
     assert "0.9000 ± 0.0248 (3)" in told[0]
     assert "0.1 standard deviations above the mean, and 67% of the runs" in told[1]
-    assert "an ordinary draw" in told[1]
-    assert "no ordinary draw" in study.answer([0.8, 0.801, 0.802])[1]
+    assert "is a typical result" in told[1]
+    assert "is not a typical result" in study.answer([0.8, 0.801, 0.802])[1]
+
+
+def test_a_smoke_run_draws_no_conclusion(tmp_path, toy_ratings, monkeypatch):
+    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+    told = study.study(tmp_path, toy_ratings, 2, num_epochs=1, quiet=True, quick=True)
+    assert told == [SMOKE]
+    assert json.loads((tmp_path / "experiment.json").read_text())["answer"] == [SMOKE]
+    page = (tmp_path / "README.md").read_text("utf-8")
+    assert "typical" not in page
+    assert page.startswith("# Is 0.901 right?")  # whatever the folder is called
+
+
+def test_a_smaller_study_does_not_replace_a_larger_one(done, toy_ratings):
+    folder, _ = done
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(InputError, match="give --seeds 2 or more"):
+        study.study(folder, toy_ratings, num_seeds=1, num_epochs=1, quiet=True)
+    with pytest.raises(InputError, match="study --quick"):
+        study.study(folder, toy_ratings, num_seeds=2, num_epochs=1, quiet=True, quick=True)
+    after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert after == before

@@ -1,0 +1,285 @@
+"""Where each number of README.md comes from.
+
+`PINS` ties a text with numbers to cells of ``results/``. `ALLOWED` lists the numbers that stand in
+no table, with the reason. White space does not count.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Union
+
+import pandas as pd
+
+from d2l_autorec.experiments.headline import COMPARED
+
+ROOT = Path(__file__).parents[1]
+NUMBER = re.compile(r"(?<![\w./])(?<!\w-)\d[\d,]*(?:\.\d+)?(?![\w/-]|\.\d)")
+"""A number on its own: not part of a name, a version or a path."""
+
+Read = Callable[[str], str]
+"""Takes a path below results/ and returns the text of the file."""
+
+
+def stored(path: str) -> str:
+    """Read a file of ``results/``."""
+    return (ROOT / "results" / path).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a CSV file: the row in which some columns have given values, and a column."""
+
+    file: str
+    row: dict[str, str]
+    column: str
+    shown: Callable[[str], str] = str
+
+    def text(self, read: Read) -> str:
+        """Return the cell as the document shows it."""
+        return self.shown(self.raw(read))
+
+    def raw(self, read: Read) -> str:
+        """Return the cell as it is stored."""
+        table = pd.read_csv(io.StringIO(read(self.file)), dtype=str, keep_default_na=False)
+        for name, value in self.row.items():
+            table = table[table[name] == value]
+        assert len(table) == 1, f"{self.file}: {len(table)} rows with {self.row}"
+        return str(table[self.column].item())
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a JSON file, by its path of keys."""
+
+    file: str
+    keys: tuple[str, ...]
+    shown: Callable[[str], str] = str
+
+    def text(self, read: Read) -> str:
+        """Return the value as the document shows it."""
+        return self.shown(self.raw(read))
+
+    def raw(self, read: Read) -> str:
+        """Return the value as it is stored."""
+        found = json.loads(read(self.file))
+        for key in self.keys:
+            found = found[key]
+        return str(found)
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long an experiment takes, from the help of its command."""
+
+    command: str
+
+    def text(self, read: Read) -> str:
+        """Return what the help says."""
+        from d2l_autorec.cli import experiments_chapter, experiments_paper
+
+        modules = (experiments_chapter, experiments_paper)
+        command = next(getattr(m, self.command) for m in modules if hasattr(m, self.command))
+        return re.search(r"\(about (.+?) on two cores", command.__doc__)[1]
+
+
+Source = Union[Cell, Value, Duration]
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A text of the document with a ``{}`` for each source."""
+
+    words: str
+    sources: tuple[Source, ...]
+
+    def text(self, read: Read) -> str:
+        """Return the text with its numbers."""
+        return self.words.format(*(source.text(read) for source in self.sources))
+
+    def spans(self, document: str, read: Read) -> list[tuple[int, int]]:
+        """Return where the numbers are in a document that has the text once."""
+        place = document.index(self.text(read))
+        found = []
+        for words, source in zip(self.words.split("{}"), self.sources):
+            place += len(words)
+            found.append((place, place + len(source.text(read))))
+            place = found[-1][1]
+        return found
+
+
+def number(form: str) -> Callable[[str], str]:
+    """Return a function that formats a number."""
+    return lambda text: f"{float(text):{form}}"
+
+
+def unsigned(text: str) -> str:
+    """Drop the sign and the number of runs of a difference."""
+    return re.sub(r" \(\d+\)$", "", text).lstrip("+-")
+
+
+def _seed(seed: int, form: str, column: str = "test_rmse") -> Cell:
+    return Cell("study/runs.csv", {"seed": str(seed)}, column, number(form))
+
+
+def _less(model: str) -> Cell:
+    return Cell("compare/summary.csv", {"model": model}, "less AutoRec", unsigned)
+
+
+def _run(key: str, shown: Callable[[str], str] = str) -> Value:
+    return Value("reproduce/run.json", ("result", key), shown)
+
+
+def _half_range(text: str) -> str:
+    low, high = map(float, text.split(" to "))
+    return f"{(high - low) / 2:.3f}"
+
+
+def _count(text: str) -> str:
+    """Return the number of runs in ``mean ± half-width (n)``."""
+    return re.search(r"\((\d+)\)", text)[1]
+
+
+_BOOK = Value("reproduce/run.json", ("book", "test_rmse"))
+_STUDY = {"of the chapter's run": "mean ± half-width of its 95% interval (runs)"}
+
+_HEADLINE = (
+    Pin("| the book, one split | {} |", (_BOOK,)),
+    Pin(
+        "| the chapter's code, other splits | {} |",
+        (Cell("study/summary.csv", _STUDY, "value"),),
+    ),
+    *(
+        Pin(
+            f"| on the same ratings: {model} | {{}} |",
+            (Cell("compare/summary.csv", {"model": model}, "random RMSE"),),
+        )
+        for model in COMPARED
+    ),
+    *(
+        Pin(
+            f"| MovieLens 1M as CSV: {model}, the paper's {{}} | {{}} |",
+            tuple(
+                Cell("paper/summary.csv", {"data": "MovieLens 1M as CSV", "model": model}, column)
+                for column in ("the paper", "test RMSE")
+            ),
+        )
+        for model in ("I-AutoRec", "U-AutoRec")
+    ),
+    Pin(
+        "![The chapter's run on {} splits, the book's",
+        (Cell("study/summary.csv", _STUDY, "value", _count),),
+    ),
+    Pin("**Is {} right?**", (_BOOK,)),
+    Pin("`d2l-autorec study` | is {} right? |", (_BOOK,)),
+)
+
+_RATIOS = pd.read_csv(io.StringIO(stored("benchmark/ratios.csv")), dtype=str)
+_COSTS = tuple(
+    Pin(
+        f"| {what} |{' {} |' * (1 + isinstance(target, str))}",
+        tuple(
+            Cell("benchmark/ratios.csv", {"ratio": what}, column)
+            for column in ("measured", "to reach")[: 1 + isinstance(target, str)]
+        ),
+    )
+    for what, target in zip(_RATIOS["ratio"], _RATIOS["to reach"])
+)
+
+_DURATIONS = tuple(
+    Pin(f"| {asks} | {{}} | [`", (Duration(command),))
+    for command, asks in {
+        "study": "is 0.901 right?",
+        "compare": "does AutoRec beat matrix factorization?",
+        "exercises": "what are the answers to the book's three exercises?",
+        "best": "how low can the RMSE of an AutoRec get?",
+        "fidelity": "what does each departure from the formula cost?",
+        "foldin": "how good are predictions for a new user?",
+    }.items()
+)
+
+_TEXT = (
+    Pin(
+        "The split alone moves the result by ±{}",
+        (
+            Cell(
+                "study/summary.csv",
+                {"of the chapter's run": "95% prediction interval of one more run"},
+                "value", _half_range,
+            ),
+        ),
+    ),
+    Pin(
+        "with the seeds 0, 1 and 2 the same code ends at {}, {} and {}.",
+        tuple(_seed(seed, ".3f") for seed in range(3)),
+    ),
+    Pin(
+        "it beats the book's by {}, and by {} where that is tuned",
+        (_less("MF, the book's"), _less("MF, the book's, tuned")),
+    ),
+    Pin(
+        "the same model gains {},",
+        (
+            Cell(
+                "best/summary.csv", {"step": "+ epoch chosen on validation ratings"},
+                "less the step above", unsigned,
+            ),
+        ),
+    ),
+    Pin(
+        "test RMSE {} {}",
+        (Value("reproduce/run.json", ("book", "test_rmse")), _run("test_rmse", number(".3f"))),
+    ),
+    Pin(
+        "train loss as d2l prints it {} {}",
+        (Value("reproduce/run.json", ("book", "printed_train_loss")), _run("printed_train_loss")),
+    ),
+    Pin("train loss, mean of a batch {}", (_run("train_loss", number(".4f")),)),
+    Pin(
+        "matrix cells per second {} million",
+        (_run("cells_per_second", lambda text: f"{float(text) / 1e6:.1f}"),),
+    ),
+    Pin("rows (items) per second {}", (_run("rows_per_second", number(",.0f")),)),
+    Pin(
+        "epochs {} {} devices",
+        (Value("reproduce/run.json", ("settings", "num_epochs")), _run("num_epochs")),
+    ),
+    Pin("seed {} seconds {} ```", (_run("seed"), _run("seconds", number(".1f")))),
+    Pin(
+        "test RMSE {} epoch {} train loss {} ratings trained on",
+        (_seed(0, ".4f"), _seed(0, ".0f", "num_epochs"), _seed(0, ".4f", "train_loss")),
+    ),
+    Pin(
+        "ratings trained on {} seconds",
+        (
+            Cell(
+                "fidelity/runs.csv", {"run": "printed", "seed": "0"}, "num_test",
+                lambda text: f"{100_000 - int(text):,}",
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+PINS = (*_HEADLINE, *_TEXT, *_COSTS, *_DURATIONS)
+
+ALLOWED = {
+    r"\(WWW 2015\)": "the year of the paper",
+    r"half the width of the 95% interval": "the level of every interval",
+    r"with the seeds 0, 1 and 2 the same code|for the seeds 0 to 2;": "seeds, not results",
+    r"devices cpu\(0\)": "the name of a device",
+    r"Python 3\.9 to 3\.11|on Python 3\.11; on 3\.9 and 3\.10": "versions of Python",
+    r"use WSL 2\.": "the name of a product",
+    r"CUDA 11\.2, cuDNN 8|compute capabilities 5\.0, 6\.0, 7\.0, 8\.0 and 8\.6": "versions",
+    r"seconds of training 2\.42": "the time of one run, which is not kept",
+    r"\$ d2l-autorec recommend --model .*?Each rating is left out": "examples of output, of a "
+    "model that is not kept",
+    r"`--hidden 500,100,500`|`--val-ratio 0\.1`|`--checkpoint-every 1`|cpu:2 \| gpu \| gpu:0,1`"
+    r"|launch --workers 2 --": "options in examples",
+    r"sparse, batches of 1024: cost|2 workers of 1 thread over 1 process of 2": "names of cases",
+    r"medians of 5 rounds|a batch of 256 items|batches of 1024 share": "how it was measured",
+}
+"""Regular expressions for numbers that stand in no table of ``results/``, and why."""

@@ -1,0 +1,76 @@
+"""Run folders and the files in them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from d2l_autorec import runs
+from d2l_autorec.atomic import write_atomic
+from d2l_autorec.errors import InputError
+
+
+@pytest.mark.parametrize("mask, mode", [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_files_follow_the_umask(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        runs.write(tmp_path / "file", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    runs.write(tmp_path / "file", "old")
+
+    def fail(file):
+        file.write(b"new")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(tmp_path / "file", fail)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_a_folder_is_checked_without_making_it(tmp_path):
+    folder = tmp_path / "a" / "b"
+    assert runs.new_folder(folder, "", make=False) == folder
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "file").write_text("")
+    for out, problem in (
+        (tmp_path, "not empty"), (tmp_path / "file", "cannot"), (tmp_path / "file" / "x", "cannot")
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=problem):
+            runs.new_folder(out, "", make=False)
+
+
+def test_an_interrupted_reproduce_leaves_no_folder(tmp_path, ml100k):
+    code = """
+import sys
+from d2l_autorec.chapter import autorec
+from d2l_autorec.__main__ import main
+
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+autorec.train_autorec = stop
+sys.argv = ["d2l-autorec", "reproduce", "--quiet"]
+main()
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert run.returncode not in (0, 2) and "Traceback" not in run.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_starting_up_imports_nothing_before_ctrl_c_is_handled():
+    """An interrupt in an import of the top level would show a traceback."""
+    code = "import sys; before = set(sys.modules); import d2l_autorec.__main__; " + (
+        "print(*sorted(set(sys.modules) - before - {'typing', 'collections', '__future__'}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    own = [name for name in run.stdout.split() if name.startswith("d2l_autorec")]
+    assert own == ["d2l_autorec", "d2l_autorec.__main__"]
