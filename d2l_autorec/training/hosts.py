@@ -76,7 +76,7 @@ def read_hosts(path: Path) -> list[Host]:
 def _address(name: str, where: str) -> str:
     try:
         return str(socket.getaddrinfo(name, None, socket.AF_INET)[0][4][0])
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a name like a..b
         raise InputError(
             f"{where}: no IPv4 address is known for {name!r}; write it after the machine's name."
         ) from None
