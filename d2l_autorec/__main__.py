@@ -1,9 +1,79 @@
 """``python -m d2l_autorec`` and the command ``d2l-autorec``.
 
-Everything is imported inside `main`, so that Ctrl-C during an import shows no traceback.
+Everything of the package is imported inside `main`, so that Ctrl-C during an import shows no
+traceback.
 """
 
+import io
+import os
 import sys
+from typing import Any, Optional, TextIO
+
+
+class _Output(io.FileIO):
+    """Standard output or error; keeps the error of the last write that failed.
+
+    Parameters
+    ----------
+    handle : int
+        1 or 2.
+    strict : bool
+        Raise the error. Otherwise what cannot be written is dropped.
+    """
+
+    def __init__(self, handle: int, strict: bool) -> None:
+        super().__init__(handle, "w", closefd=False)
+        self.strict = strict
+        self.error: Optional[OSError] = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if self.strict:
+                self.error = error
+                raise
+            return memoryview(data).nbytes
+
+
+def _open_streams() -> Optional[_Output]:
+    """Make the standard streams safe to write to, and return standard output.
+
+    A stream that is closed goes nowhere. Otherwise the next file that is opened would take its
+    number, and messages would be written into that file. A standard error that cannot be written,
+    a full disk or a reader that has gone, costs its messages and not the run.
+    """
+    for handle in (0, 1, 2):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    sys.stdout, output = _safe(sys.stdout, 1, strict=True)
+    sys.stderr, _ = _safe(sys.stderr, 2, strict=False)
+    return output
+
+
+def _safe(
+    stream: Optional[TextIO], handle: int, strict: bool
+) -> "tuple[TextIO, Optional[_Output]]":
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8"), None
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED the buffer is none
+    if type(raw) is not io.FileIO or raw.fileno() != handle:  # a console of Windows, or a test's
+        return stream, None
+    output = _Output(handle, strict)
+    text = io.TextIOWrapper(
+        output if raw is buffer else io.BufferedWriter(output),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=getattr(stream, "line_buffering", False),
+        write_through=getattr(stream, "write_through", False),
+    )
+    return text, output
 
 
 def _say(message: object, *_: object) -> None:
@@ -15,7 +85,28 @@ def _say(message: object, *_: object) -> None:
 
 
 def main() -> None:
-    """Run the command line. A user's mistake ends in one sentence and exit code 2."""
+    """Run the command line. A user's mistake ends in one sentence and exit code 2.
+
+    If standard output cannot be written, the exit code is 1; what a run saves is saved before.
+    """
+    output = _open_streams()
+    try:
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if output is None or error is not output.error:
+            raise
+        if not isinstance(error, BrokenPipeError):  # the reader had enough
+            _say(f"Standard output cannot be written: {error.strerror}.")
+        sys.exit(1)
+    finally:
+        if output is not None:
+            output.strict = False  # at exit Python writes what is left
+
+
+def _run() -> None:
     try:
         import warnings
 

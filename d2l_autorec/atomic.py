@@ -1,16 +1,28 @@
-"""Atomic file writes."""
+"""Atomic file writes, what they leave after a kill, and locks on folders."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
 import secrets
+import shutil
+import socket
+import sys
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
+from d2l_autorec.errors import InputError, plain
+
 if TYPE_CHECKING:
     import numpy as np
+
+LOCK = ".lock"
+_TEMPORARY = re.compile(r"\..+\.[0-9a-z_]{8}")  # of write_atomic, and of tempfile with a prefix
 
 
 def write_atomic(path: Path, write: Callable[[Any], object]) -> None:
@@ -42,6 +54,159 @@ def write_atomic(path: Path, write: Callable[[Any], object]) -> None:
             file.close()
             temporary.unlink()
             raise
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a name is one that only a killed process leaves: a temporary file or a lock."""
+    return path.name == LOCK or _TEMPORARY.fullmatch(path.name) is not None
+
+
+def sweep(folder: Path, older_than: float = 0.0) -> None:
+    """Remove the temporary files and folders that killed processes have left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        What cannot be removed is left there.
+    older_than : float
+        Seconds. Give an hour where other processes may be writing, and 0 under a lock.
+    """
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            with contextlib.suppress(OSError):
+                old = time.time() - path.lstat().st_mtime >= older_than
+                if not old or not _TEMPORARY.fullmatch(path.name):
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder, and sweep it.
+
+    The lock is a file, ``.lock``, that names the process. It is removed at the end. One whose
+    process has died on this machine is taken over.
+
+    Parameters
+    ----------
+    folder : Path
+        Must exist.
+
+    Raises
+    ------
+    InputError
+        If another process holds the lock, which the sentence names, or none can be made.
+    """
+    path = folder / LOCK
+    own = {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid())}
+    own["token"] = secrets.token_hex(4)  # tells two locks of one process apart
+    try:
+        while not _make_lock(path, own):
+            holder = _read_lock(path)
+            if holder is None:  # released meanwhile
+                continue
+            if not _is_stale(holder):
+                raise InputError(_in_use(folder, holder))
+            # Of several processes that find it stale, one moves it away.
+            aside = path.with_name(f"{LOCK}.{secrets.token_hex(4)}")
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path, aside)
+                moved = _read_lock(aside)
+                aside.unlink()
+                if moved is not None and moved != holder:  # another process has been faster
+                    _make_lock(path, moved)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be locked ({error.strerror or error}); let it be written, or name "
+            "another folder."
+        ) from None
+    try:
+        sweep(folder)
+        yield
+    finally:
+        if _read_lock(path) == own:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _make_lock(path: Path, own: Mapping[str, Any]) -> bool:
+    """Create the lock with its content at once, unless there is one."""
+    made = path.with_name(f"{LOCK}.{secrets.token_hex(4)}")
+    try:
+        made.write_text(json.dumps(own), encoding="utf-8")
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            if path.exists():
+                return False
+            os.rename(made, path)
+        return True
+    finally:
+        with contextlib.suppress(OSError):
+            made.unlink()
+
+
+def _read_lock(path: Path) -> dict[str, Any] | None:
+    """Return a lock's content, empty if it is damaged, None if there is no lock."""
+    try:
+        held = json.loads(path.read_bytes()[:4096])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def _is_stale(holder: Mapping[str, Any]) -> bool:
+    pid = holder.get("pid")
+    if type(pid) is not int or pid <= 0:
+        return True  # nothing that this package writes
+    if holder.get("host") != socket.gethostname():
+        return False
+    return not _is_alive(pid) or _started(pid) != holder.get("started")
+
+
+def _in_use(folder: Path, holder: Mapping[str, Any]) -> str:
+    pid, host = holder.get("pid"), plain(holder.get("host"))[:80]
+    here = host == socket.gethostname()
+    return (
+        f"{folder} is in use by process {pid} on {'this machine, ' if here else ''}{host}; wait "
+        "for its end or name another folder"
+        + ("." if here else f" (if that process is gone, remove {folder / LOCK}).")
+    )
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":  # where os.kill would end the process
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)
+        code = ctypes.c_ulong()
+        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return bool(handle) and code.value == 259  # STILL_ACTIVE
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _started(pid: int) -> str:
+    """Return when a process began, where the system tells: a number may be given out again."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+    return f"{boot} {text.rpartition(')')[2].split()[19]}"
 
 
 def write_npz(file: Any, arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from d2l_autorec.atomic import write_atomic
+from d2l_autorec.atomic import is_leftover, write_atomic
 from d2l_autorec.errors import InputError
 from d2l_autorec.stack import installed
 
@@ -35,14 +35,15 @@ def new_folder(out: Path | None, name: str, make: bool = True) -> Path:
     Raises
     ------
     InputError
-        If the folder is not empty or cannot be made or written.
+        If the folder cannot be made or written, or is not empty. What a killed process leaves
+        there, temporary files, does not count.
     """
     folder = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
     try:
         if make:
             folder.mkdir(parents=True, exist_ok=True)
         place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        occupied = place == folder and any(place.iterdir())
+        occupied = place == folder and not all(map(is_leftover, place.iterdir()))
         writable = place.is_dir() and os.access(place, os.W_OK)
     except OSError as error:
         raise InputError(

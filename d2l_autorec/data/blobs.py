@@ -26,6 +26,7 @@ from typing import BinaryIO, Callable, cast
 import numpy as np
 
 from d2l_autorec.errors import InputError, plain
+from d2l_autorec.paths import open_file, require_file
 
 MAX_LINE = 1024**2
 MAX_UNPACKED = 2 * 1024**3
@@ -74,8 +75,13 @@ def file_blob(path: Path) -> Blob:
     if path.suffix == ".gz":
         with readable(str(path)):
             packed = path.stat().st_size
-        return Blob(str(path), path.stem, lambda: cast(BinaryIO, gzip.open(path, "rb")), packed)
-    return Blob(str(path), path.name, lambda: open(path, "rb"))
+
+        def unpack() -> BinaryIO:
+            require_file(path)
+            return cast(BinaryIO, gzip.open(path, "rb"))
+
+        return Blob(str(path), path.stem, unpack, packed)
+    return Blob(str(path), path.name, lambda: open_file(path))
 
 
 def blob_digest(blob: Blob) -> str:
@@ -136,6 +142,8 @@ def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
     """
 
     def opener() -> zipfile.ZipFile:
+        if isinstance(file, Path):
+            require_file(file)
         return zipfile.ZipFile(io.BytesIO(file) if isinstance(file, bytes) else file)
 
     with readable(label), opener() as archive:

@@ -7,13 +7,16 @@ written here but what pip needs in a temporary folder of its own.
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Optional
+from queue import Empty, SimpleQueue
+from typing import Any, Callable, Optional
 
 from d2l_autorec import packages
 from d2l_autorec.data import known
@@ -76,23 +79,50 @@ def from_grouplens(quiet: bool) -> Files:
 
 
 def _download(url: str, advance: Advance) -> bytes:
-    import requests
+    """Fetch what is at an address within TOTAL_SECONDS.
 
+    requests limits the wait for the next byte, not the whole, so that it works in a thread.
+    """
+    news: SimpleQueue[tuple[bytes, int | None] | BaseException | None] = SimpleQueue()
+    left = threading.Event()
+    threading.Thread(target=_receive, args=(url, news, left), daemon=True).start()
     deadline = time.monotonic() + TOTAL_SECONDS
     content = bytearray()
-    waits = (CONNECT_SECONDS, READ_SECONDS)
-    with requests.get(url, stream=True, timeout=waits) as reply:
-        reply.raise_for_status()
-        length = reply.headers.get("Content-Length", "")
-        total = int(length) if length.isdigit() else None
-        for chunk in reply.iter_content(64 * 1024):
+    try:
+        while True:
+            new = news.get(timeout=max(0.0, deadline - time.monotonic()))
+            if new is None:
+                return bytes(content)
+            if isinstance(new, BaseException):
+                raise new
+            chunk, total = new
             content += chunk
             advance(len(content), total)
             if len(content) > MAX_DOWNLOAD:
                 raise FetchError(f"the download is larger than {MAX_DOWNLOAD:,} bytes")
-            if time.monotonic() > deadline:
-                raise FetchError(f"the download took longer than {TOTAL_SECONDS} s")
-    return bytes(content)
+    except Empty:
+        raise FetchError(f"the download took longer than {TOTAL_SECONDS} s") from None
+    finally:
+        left.set()
+
+
+def _receive(url: str, news: SimpleQueue[Any], left: threading.Event) -> None:
+    """Put each chunk and the length announced, then None or what was raised."""
+    import requests
+
+    waits = (CONNECT_SECONDS, READ_SECONDS)
+    try:
+        with requests.get(url, stream=True, timeout=waits) as reply:
+            reply.raise_for_status()
+            length = reply.headers.get("Content-Length", "")
+            total = int(length) if re.fullmatch("[0-9]{1,15}", length) else None
+            for chunk in reply.iter_content(16 * 1024):
+                if left.is_set():
+                    return
+                news.put((chunk, total))
+        news.put(None)
+    except BaseException as error:
+        news.put(error)
 
 
 def from_pypi(quiet: bool) -> Files:

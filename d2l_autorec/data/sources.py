@@ -12,25 +12,41 @@ from typing import Callable
 
 import numpy as np
 
-from d2l_autorec.atomic import write_atomic
+from d2l_autorec.atomic import sweep, write_atomic
 from d2l_autorec.data import fetch, known
 from d2l_autorec.data.blobs import blob_digest, file_blob, scan
 from d2l_autorec.data.delimited import clip
 from d2l_autorec.data.formats import Located, Ratings, locate, read_located
 from d2l_autorec.data.titles import read_titles
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import kind
 
 TITLES = ("u.item", "ml-100k.item")
 
 
 def cache_folder() -> Path:
-    """The folder for downloaded data: ``D2L_AUTOREC_DATA``, else the user's cache directory."""
-    chosen = os.environ.get("D2L_AUTOREC_DATA")
-    if chosen:
-        return Path(chosen).expanduser()
-    import platformdirs
+    """The folder for downloaded data: ``D2L_AUTOREC_DATA``, else the user's cache directory.
 
-    return Path(platformdirs.user_cache_dir("d2l_autorec"))
+    Raises
+    ------
+    InputError
+        If it is to be in a home folder and none is known.
+    """
+    chosen = os.environ.get("D2L_AUTOREC_DATA")
+    if not chosen:
+        import platformdirs
+
+        try:
+            chosen = platformdirs.user_cache_dir("d2l_autorec")
+        except RuntimeError:  # where an older one gives the text back that follows
+            chosen = "~/.cache/d2l_autorec"
+    path = os.path.expanduser(chosen)
+    if path.startswith("~"):
+        raise InputError(
+            f"{chosen} cannot be the cache: no such home folder is known; set D2L_AUTOREC_DATA to "
+            "a folder, or give the data with --data."
+        )
+    return Path(path)
 
 
 def load_ml100k(data: str | Path | None = None, quiet: bool = False) -> Ratings:
@@ -74,7 +90,7 @@ def ensure_cached(quiet: bool = False) -> None:
     found = _intact(folder / "u.data")
     if found and _intact_titles(folder):
         return
-    damaged = [name for name in ("u.data", *TITLES) if (folder / name).exists()]
+    damaged = [name for name in ("u.data", *TITLES) if kind(folder / name)]
     damaged = [name for name in damaged if not _intact(folder / name)]
     if damaged:
         _say(f"{folder / damaged[0]} was damaged and is fetched again.", quiet)
@@ -109,7 +125,10 @@ def _read(located: Located) -> Ratings:
         seen = scan(located.titles, utf8=False).digest
         fetch.check_digest(located.titles.label, located.titles.name, seen)
         return ratings
-    titles = _intact_titles(_cached_folder())
+    try:
+        titles = _intact_titles(_cached_folder())
+    except InputError:  # no home
+        titles = None
     if titles is None:
         return ratings
     return dataclasses.replace(ratings, items=read_titles(file_blob(titles), ratings.item_ids))
@@ -147,8 +166,8 @@ def _cached_folder() -> Path:
 
 def _intact(path: Path) -> bool:
     try:
-        return path.is_file() and blob_digest(file_blob(path)) == known.DIGESTS[path.name]
-    except OSError:
+        return blob_digest(file_blob(path)) == known.DIGESTS[path.name]
+    except (OSError, InputError):
         return False
 
 
@@ -167,6 +186,7 @@ def _check_writable(folder: Path) -> None:
     """Try before anything is fetched; a file of no name leaves no trace."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder, older_than=3600.0)  # another process may be writing here
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

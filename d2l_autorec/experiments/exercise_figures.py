@@ -57,7 +57,7 @@ def depth(table: pd.DataFrame) -> Figure:
 def _widths(axes: Axes, widths: list[int], label: str) -> None:
     """Make the horizontal axis logarithmic, with a tick for each width."""
     axes.set(xscale="log", xlabel=label)
-    axes.set_xticks(widths, widths)
+    axes.set_xticks(widths, labels=list(map(str, widths)))
     axes.minorticks_off()
 
 

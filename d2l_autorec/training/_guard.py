@@ -3,6 +3,9 @@
 ``python -m d2l_autorec.training._guard COMMAND ...`` runs the command until it ends or standard
 input closes, which happens on this machine and through ssh alike when the launcher ends, however
 it ends. Without a command it prints a free port, which also shows that the package is here.
+
+A zero byte on both outputs marks where a login's own messages end, and one on standard error every
+few seconds tells the launcher that this machine and the connection to it are alive.
 """
 
 from __future__ import annotations
@@ -20,16 +23,20 @@ import time
 from d2l_autorec.runtime import num_cores
 
 GRACE = 2.0  # seconds between asking and killing
+BEAT = 5.0  # seconds between two signs of life
+GAVE_UP = 75  # exit code of a worker that has waited too long for the others
 _PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
     """Return the command's exit code, or 128 and the signal's number."""
     command = sys.argv[1:]
+    os.write(1, b"\0")
+    threading.Thread(target=_beat, daemon=True).start()
     if not command:
         with socket.socket() as free:
             free.bind(("", 0))
-            print(free.getsockname()[1])
+            print("port", free.getsockname()[1])
         return 0
     workers = os.environ.get("D2L_AUTOREC_WORKERS_HERE")
     if workers:  # a worker: it gets its share of this machine's cores
@@ -49,6 +56,13 @@ def main() -> int:
     code = child.wait()
     _signal(child.pid, signal.SIGKILL)
     return 128 - code if code < 0 else code
+
+
+def _beat() -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(2, b"\0")
+            time.sleep(BEAT)
 
 
 def _await_end_of_input(group: int) -> None:

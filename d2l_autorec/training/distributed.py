@@ -23,6 +23,7 @@ import contextlib
 import ctypes
 import hashlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ import numpy as np
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.runtime import num_cores
+from d2l_autorec.training._guard import GAVE_UP
 
 STEP_TIMEOUT = 120.0  # seconds
 
@@ -64,7 +66,7 @@ class Group:
         self._kv = kv
         self._keys: dict[tuple[Any, ...], str] = {}
         # Else a worker that fails would wait at its exit for the others, who wait for it.
-        _barrier_before_exit(kv, False)
+        _no_barrier_before_exit(kv)
 
     @property
     def is_first(self) -> bool:
@@ -205,13 +207,47 @@ class Group:
             yield
 
     def close(self) -> None:
-        """Part from the others once all have come to this point; the servers then end."""
+        """Leave the group, without waiting for any other process.
+
+        A barrier here would cost a finished run if the scheduler hung. None is needed: the last
+        sum has been received, and the launcher stops the servers after the last worker.
+        """
         from mxnet.base import _LIB, check_call
 
-        with self.watch():
-            _barrier_before_exit(self._kv, True)
+        if self._kv.handle is not None:
             check_call(_LIB.MXKVStoreFree(self._kv.handle))
-            self._kv.handle = None  # freed: the object's own end must not free it again
+            self._kv.handle = None  # the object's own end must not free it again
+
+
+def check_step_timeout(seconds: float, option: str) -> float:
+    """Return the seconds if a thread can wait that long.
+
+    Raises
+    ------
+    InputError
+        If it cannot, as for zero, ``inf`` and ``nan``. The sentence names the option.
+    """
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise InputError(f"{option} is {seconds:g}; give a number of seconds, as 120.")
+    return seconds
+
+
+def step_timeout_from_environment() -> float:
+    """Return the seconds in ``D2L_AUTOREC_STEP_TIMEOUT``, or the default of 120.
+
+    Raises
+    ------
+    InputError
+        If it is no number of seconds.
+    """
+    text = os.environ.get("D2L_AUTOREC_STEP_TIMEOUT") or str(STEP_TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise InputError(
+            f"D2L_AUTOREC_STEP_TIMEOUT is {text!r}; give a number of seconds, as 120."
+        ) from None
+    return check_step_timeout(seconds, "D2L_AUTOREC_STEP_TIMEOUT")
 
 
 def group_from_environment() -> Group | None:
@@ -225,7 +261,7 @@ def group_from_environment() -> Group | None:
     Raises
     ------
     InputError
-        If the environment names another role than a worker's.
+        If the environment names another role than a worker's, or no rank or time-out.
     """
     role = os.environ.get("DMLC_ROLE")
     if role is None:
@@ -234,18 +270,20 @@ def group_from_environment() -> Group | None:
         raise InputError(f"DMLC_ROLE is {role!r}; unset it, or let d2l-autorec launch set it.")
     import mxnet as mx
 
-    rank = int(os.environ.get("D2L_AUTOREC_RANK", "0"))
-    step_timeout = float(os.environ.get("D2L_AUTOREC_STEP_TIMEOUT", STEP_TIMEOUT))
+    rank_text = os.environ.get("D2L_AUTOREC_RANK", "0")
+    if not re.fullmatch("[0-9]{1,6}", rank_text):
+        raise InputError(f"D2L_AUTOREC_RANK is {rank_text!r}; give a worker's number, from 0.")
+    rank, step_timeout = int(rank_text), step_timeout_from_environment()
     with _watch(rank, step_timeout):
         kv = mx.kv.create("dist_sync")
-    rank = int(os.environ.get("D2L_AUTOREC_RANK", kv.rank))
+    rank = rank if "D2L_AUTOREC_RANK" in os.environ else kv.rank
     return Group(kv, rank, kv.num_workers, step_timeout)
 
 
-def _barrier_before_exit(kv: Any, wanted: bool) -> None:
+def _no_barrier_before_exit(kv: Any) -> None:
     from mxnet.base import _LIB, check_call
 
-    check_call(_LIB.MXKVStoreSetBarrierBeforeExit(kv.handle, ctypes.c_int(wanted)))
+    check_call(_LIB.MXKVStoreSetBarrierBeforeExit(kv.handle, ctypes.c_int(False)))
 
 
 @contextlib.contextmanager
@@ -257,7 +295,7 @@ def _watch(rank: int, seconds: float) -> Iterator[None]:
             file=sys.stderr,
             flush=True,
         )
-        os._exit(1)
+        os._exit(GAVE_UP)
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import open_file
 
 _NAME = re.compile(r"(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*")
 
@@ -46,7 +47,8 @@ def read_hosts(path: Path) -> list[Host]:
         If the file cannot be read, names no machine, or holds a line that is none of the above.
     """
     try:
-        lines = path.read_text().splitlines()
+        with open_file(path) as file:
+            lines = file.read().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text file"
         raise InputError(f"--hosts {path} cannot be read: {reason}; name a text file.") from None
@@ -76,7 +78,7 @@ def read_hosts(path: Path) -> list[Host]:
 def _address(name: str, where: str) -> str:
     try:
         return str(socket.getaddrinfo(name, None, socket.AF_INET)[0][4][0])
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a name like a..b
         raise InputError(
             f"{where}: no IPv4 address is known for {name!r}; write it after the machine's name."
         ) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -22,13 +23,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, plain
 from d2l_autorec.training import _guard
+from d2l_autorec.training.distributed import check_step_timeout, step_timeout_from_environment
 from d2l_autorec.training.hosts import HERE, Host, read_hosts
 
 _PASSED_ON = ("D2L_AUTOREC_", "DMLC_", "MXNET_", "OMP_", "PS_", "PYTHONPATH")  # to other machines
 _LAST_LINES = 15
-_FAREWELL = 10.0  # seconds that servers get to end by themselves after the workers
+_MAX_LINE = 64 * 1024  # bytes; what is longer is shown in pieces
+_MAX_GREETING = 1024**2  # bytes that a machine may print before the package answers
+_SILENCE = 60.0  # seconds without a sign of life from a guard
+_PROBE = 30.0  # seconds for a machine's first answer
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 def launch(
@@ -67,7 +73,7 @@ def launch(
     Raises
     ------
     InputError
-        If the command is not ``train``, a number is below 1, or a machine cannot be used.
+        If the command is not ``train``, a number cannot be used, or a machine.
     """
     if not command or command[0] != "train":
         raise InputError("launch runs the train command only: put -- train and its options last.")
@@ -89,8 +95,9 @@ def run_group(
     for name, number in (("workers", workers), ("servers", servers), ("threads", threads)):
         if number is not None and number < 1:
             raise InputError(f"--{name} is {number}; give at least 1.")
-    if step_timeout is not None and not step_timeout > 0:
-        raise InputError(f"--step-timeout is {step_timeout:g}; give a number of seconds.")
+    if step_timeout is not None:
+        check_step_timeout(step_timeout, "--step-timeout")
+    waited = step_timeout_from_environment() if step_timeout is None else step_timeout
     machines = read_hosts(hosts) if hosts else [HERE]
     with ThreadPoolExecutor(len(machines)) as pool:
         ports = list(pool.map(_free_port, machines))
@@ -119,36 +126,84 @@ def run_group(
             program = list(worker)
         name = role if role == "scheduler" else f"{role} {i}"
         processes.append(_Process(name, machines[place], environment, program))
-    return _supervise(processes)
+    return _supervise(processes, waited)
 
 
 @dataclass
 class _Process:
-    """One process of the run, once started; `tail` is what it wrote last."""
+    """One process of the run.
+
+    Attributes
+    ----------
+    tail : deque of str
+        The last lines that it wrote.
+    greeted : bool
+        Whether its guard has answered; what came before is a login's banner.
+    silence : float
+        Seconds since the guard's last sign of life.
+    """
 
     name: str
     host: Host
     environment: dict[str, str]
     program: list[str]
-    popen: subprocess.Popen[str] | None = None
+    shown: bool = True
+    popen: subprocess.Popen[bytes] | None = None
     readers: list[threading.Thread] = field(default_factory=list)
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
+    greeted: bool = False
+    silence: float = 0.0
+    greeting: int = 0
+    showing: int = 0
+
+    @property
+    def title(self) -> str:
+        """Its name, and its machine where that is not this one."""
+        return f"{self.name} on {self.host.name}" if self.host.name else self.name
+
+    @property
+    def is_worker(self) -> bool:
+        return self.name.startswith("worker")
 
     def start(self) -> None:
         self.popen = _popen(self.host, self.program, self.environment)
         assert self.popen.stdout is not None and self.popen.stderr is not None
         for stream in (self.popen.stdout, self.popen.stderr):
-            result = self.name == "worker 0" and stream is self.popen.stdout
-            reader = threading.Thread(target=self._pass_on, args=(stream, result), daemon=True)
+            reader = threading.Thread(
+                target=self._read, args=(stream, stream is self.popen.stdout), daemon=True
+            )
             reader.start()
             self.readers.append(reader)
 
-    def _pass_on(self, stream: IO[str], result: bool) -> None:
-        for line in stream:
-            self.tail.append(line)
-            text = line if result else f"{self.name} | {line.rstrip()}\n"
+    def _read(self, stream: IO[bytes], is_stdout: bool) -> None:
+        """Pass on what comes, in lines of bounded length; zero bytes are from the guard."""
+        result, waiting = False, b""
+        while chunk := os.read(stream.fileno(), _MAX_LINE):
+            if b"\0" in chunk:
+                self.greeted, self.silence = True, 0.0
+            elif not self.greeted:
+                self.greeting += len(chunk)
+            if is_stdout and not result and b"\0" in chunk:
+                banner, _, chunk = chunk.partition(b"\0")
+                self._pass_on((waiting + banner).splitlines(), False)
+                result, waiting = self.name == "worker 0", b""
+            *lines, waiting = (waiting + chunk.replace(b"\0", b"")).split(b"\n")
+            if len(waiting) > _MAX_LINE:
+                lines, waiting = [*lines, waiting], b""
+            self._pass_on(lines, result)
+        self._pass_on([waiting] if waiting else [], result)
+
+    def _pass_on(self, lines: Sequence[bytes], result: bool) -> None:
+        for line in lines:
+            text = line.decode("utf-8", "replace")
+            self.tail.append(plain(text.rstrip()))
+            if not self.shown:
+                continue
+            text = text if result else f"{self.name} | {self.tail[-1]}"
+            self.showing += 1  # for a stopped terminal a launcher waits as long as need be
             with contextlib.suppress(OSError, ValueError):  # cannot be shown; the run goes on
-                print(text, end="", file=sys.stdout if result else sys.stderr, flush=True)
+                print(text, file=sys.stdout if result else sys.stderr, flush=True)
+            self.showing -= 1
 
     def code(self) -> int | None:
         return self.popen.poll() if self.popen else None
@@ -160,7 +215,7 @@ class _Process:
 
 def _popen(
     host: Host, program: Sequence[str], environment: dict[str, str]
-) -> subprocess.Popen[str]:
+) -> subprocess.Popen[bytes]:
     """Start a program under a guard, here or on another machine."""
     guarded = [sys.executable, "-m", _guard.__name__, *program]
     environment = {**environment, "PYTHONUNBUFFERED": "1"}
@@ -176,73 +231,121 @@ def _popen(
         environment = dict(os.environ)
     return subprocess.Popen(
         guarded, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
+        stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 
 
 def _free_port(host: Host) -> str:
     """Ask a machine for a free port, and thereby whether it can be used at all."""
-    try:
-        process = _popen(host, [], {})
-        out, err = process.communicate(timeout=30)
-    except FileNotFoundError:
-        raise InputError("--hosts needs the program ssh; install OpenSSH's client.") from None
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = "", "no answer in 30 s"
-    if not out.strip().isdigit():
-        reason = (err.strip().splitlines() or ["no message"])[-1]
-        raise InputError(
-            f"{host.name or 'this machine'} cannot be used ({reason}); it must let ssh in without "
-            f"a password and have the package in {sys.executable}, run from {os.getcwd()}."
-        )
-    return out.strip()
+    probe = _Process("probe", host, {}, [], shown=False)
+    reason, end = f"no answer in {_PROBE:g} s", time.monotonic() + _PROBE
+    with _stopped_at_end([probe], patience=0):
+        try:
+            probe.start()
+        except FileNotFoundError:
+            raise InputError("--hosts needs the program ssh; install OpenSSH's client.") from None
+        while time.monotonic() < end:
+            ended = probe.code() is not None
+            if ended:
+                probe.join_readers()
+            ports = [re.fullmatch("port ([0-9]+)", line) for line in list(probe.tail)]
+            for port in filter(None, ports if probe.greeted else []):
+                return port[1]
+            if ended or probe.greeting > _MAX_GREETING:
+                lines = [line for line in probe.tail if line.strip()]
+                reason = lines[-1][:500] if lines else "no message"
+                if not ended:
+                    reason = "it prints without end and does not start the package"
+                break
+            time.sleep(0.02)
+    raise InputError(
+        f"{host.name or 'this machine'} cannot be used ({reason}); it must let ssh in without "
+        f"a password and have the package in {sys.executable}, run from {os.getcwd()}."
+    )
 
 
-def _supervise(processes: list[_Process]) -> int:
+@dataclass(frozen=True)
+class _Failure:
+    """Why a run was ended: the processes at fault, what they did, and the exit code to give."""
+
+    processes: list[_Process]
+    said: str
+    code: int = 1
+
+    def report(self) -> str:
+        titles = " and ".join(process.title for process in self.processes)
+        lines = [f"d2l-autorec: {titles} {self.said}; all the others have been stopped."]
+        for process in self.processes:
+            whose = "Its" if len(self.processes) == 1 else f"{process.name}'s".capitalize()
+            missing = "" if process.tail else " are missing: it wrote nothing."
+            lines[-1] += f" {whose} last lines{missing or ':'}"
+            lines += [f"    {line}" for line in process.tail]
+        return "\n".join(lines)
+
+
+def _supervise(processes: list[_Process], step_timeout: float) -> int:
     """Start all, wait for the end or the first failure, and leave none behind."""
-    failed = None
     with _stopped_at_end(processes):
         try:
             for process in processes:
                 process.start()
-            failed = _first_failure(processes)
+            failure = _first_failure(processes, step_timeout)
         except KeyboardInterrupt:
             print("d2l-autorec: stopping all processes", file=sys.stderr, flush=True)
             return 130
     for process in processes:
         process.join_readers()
-    if failed is None:
+    if failure is None:
         return 0
-    code = failed.code()
-    assert code is not None
-    where = f" on {failed.host.name}" if failed.host.name else ""
-    print(
-        f"d2l-autorec: {failed.name}{where} {_how(code)}; all the others have been stopped. "
-        f"Its last lines{':' if failed.tail else ' are missing: it wrote nothing.'}",
-        *(f"    {line.rstrip()}" for line in failed.tail),
-        sep="\n", file=sys.stderr, flush=True,
-    )  # fmt: skip
-    return code if 0 < code < 256 else 1
+    if failure.processes:
+        print(failure.report(), file=sys.stderr, flush=True)
+        return failure.code
+    # All workers have waited in vain. Servers end when asked to, unless they have been stopped.
+    stuck = [p for p in processes if not p.is_worker and p.code() in _KILLED]
+    if stuck:
+        print(_Failure(stuck, failure.said).report(), file=sys.stderr, flush=True)
+    else:
+        print(
+            f"d2l-autorec: All workers have waited {step_timeout:g} s in vain: a server, the "
+            "scheduler or the network between the machines hangs (--step-timeout).",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    return failure.code
 
 
-def _first_failure(processes: list[_Process]) -> _Process | None:
-    end = None
+def _first_failure(processes: list[_Process], step_timeout: float) -> _Failure | None:
+    workers = [process for process in processes if process.is_worker]
+    before, end = time.monotonic(), None
     while True:
-        for process in processes:
-            if process.code():
+        codes = [process.code() for process in processes]
+        for process, code in zip(processes, codes):
+            if code and code != _guard.GAVE_UP:
                 process.join_readers()
-                return process
-        workers = [process for process in processes if process.name.startswith("worker")]
+                return _Failure([process], _how(code), code if 0 < code < 256 else 1)
         if all(process.code() == 0 for process in workers):
-            end = end or time.monotonic() + _FAREWELL
-            if time.monotonic() > end or all(process.code() == 0 for process in processes):
-                return None
+            return None
+        now = time.monotonic()
+        if _guard.GAVE_UP in codes:  # not at fault; those are that do not give up, too
+            end = end or now + min(30.0, max(2.0, step_timeout / 4))
+            late = [process for process in workers if process.code() is None]
+            if not late or now > end:
+                said = f"kept the others waiting for {step_timeout:g} s (--step-timeout)"
+                return _Failure(late, said)
+        for process, code in zip(processes, codes):
+            if code is None and not process.showing:
+                process.silence += min(now - before, 1.0)  # more if this process was stopped
+        silent = [p for p, code in zip(processes, codes) if code is None and p.silence > _SILENCE]
+        if silent:
+            said = f"gave no sign of life for {_SILENCE:g} s: machine or connection hangs"
+            return _Failure(silent, said)
+        before = now
         time.sleep(0.05)
 
 
 @contextlib.contextmanager
-def _stopped_at_end(processes: list[_Process]) -> Iterator[None]:
+def _stopped_at_end(
+    processes: list[_Process], patience: float = 2 * _guard.GRACE
+) -> Iterator[None]:
     """Close the guards' input, which stops what they run; kill those that do not end."""
     try:
         yield
@@ -252,7 +355,7 @@ def _stopped_at_end(processes: list[_Process]) -> Iterator[None]:
             if popen.stdin is not None:
                 with contextlib.suppress(OSError):
                     popen.stdin.close()
-        end = time.monotonic() + 2 * _guard.GRACE
+        end = time.monotonic() + patience
         for popen in running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 popen.wait(max(0.0, end - time.monotonic()))

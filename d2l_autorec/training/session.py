@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from d2l_autorec import runs, runtime
+from d2l_autorec.atomic import lock_folder
 from d2l_autorec.data.formats import Ratings, read_ratings
 from d2l_autorec.data.sources import load_ml100k
 from d2l_autorec.errors import InputError
@@ -145,12 +146,12 @@ def _train(
         settings = replace(settings, batch_size=min(settings.batch_size, most))
     check(settings, ratings, len(contexts), group.num_workers if group else 1)
     _check_range(options, ratings)
-    folder, new = options.out or Path(), False
+    folder, new, held = options.out or Path(), False, contextlib.ExitStack()
     if former is None and first:
         new = not folder.exists() or options.out is None
         folder = runs.new_folder(options.out, f"train-seed{settings.seed}")
-    elif first:
-        checkpoint.sweep(folder)
+    if first:
+        held.enter_context(lock_folder(folder))
     if settings.checkpoint_every and former is None:
         say("Draws are seeded for each epoch, for the checkpoints, and so are not the book's.")
     kept = {
@@ -182,6 +183,7 @@ def _train(
         print(f"d2l-autorec: {resume.farewell(folder)}", file=sys.stderr)
         sys.exit(130)
     finally:
+        held.close()
         if new:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only if it is empty

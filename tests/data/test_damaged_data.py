@@ -1,8 +1,13 @@
 """Damaged data and absent sources: one clear sentence each, and nothing half-written."""
 
+import contextlib
 import hashlib
+import http.server
+import os
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 
 import pytest
@@ -221,3 +226,81 @@ def test_of_a_pair_rated_twice_the_last_is_kept_and_said(tmp_path):
     with pytest.warns(UserWarning, match="line 4.*last rating was kept"):
         ratings = read_ratings(tmp_path / "a.csv")
     assert ratings.table["rating"].tolist() == [4, 2]
+
+
+@pytest.fixture
+def trickle():
+    """A server that sends what it has slowly; the headers too, if asked for ``/headers``."""
+    left = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            length = "²" if self.path == "/odd" else "500"
+            text = f"HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n".encode("latin-1")
+            if self.path == "/odd":
+                self.wfile.write(text + b"content")
+                return
+            self.wfile.write(text if self.path == "/body" else b"")
+            text = b"x" * 500 if self.path == "/body" else text
+            with contextlib.suppress(OSError):
+                for byte in text:
+                    if left.wait(0.5):
+                        return
+                    self.wfile.write(bytes([byte]))
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    left.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("slow", ["body", "headers"])
+def test_a_slow_download_ends_at_its_limit(monkeypatch, trickle, slow):
+    """Each byte comes within the time-out of one read; only the whole takes too long."""
+    monkeypatch.setattr(fetch, "TOTAL_SECONDS", 2)
+    with pytest.raises(fetch.FetchError, match="took longer than 2 s"):
+        fetch._download(f"{trickle}/{slow}", lambda done, total: None)
+
+
+def test_a_length_that_is_no_number(trickle):
+    seen = []
+    content = fetch._download(f"{trickle}/odd", lambda *reached: seen.append(reached))
+    assert content == b"content"
+    assert seen == [(7, None)]
+
+
+def test_an_index_that_cannot_be_reached_is_called_that(monkeypatch):
+    for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(InputError, match="^The package index cannot be reached .*refused"):
+        fetch.from_pypi(quiet=True)
+
+
+@pytest.mark.parametrize("chosen", [None, "~no-such-user/data"])
+def test_no_home_is_one_sentence(monkeypatch, chosen):
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as without a home
+    if chosen is None:
+        monkeypatch.delenv("D2L_AUTOREC_DATA", raising=False)
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    else:
+        monkeypatch.setenv("D2L_AUTOREC_DATA", chosen)
+    with pytest.raises(InputError, match="no such home folder is known; set D2L_AUTOREC_DATA"):
+        sources.cache_folder()
+
+
+def test_a_killed_download_is_swept_after_an_hour(monkeypatch, tmp_path):
+    monkeypatch.setenv("D2L_AUTOREC_DATA", str(tmp_path))
+    folder = tmp_path / "ml-100k"
+    folder.mkdir()
+    for name, age in ((".u.data.0a1b2c3d", 7200), (".u.item.0a1b2c3d", 60)):
+        (folder / name).write_text("x")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    sources._check_writable(folder)
+    assert [path.name for path in folder.iterdir()] == [".u.item.0a1b2c3d"]

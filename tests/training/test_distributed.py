@@ -95,3 +95,20 @@ def test_a_process_by_itself_has_no_group(monkeypatch):
     monkeypatch.setenv("DMLC_ROLE", "server")
     with pytest.raises(InputError, match="DMLC_ROLE"):
         group_from_environment()
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("D2L_AUTOREC_STEP_TIMEOUT", "soon"),
+        ("D2L_AUTOREC_STEP_TIMEOUT", "inf"),
+        ("D2L_AUTOREC_STEP_TIMEOUT", "-1"),
+        ("D2L_AUTOREC_RANK", "first"),
+        ("D2L_AUTOREC_RANK", "²"),
+    ],
+)
+def test_variables_that_cannot_be(monkeypatch, name, value):
+    monkeypatch.setenv("DMLC_ROLE", "worker")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"^{name} is .*{value}.*; give a "):
+        group_from_environment()

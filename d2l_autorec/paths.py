@@ -1,0 +1,87 @@
+"""Look at paths and open files that users name, without a stack trace and without hanging."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from d2l_autorec.errors import InputError
+
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
+
+
+def kind(path: str | Path) -> str:
+    """Return what lies at a path.
+
+    Unlike ``Path.exists`` and ``Path.is_file`` it raises no OSError.
+
+    Parameters
+    ----------
+    path : str or Path
+        Links are followed.
+
+    Returns
+    -------
+    str
+        ``"file"``, ``"folder"``, ``"named pipe"``, ``"socket"`` or ``"device"``; empty if there is
+        nothing.
+
+    Raises
+    ------
+    InputError
+        If the system does not tell: the folder may not be read, or the name is too long.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError) as error:  # the latter for a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{path} cannot be read ({reason}); check the path and its rights."
+        ) from (None)
+    return _KINDS.get(stat.S_IFMT(mode), "device")
+
+
+def require_file(path: str | Path) -> None:
+    """Raise an InputError if a path is a folder, pipe, socket or device, which may never end.
+
+    A path with nothing there passes: opening it raises FileNotFoundError.
+    """
+    found = kind(path)
+    if found not in ("file", ""):
+        raise InputError(f"{path} is a {found}, not a file; save the content in a file.")
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading, in binary.
+
+    ``open`` waits for ever on a named pipe that nobody writes to.
+
+    Raises
+    ------
+    InputError
+        If the path is something else, or cannot be looked at.
+    OSError
+        If it cannot be opened.
+    """
+    require_file(path)
+    # Not blocking, for what has been put in the file's place since.
+    return open(path, "rb", opener=_open_without_waiting)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISFIFO(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise InputError(f"{path} is a named pipe, not a file; save the content in a file.")
+    return handle
