@@ -104,7 +104,9 @@ def wheel(folder, name, member, content):
     info = f"{name}-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(member, content)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        )
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: false\n")
         archive.writestr(f"{info}/RECORD", "")
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -241,7 +243,8 @@ MISSING = "libgomp.so.1: cannot open shared object file: No such file or directo
         (MISSING, "aarch64", "Run: d2l-autorec install-mxnet"),
         (MISSING, "ppc64le", "Install the system package that has libgomp.so.1."),
         (MISSING.replace("gomp.so.1", "quadmath.so.0"), "x86_64", "Run: d2l-autorec"),
-        (MISSING.replace("libgomp.so.1", "libarmpl_lp64_mp.so"), "aarch64", "Arm Performance"),
+        (MISSING.replace("libgomp.so.1", "libarmpl_lp64_mp.so"), "aarch64", "Run: d2l-autorec"),
+        (MISSING.replace("libgomp.so.1", "libamath.so"), "aarch64", "Run: d2l-autorec"),
         ("/x/libmxnet.so: file too short", "x86_64", "new environment"),
     ],
 )
