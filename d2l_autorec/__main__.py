@@ -22,7 +22,9 @@ def main() -> None:
             from d2l_autorec.cli import app
         except ModuleNotFoundError as error:
             command = packages.install_command()
-            raise InputError(f"{error.name} is not installed. Run: {command} {error.name}") from None
+            raise InputError(
+                f"{error.name} is not installed. Run: {command} {error.name}"
+            ) from None
         app()
     except InputError as error:
         _say(error)

@@ -127,10 +127,13 @@ def check_import() -> Check:
 
 def checks() -> Iterator[tuple[str, list[Check]]]:
     """Yield each part of the package with its checks, in the order in which to mend faults."""
-    yield "The package, without MXNet (a saved model, its questions, reports):", [
-        check_python(),
-        check_libraries(),
-    ]
+    yield (
+        "The package, without MXNet (a saved model, its questions, reports):",
+        [
+            check_python(),
+            check_libraries(),
+        ],
+    )
     chapter = [check_mxnet(), check_d2l()]
     if not chapter[0].remedy:
         chapter.append(check_load())

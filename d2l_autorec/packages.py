@@ -22,7 +22,7 @@ _UNREACHABLE = re.compile(
 )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _pip() -> tuple[str, ...]:
     """Return the command that is pip for this environment, which may have none of its own."""
     if importlib.util.find_spec("pip"):

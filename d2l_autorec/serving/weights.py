@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from d2l_autorec import runs
+from d2l_autorec.atomic import write_npz
 from d2l_autorec.data.blobs import read_npz, readable
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.export import describe
@@ -44,7 +45,7 @@ def export_npz(model: Model, path: str | Path) -> None:
         If the file cannot be written.
     """
     file = io.BytesIO()
-    np.savez(file, **model.weights, **{_METADATA: np.array(json.dumps(describe(model)))})
+    write_npz(file, {**model.weights, _METADATA: np.array(json.dumps(describe(model)))})
     runs.write(Path(path), file.getvalue())
 
 

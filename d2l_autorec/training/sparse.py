@@ -273,7 +273,8 @@ def _train_epoch(
         def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
             decay = bias_wd if part.is_bias else wd
             arrays = (part.value, part.mean, part.var, np.ascontiguousarray(grad))
-            _kernels.adam(*(array.ravel() for array in arrays), rate, decay)
+            value, mean, var, flat = (array.ravel() for array in arrays)
+            _kernels.adam(value, mean, var, flat, rate, decay)
 
         following = empty
         if step + 1 < len(batches):
