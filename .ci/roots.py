@@ -154,7 +154,7 @@ class Root:
         user: str = f"{UID}:{UID}",
         env: dict[str, str] | None = None,
         log: Path | None = None,
-        limit: float = 2400,
+        limit: float = 7200,
     ) -> subprocess.CompletedProcess[str]:
         """Run a bash command line in the root; its output goes to a log, else it is returned."""
         admin = user == "0:0"

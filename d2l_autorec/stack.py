@@ -1,9 +1,10 @@
 """The book's stack, MXNet 1.9.1 and d2l 1.0.3, added to the environment that runs this.
 
 Their metadata refuses every NumPy that Python 3.12 can have, so they are installed without their
-dependencies, which `d2l_autorec` has itself. MXNet's Linux wheels lack two system libraries.
-``libmxnet.so`` looks in its own folder first (RPATH ``${ORIGIN}``): where the loader does not find
-the two, copies are put there, and nothing needs to be installed as root.
+dependencies, which `d2l_autorec` has itself. MXNet's Linux wheels lack two system libraries, and
+the one for aarch64 the Arm Performance Libraries, of which it uses BLAS, LAPACK and LAPACKE only:
+OpenBLAS has all of these by the same names. ``libmxnet.so`` looks in its own folder first (RPATH
+``${ORIGIN}``): what the loader does not find is put there, and nothing is installed as root.
 """
 
 from __future__ import annotations
@@ -60,6 +61,17 @@ class Library:
     digest: str
 
 
+_GOMP_AARCH64 = Library(
+    "pykdtree==1.4.3",
+    "bd3a4454b8f86ce22f7b92b4bc53e309817b0d3602afff8c9a17fde1bd6dd3f0",
+    "pykdtree.libs/libgomp-947d5fa1.so.1.0.0",
+    "dc3231f8fd4cadc46d8659c3b8dd811ae33174749e86807f16f61ead6ee59bfd",
+)
+_SCIPY_AARCH64 = (
+    "scipy==1.10.1",
+    "aaea0a6be54462ec027de54fca511540980d1e9eea68b2d5c1dbfe084797be35",
+)
+
 # By the name that the loader asks for and by the machine. All run with glibc 2.28 and later.
 _LIBRARIES = {
     ("libgomp.so.1", "x86_64"): Library(
@@ -68,12 +80,21 @@ _LIBRARIES = {
         "pykdtree.libs/libgomp-870cb1d0.so.1.0.0",
         "4dae993cb6da9101fc2cfef827306dd03b892011d2e2789c8e44828ca9f2583c",
     ),
-    ("libgomp.so.1", "aarch64"): Library(
-        "pykdtree==1.4.3",
-        "bd3a4454b8f86ce22f7b92b4bc53e309817b0d3602afff8c9a17fde1bd6dd3f0",
-        "pykdtree.libs/libgomp-947d5fa1.so.1.0.0",
-        "dc3231f8fd4cadc46d8659c3b8dd811ae33174749e86807f16f61ead6ee59bfd",
+    ("libgomp.so.1", "aarch64"): _GOMP_AARCH64,
+    # the Arm Performance Libraries: OpenBLAS, and the Fortran library that this build of it needs
+    ("libarmpl_lp64_mp.so", "aarch64"): Library(
+        *_SCIPY_AARCH64,
+        "scipy.libs/libopenblasp-r0-dff490c2.3.18.so",
+        "4c93ea099b2e32085bebea3aa514e46d11a5fae7c93a3f2e48bc491568fdaae7",
     ),
+    ("libgfortran-daac5196.so.5.0.0", "aarch64"): Library(
+        *_SCIPY_AARCH64,
+        "scipy.libs/libgfortran-daac5196.so.5.0.0",
+        "73b06dc7d12c5d4e37fe8ba67aa9ab440bb794e79adff58ae894b3d457e71bd7",
+    ),
+    # their faster versions of functions that the C library has too: any library will do
+    ("libamath.so", "aarch64"): _GOMP_AARCH64,
+    ("libastring.so", "aarch64"): _GOMP_AARCH64,
     ("libquadmath.so.0", "x86_64"): Library(
         "pymsis==0.13.0",
         "8e657760a91661c0e2862460172a7cb6a47e4252dcb1bf61940b09e37dbb07e5",
@@ -154,18 +175,13 @@ def load_remedy(error: str, machine: str | None = None) -> str:
     name = missing_library(error)
     if (name, machine or platform.machine()) in _LIBRARIES:
         return f"Run: {COMMAND}"
-    if name in ("libarmpl_lp64_mp.so", "libamath.so", "libastring.so"):
-        return (
-            "MXNet's wheel for aarch64 needs the Arm Performance Libraries: install them "
-            "(https://developer.arm.com) and set LD_LIBRARY_PATH to their lib folder."
-        )
     if name:
         return f"Install the system package that has {name}."
     return f"Make a new environment, install d2l-autorec in it, and there: {COMMAND}"
 
 
 def install() -> list[str]:
-    """Add MXNet and d2l, and the two libraries where the loader finds none.
+    """Add MXNet and d2l, and the libraries that the loader does not find.
 
     What is there already is left as it is.
 

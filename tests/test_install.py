@@ -245,7 +245,8 @@ MISSING = "libgomp.so.1: cannot open shared object file: No such file or directo
         (MISSING, "aarch64", "Run: d2l-autorec install-mxnet"),
         (MISSING, "ppc64le", "Install the system package that has libgomp.so.1."),
         (MISSING.replace("gomp.so.1", "quadmath.so.0"), "x86_64", "Run: d2l-autorec"),
-        (MISSING.replace("libgomp.so.1", "libarmpl_lp64_mp.so"), "aarch64", "Arm Performance"),
+        (MISSING.replace("libgomp.so.1", "libarmpl_lp64_mp.so"), "aarch64", "Run: d2l-autorec"),
+        (MISSING.replace("libgomp.so.1", "libamath.so"), "aarch64", "Run: d2l-autorec"),
         ("/x/libmxnet.so: file too short", "x86_64", "new environment"),
     ],
 )

@@ -139,6 +139,8 @@ def from_pypi(quiet: bool) -> Files:
                 )
             except subprocess.TimeoutExpired as error:
                 raise FetchError(f"pip took longer than {PIP_SECONDS} s") from error
+            except InputError as error:
+                raise FetchError(str(error)) from error
         wheels = sorted(Path(folder).glob("*.whl"))
         if not wheels:
             raise FetchError("pip brought no wheel")
