@@ -279,7 +279,7 @@ def test_an_index_that_cannot_be_reached_is_called_that(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    with pytest.raises(InputError, match="^The package index cannot be reached .*refused"):
+    with pytest.raises(fetch.FetchError, match=r"^The package index cannot be reached .*refused"):
         fetch.from_pypi(quiet=True)
 
 
