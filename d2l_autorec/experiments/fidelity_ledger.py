@@ -75,8 +75,9 @@ def _undone(key: str) -> Callable[[Numbers], str]:
     return lambda n: n.less(key)
 
 
-_SPARSE = "training.sparse:train_sparse"
+_SPARSE = "training.sparse.loop:train_sparse"
 _NET = "models.autorec:AutoRec"
+_LAYERS = "models.architecture:Architecture"
 
 DEPARTURES = (
     Departure(
@@ -110,13 +111,13 @@ DEPARTURES = (
         "no_dropout", "no dropout",
         f"Dropout of {CHAPTER.dropout_rate} on the hidden code.",
         "Neither formula nor paper has any.",
-        _undone("no_dropout"), f"{_NET}:dropout",
+        _undone("no_dropout"), f"{_LAYERS}:dropout",
     ),
     Departure(
         "input_dropout", "dropout on the input in place of the code",
         "The dropout is on the code.",
         "A denoising autoencoder has it on the input.",
-        _undone("input_dropout"), f"{_NET}:input_dropout",
+        _undone("input_dropout"), f"{_LAYERS}:input_dropout",
     ),
     Departure(
         "no_rollover", "each item once an epoch",
@@ -129,7 +130,7 @@ DEPARTURES = (
         "clipped", "predictions clipped to 1..5",
         "Predictions are scored as they come.",
         "Paper: clipped to 1..5.",
-        _undone("clipped"), "training.sparse:evaluate_sparse:clip",
+        _undone("clipped"), "training.sparse.evaluate:evaluate_sparse:clip",
     ),
     Departure(
         "defaulted", "3 for cold items",
@@ -138,7 +139,7 @@ DEPARTURES = (
         lambda n: f"{n.less('defaulted')}; a split has {n.span('cold_items')} such items, with "
         f"{n.mean('cold_ratings'):.1f} test ratings in the mean, and "
         f"{n.mean('cold_users'):.1f} such users",
-        "experiments.fitting:Recipe:default",
+        "models.recipe:Recipe:default",
     ),
     Departure(
         "best_on_test", "epoch chosen on the test data",
@@ -155,7 +156,7 @@ DEPARTURES = (
         "Paper: tuned on a tenth of the training ratings. Here the epoch, after which all "
         "training ratings are trained on up to it.",
         lambda n: f"{n.less('validation')}, at epoch {n.span('validation_epoch')}",
-        "experiments.fitting:fit_autorec:validation",
+        "training.fit:fit_network:validation",
     ),
     Departure(
         "centred_sign", "",

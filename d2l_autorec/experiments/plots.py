@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -32,13 +33,13 @@ def tidy(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def learning_curve(history: Mapping[str, Sequence[float]], book: bool = True) -> Figure:
-    """Draw the test RMSE above the train loss.
+def learning_curve(history: Mapping[str, Sequence[float | None]], book: bool = True) -> Figure:
+    """Draw the RMSE over held-out ratings above the train loss.
 
     Parameters
     ----------
     history : mapping
-        ``epoch``, ``train_loss`` and ``test_rmse``.
+        ``train_loss`` and ``val_rmse`` or ``test_rmse`` of all epochs, in order.
     book : bool
         Draw the book's result as a line; it stands for MovieLens 100K and the chapter's settings.
     """
@@ -47,14 +48,16 @@ def learning_curve(history: Mapping[str, Sequence[float]], book: bool = True) ->
 
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    epochs = history["epoch"]
+    epochs = range(1, len(history["train_loss"]) + 1)
+    name, what = ("val_rmse", "validation") if "val_rmse" in history else ("test_rmse", "test")
+    rmses = [math.nan if rmse is None else rmse for rmse in history[name]]
     marker = "o" if len(epochs) < 40 else None
-    above.plot(epochs, history["test_rmse"], marker=marker, markersize=3, label="this run")
+    above.plot(epochs, rmses, marker=marker, markersize=3, label="this run")
     if book:
         rmse = CHAPTER.test_rmse
         above.axhline(float(rmse), color="black", ls="--", lw=1, label=f"the book: {rmse}")
         above.legend(frameon=False)
-    above.set(ylabel="RMSE (held out)")
+    above.set(ylabel=f"{what} RMSE")
     below.plot(epochs, history["train_loss"], color="tab:orange", marker=marker, markersize=3)
     below.set(ylabel="train loss", xlabel="epoch", ylim=(0, None))
     below.xaxis.set_major_locator(MaxNLocator(integer=True))

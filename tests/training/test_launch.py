@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
 from d2l_autorec.runtime import num_cores
-from d2l_autorec.training.hosts import read_hosts
-from d2l_autorec.training.launch import launch, run_group
+from d2l_autorec.training.distributed.hosts import read_hosts
+from d2l_autorec.training.distributed.launch import launch, run_group
 
 WORKER = Path(group_worker.__file__)
 
@@ -87,7 +87,7 @@ def test_workers_that_were_told_different_things(marked, capfd):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_the_launcher(marked, number):
-    code = "import sys; from d2l_autorec.training.launch import run_group;"
+    code = "import sys; from d2l_autorec.training.distributed.launch import run_group;"
     code += "sys.exit(run_group(sys.argv[1:], 2))"
     launcher = subprocess.Popen(
         [sys.executable, "-c", code, *worker(misbehave="nothing")],
@@ -156,7 +156,7 @@ def test_what_launch_is_given_reaches_it(monkeypatch):
         seen.append((*arguments, os.environ.get("OMP_NUM_THREADS")))
         return 3
 
-    monkeypatch.setattr("d2l_autorec.training.launch.launch", stand_in)
+    monkeypatch.setattr("d2l_autorec.training.distributed.launch.launch", stand_in)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     given = ["launch", "--workers", "3", "--threads", "2", "--", "train", "--seed", "1"]
     assert CliRunner().invoke(app, given).exit_code == 3
