@@ -52,7 +52,7 @@ def _net(num_cols: int, seed: int) -> Any:
 
 
 def _fast(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: int) -> Any:
-    from d2l_autorec.training.fast import evaluate_fast, train_fast
+    from d2l_autorec.training.dense import evaluate_fast, train_fast
 
     net = _net(matrix.shape[1], seed)
     loop = train_fast(net, matrix, num_epochs=len(epochs), batches=iter(epochs))
@@ -69,11 +69,10 @@ def _sparse(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads
     )
 
     compile_kernels()
-    net = _net(matrix.shape[1], seed)
-    state = SparseState.from_net(net)
+    state = SparseState.from_net(_net(matrix.shape[1], seed))
     loop = train_sparse(
-        net, matrix, num_epochs=len(epochs), batches=iter(epochs), state=state,
-        num_threads=threads, keep_net=False,
+        None, matrix, num_epochs=len(epochs), batches=iter(epochs), state=state,
+        num_threads=threads,
     )  # fmt: skip
     seconds = [epoch.seconds for epoch in loop]
     return lambda: evaluate_sparse(state, matrix, test, num_threads=threads), seconds
@@ -92,7 +91,7 @@ def _torch(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads:
 def traffic(size: str) -> dict[str, Any]:
     """Bytes that an epoch of the sparse engine has to move."""
     from benchmarks.traffic import bytes_moved
-    from d2l_autorec.training._state import padded
+    from d2l_autorec.training.sparse.state import padded
 
     matrix, _ = data.load(str(data.cached(size, 0)))
     epochs = data.plan(matrix.shape[0], SIZES[size].epochs, None, 0)[1:]
@@ -105,21 +104,24 @@ def recommend(size: str, by: str, threads: int) -> dict[str, Any]:
     """Name ten items to every user with a model just read; what its weights are does not count."""
     import numpy as np
 
+    from d2l_autorec.models.biases import Scale
+    from d2l_autorec.models.network import Network
+    from d2l_autorec.models.recipe import Recipe
+    from d2l_autorec.models.trained import TrainedModel
     from d2l_autorec.serving import recommend as asked
-    from d2l_autorec.serving.model import Model, weight_shapes
+    from d2l_autorec.serving.model import Model
 
     matrix, _ = data.load(str(data.cached(size, 0)))
     ids = {"item": np.arange(matrix.shape[0]), "user": np.arange(matrix.shape[1])}
-    matrix = matrix if by == "item" else matrix.T.tocsr()
-    rng, hidden = np.random.default_rng(0), (CHAPTER.num_hidden,)
+    recipe, rng = Recipe().but(by=by), np.random.default_rng(0)
+    read = matrix if by == "item" else matrix.T.tocsr()
     weights = {
         name: rng.normal(0, CHAPTER.sigma, shape).astype(np.float32)
-        for name, shape in weight_shapes(matrix.shape[1], hidden).items()
+        for name, shape in recipe.architecture.weight_shapes(read.shape[1]).items()
     }
-    model = Model(
-        by, hidden, "sigmoid", "identity", 0.0, 0.0, weights, matrix, ids["user"], ids["item"],
-        None, 1.0, 5.0, {},
-    )  # fmt: skip
+    network = Network(recipe, weights, Scale.of(read, recipe))
+    trained = TrainedModel(recipe, (network,), (1.0,), matrix)
+    model = Model(trained, ids["user"], ids["item"], None, 1.0, 5.0, {})
     start = time.perf_counter()
     table = asked.recommend(model, n=10)
     return {"value": time.perf_counter() - start, "rows": len(table)}

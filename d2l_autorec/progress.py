@@ -14,7 +14,7 @@ def epochs_bar(
     lines: bool = False,
     done: int = 0,
     before: tuple[str, Callable[[], object]] | None = None,
-) -> Iterator[Callable[[float, float], None]]:
+) -> Iterator[Callable[[float, float | None], None]]:
     """Show a bar over the epochs of a training run.
 
     Parameters
@@ -33,7 +33,7 @@ def epochs_bar(
     Yields
     ------
     callable
-        To be called after each epoch with the train loss and the test RMSE.
+        To be called after each epoch with the train loss and the held-out RMSE, if any.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -57,20 +57,11 @@ def epochs_bar(
             work()
             progress.update(task, description="training")
 
-        def advance(train_loss: float, test_rmse: float) -> None:
-            reading = f"loss {train_loss:.4f}, RMSE {test_rmse:.4f}"
+        def advance(train_loss: float, rmse: float | None) -> None:
+            reading = f"loss {train_loss:.4f}" + ("" if rmse is None else f", RMSE {rmse:.4f}")
             progress.update(task, advance=1, reading=reading)
             if lines and not quiet:
                 done = int(progress.tasks[0].completed)
                 print(f"epoch {done}/{num_epochs}: {reading}", file=sys.stderr, flush=True)
 
         yield advance
-
-
-def compilation(engine: str) -> tuple[str, Callable[[], object]] | None:
-    """Return what `epochs_bar` is to do `before` an engine can start, if there is anything."""
-    if engine != "sparse":
-        return None
-    from d2l_autorec.training.sparse import compile_kernels, kernels_are_cached
-
-    return None if kernels_are_cached() else ("compiling kernels (once)", compile_kernels)

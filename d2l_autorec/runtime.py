@@ -17,8 +17,23 @@ def num_cores() -> int:
 
 
 def num_threads() -> int:
-    """Threads a computation is to use: ``OMP_NUM_THREADS`` where it is set, else all cores."""
-    return int(os.environ.get("OMP_NUM_THREADS") or num_cores())
+    """Return the number of threads that a computation is to use.
+
+    It is ``OMP_NUM_THREADS`` where that is set, else the number of cores. Of OpenMP's list for
+    nested levels, such as ``4,2``, the first counts.
+
+    Raises
+    ------
+    InputError
+        If ``OMP_NUM_THREADS`` is no such number.
+    """
+    text = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if not text:
+        return num_cores()
+    first = text.split(",")[0].strip()
+    if not (first.isdecimal() and first.isascii() and int(first[:9]) > 0 and len(first) < 10):
+        raise InputError(f"OMP_NUM_THREADS is {text[:40]!r}; set it to a number of at least 1.")
+    return int(first)
 
 
 def set_threads() -> None:

@@ -13,12 +13,12 @@ import onnxruntime
 
 net = onnxruntime.InferenceSession(sys.argv[1])
 ids = json.load(open(f"{sys.argv[2]}/ids.json"))  # noqa: SIM115
-kept = np.load(f"{sys.argv[2]}/ratings.npz")  # compressed sparse rows: indptr, indices, data
-rated = np.repeat(np.arange(len(kept["indptr"]) - 1), np.diff(kept["indptr"])), kept["indices"]
-ratings = np.zeros((len(kept["indptr"]) - 1, net.get_inputs()[0].shape[1]), np.float32)
-ratings[rated] = kept["data"]
-[out] = net.run(["predictions"], {"ratings": ratings})  # (rows, num_inputs)
-out[rated] = -np.inf
-user = [str(i) for i in ids["user_ids"]].index(sys.argv[3])
-scores = (out.T if net.get_modelmeta().custom_metadata_map["by"] == "item" else out)[user]
+kept = np.load(f"{sys.argv[2]}/ratings.npz")  # (items, users) in compressed sparse rows
+ratings = np.zeros((len(ids["item_ids"]), len(ids["user_ids"])), np.float32)
+items = np.repeat(np.arange(len(ratings)), np.diff(kept["indptr"]))
+ratings[items, kept["indices"]] = kept["data"]
+by_item = net.get_modelmeta().custom_metadata_map["by"] == "item"
+[out] = net.run(None, {"ratings": ratings if by_item else ratings.T})
+scores = (out.T if by_item else out)[user := list(map(str, ids["user_ids"])).index(sys.argv[3])]
+scores[items[kept["indices"] == user]] = -np.inf
 print(*[f"{scores[i]:.2f}  {ids['item_ids'][i]}" for i in np.argsort(-scores)[:10]], sep="\n")

@@ -49,13 +49,13 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 
 from d2l_autorec.data.sources import load_ml100k
+from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.serving.explain import explain
-from d2l_autorec.serving.folder import load_model, model_from_net, save_model
+from d2l_autorec.serving.folder import load_model, make_model, save_model
 from d2l_autorec.serving.foldin import new_user
-from d2l_autorec.serving.inference import num_ratings
 from d2l_autorec.serving.recommend import predict, recommend
 from d2l_autorec.serving.similar import similar, vectors
-from d2l_autorec.training.run import Settings, split, train
+from d2l_autorec.training.run import Plan, record, train
 
 # For the back row; colours that colour-blind people can tell apart, by Okabe and Ito.
 plt.rcParams.update({"font.size": 13, "axes.spines.top": False, "axes.spines.right": False})
@@ -74,15 +74,14 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", 
 ratings = load_ml100k()
 titles = ratings.items["title"].str
 ratings.items["title"] = titles.replace(r"^(.+), (The|An?|Il|Das)$", r"\2 \1", regex=True)
-settings = Settings(engine="sparse", seed=0)
-net, result, _ = train(ratings, settings)
+plan = Plan(RECIPES["chapter"], engine="sparse", seed=0)
+trained, result, _ = train(ratings, plan)
 print(f"test RMSE {result.test_rmse:.3f} after {result.epoch} epochs")
 assert 0.88 < result.test_rmse < 0.92, result.test_rmse
 
-train_rows = split(ratings, settings)[0]
 with tempfile.TemporaryDirectory() as folder:
     kept = Path(folder) / "model"
-    save_model(kept, model_from_net(net, ratings, train_rows, settings, result))
+    save_model(kept, make_model(trained, ratings, record(plan, result)))
     print("kept in", ", ".join(sorted(file.name for file in kept.iterdir())))
     model = load_model(kept)
 
@@ -111,7 +110,7 @@ shown.pivot(index="rank", columns="user", values="title")
 # model puts 580 furthest above 771, and the eight at the other end.
 
 # %%
-counts = num_ratings(model, "item")
+counts = model.trained.counts("item")
 asked = (counts >= 150) & one["rating"].isna() & two["rating"].isna()
 gap = (one["prediction"] - two["prediction"])[asked].sort_values()
 ends = [*gap.index[:8], *gap.index[-8:]]
@@ -149,9 +148,9 @@ pd.DataFrame({name: found["title"] for name, found in near.items()}).rename(lamb
 # to learn from, hence fewer steps in an epoch, and is given more epochs.
 
 # %%
-by_user = Settings(engine="sparse", by="user", num_epochs=100, seed=0)
-net, result, _ = train(ratings, by_user)
-reader = model_from_net(net, ratings, train_rows, by_user, result)
+by_user = Plan(RECIPES["chapter"].but(by="user", num_epochs=100), engine="sparse", seed=0)
+trained, result, _ = train(ratings, by_user)
+reader = make_model(trained, ratings, record(by_user, result))
 print(f"test RMSE {result.test_rmse:.3f} after {result.epoch} epochs")
 
 # %%

@@ -16,7 +16,7 @@ from d2l_autorec.data.blobs import file_blob, open_archive, read_npz
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind, open_file
-from d2l_autorec.training.hosts import read_hosts
+from d2l_autorec.training.distributed.hosts import read_hosts
 
 
 @pytest.fixture

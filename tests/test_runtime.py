@@ -4,6 +4,7 @@ import pytest
 
 from d2l_autorec import runtime
 from d2l_autorec.errors import InputError
+from d2l_autorec.training.sparse.columns import thread_count
 
 
 def test_devices():
@@ -29,3 +30,18 @@ def test_seeding_repeats_both_generators():
     assert draw() != first
     runtime.seed_everything(7)
     assert draw() == first
+
+
+@pytest.mark.parametrize(
+    "text, count", [("1", 1), (" 3 ", 3), ("4,2", 4), ("2,2,1", 2), ("", runtime.num_cores())]
+)
+def test_threads_are_those_of_the_environment(monkeypatch, text, count):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert runtime.num_threads() == thread_count(None) == count
+
+
+@pytest.mark.parametrize("text", ["0", "many", "-1", "2.5", "²", "9" * 20, ","])
+def test_what_is_no_number_of_threads(monkeypatch, text):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    with pytest.raises(InputError, match=r"OMP_NUM_THREADS is '.*'; set it to a number"):
+        runtime.num_threads()

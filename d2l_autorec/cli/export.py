@@ -32,6 +32,7 @@ def export(
         doctor.preflight()
     from d2l_autorec.serving.export import export_onnx
     from d2l_autorec.serving.folder import load_model
+    from d2l_autorec.serving.model import flat_arrays
     from d2l_autorec.serving.weights import export_npz, export_safetensors
 
     loaded = load_model(model)
@@ -40,10 +41,10 @@ def export(
         typer.echo(f"{onnx}: predicts what MXNet does, to {difference:.1e} at most")
     if safetensors:
         export_safetensors(loaded, safetensors)
-        typer.echo(f"{safetensors}: {len(loaded.weights)} arrays")
+        typer.echo(f"{safetensors}: {len(flat_arrays(loaded.trained))} arrays")
     if npz:
         export_npz(loaded, npz)
-        typer.echo(f"{npz}: {len(loaded.weights)} arrays")
+        typer.echo(f"{npz}: {len(flat_arrays(loaded.trained))} arrays")
 
 
 @app.command()

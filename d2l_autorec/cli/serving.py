@@ -143,8 +143,8 @@ def explain(
         return
     clipped = not loaded.low <= result.prediction <= loaded.high
     before = f" ({result.prediction:.2f} before it is clipped)" if clipped else ""
-    whose = "the item" if loaded.by == "item" else "the user"
-    read = f"read from the {asked['num_read']:,} ratings that {whose} has in training."
+    whose = {"item": "the item has", "user": "the user has", "both": "user and item have"}
+    read = f"read from the {asked['num_read']:,} ratings that {whose[loaded.by]} in training."
     say(f"User {user}, item {item} {titled(asked)}")
     say(f"Predicted: {asked['prediction']:.2f}{before}, {read}")
     if len(result.table):

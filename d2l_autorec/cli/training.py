@@ -1,13 +1,15 @@
-"""Training: ``reproduce``, ``train`` and ``launch``."""
+"""Training: ``reproduce``, ``train``, ``recipes`` and ``launch``."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from d2l_autorec import runtime
+from d2l_autorec.cli import recipe_options as options
 from d2l_autorec.cli.common import (
     Data,
     Devices,
@@ -20,6 +22,7 @@ from d2l_autorec.cli.common import (
     report,
     tell,
 )
+from d2l_autorec.cli.tables import say
 from d2l_autorec.config import CHAPTER
 
 Hosts = Annotated[
@@ -40,14 +43,6 @@ Resume = Annotated[
     Optional[Path], typer.Option(help="Go on with the run in this folder, where it was stopped.")
 ]
 TensorBoard = Annotated[Optional[Path], typer.Option(help="Folder to log RMSE and loss in.")]
-BatchSize = Annotated[
-    Optional[int],
-    typer.Option(help=f"Rows in a batch. {CHAPTER.batch_size}, or all where fewer, if left out."),
-]
-RatingRange = Annotated[
-    Optional[str],
-    typer.Option(help="LOW,HIGH to keep predictions in. That of the ratings if left out."),
-]
 
 
 @app.command()
@@ -90,87 +85,97 @@ def reproduce(
 def train(
     context: typer.Context,
     data: Ratings = None,
-    engine: Annotated[str, typer.Option(help="fast (dense) or sparse.")] = "fast",
-    by: Annotated[str, typer.Option(help="What a row is: item or user.")] = "item",
-    hidden: Annotated[str, typer.Option(help="Sizes of the hidden layers: 500,100,500.")] = "500",
-    encoder: Annotated[
-        str, typer.Option(help="Of the hidden layers: identity, sigmoid, tanh, relu, elu, selu.")
-    ] = "sigmoid",
-    decoder: Annotated[str, typer.Option(help="Of the output: one of the same.")] = "identity",
-    dropout: Annotated[
-        float, typer.Option(help="Share of the code dropped.")
-    ] = CHAPTER.dropout_rate,
-    input_dropout: Annotated[float, typer.Option(help="Share of the ratings dropped.")] = 0.0,
-    lr: Annotated[float, typer.Option(min=0, help="Adam's learning rate.")] = CHAPTER.lr,
-    wd: Annotated[float, typer.Option(min=0, help="Weight decay.")] = CHAPTER.wd,
-    batch_size: BatchSize = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = CHAPTER.num_epochs,
+    recipe: options.RecipeName = None,
+    engine: options.Engine = None,
     test_ratio: Annotated[
         float, typer.Option(help="Share held out to score.")
     ] = CHAPTER.test_ratio,
-    val_ratio: Annotated[float, typer.Option(help="Share held out to choose the epoch on.")] = 0.0,
-    patience: Annotated[
-        int, typer.Option(min=1, help="With it: epochs to wait for a better one.")
-    ] = 5,
     seed: Seed = 0,
     devices: Devices = "cpu",
     out: Out = None,
     save: Annotated[
         bool, typer.Option("--save", help="Keep the model, for recommend and others.")
     ] = False,
-    rating_range: RatingRange = None,
     checkpoint_every: CheckpointEvery = 0,
     resume: Resume = None,
     tensorboard: TensorBoard = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    by: options.By = None,
+    hidden: options.Hidden = None,
+    encoder: options.Encoder = None,
+    decoder: options.Decoder = None,
+    dropout: options.Dropout = None,
+    input_dropout: options.InputDropout = None,
+    objective: options.Objective = None,
+    targets: options.Targets = None,
+    lr: options.Lr = None,
+    schedule: options.Schedule = None,
+    wd: options.Wd = None,
+    lam: options.Lam = None,
+    batch_size: options.BatchSize = None,
+    epochs: options.Epochs = None,
+    rating_range: options.RatingRange = None,
+    init: options.Init = None,
+    start: options.Start = None,
+    draws: options.Draws = None,
+    val_ratio: options.ValRatio = None,
+    patience: options.Patience = None,
+    refit: options.Refit = None,
+    seeds: options.Seeds = None,
 ) -> None:
-    """Train AutoRec on ratings of your own, or with other settings than the chapter's."""
-    from d2l_autorec import doctor
-
-    doctor.preflight()
+    """Train AutoRec on ratings of your own, or with another recipe than the chapter's."""
+    from d2l_autorec.serving.folder import make_model, save_model
     from d2l_autorec.training import session
-    from d2l_autorec.training.settings import Settings, parse_hidden, parse_range
+    from d2l_autorec.training.plan import parse_hidden, parse_range
 
-    settings = Settings(
-        engine=engine,
-        by=by,
-        hidden=parse_hidden(hidden),
-        encoder=encoder,
-        decoder=decoder,
-        dropout=dropout,
-        input_dropout=input_dropout,
-        lr=lr,
-        wd=wd,
-        batch_size=CHAPTER.batch_size if batch_size is None else batch_size,
-        num_epochs=epochs,
-        test_ratio=test_ratio,
-        seed=seed,
-        val_ratio=val_ratio,
-        patience=patience,
-        checkpoint_every=checkpoint_every,
-    )
-    options = session.Options(
-        data, devices, out, save, tensorboard,
-        rating_range=None if rating_range is None else parse_range(rating_range),
-        fit_batch=batch_size is None,
+    values = {
+        "by": by, "encoder": encoder, "decoder": decoder, "dropout": dropout,
+        "input_dropout": input_dropout, "objective": objective, "targets": targets, "lr": lr,
+        "schedule": schedule, "wd": wd, "lam": lam, "batch_size": batch_size,
+        "num_epochs": epochs, "init": init, "start": start, "draws": draws,
+        "val_ratio": val_ratio, "patience": patience, "refit": refit, "num_seeds": seeds,
+        "hidden": None if hidden is None else parse_hidden(hidden),
+        "clip": None if rating_range is None else parse_range(rating_range),
+    }  # fmt: skip
+    plan = {
+        "engine": engine, "test_ratio": test_ratio, "seed": seed,
+        "checkpoint_every": checkpoint_every,
+    }  # fmt: skip
+    asked = session.Asked(
+        recipe,
+        {name: value for name, value in values.items() if value is not None},
+        {name: value for name, value in plan.items() if _stands_there(context, name)},
+        data, devices if _stands_there(context, "devices") else None, out, save, tensorboard,
     )  # fmt: skip
+
+    def keep(folder: Path, model: Any, ratings: Any, record: dict[str, Any]) -> None:
+        save_model(folder, make_model(model, ratings, record))
+
     if resume is not None:
-        given = {name for name in context.params if _stands_there(context, name)}
-        done = session.go_on(resume, settings, options, given, quiet)
+        done = session.go_on(resume, asked, keep, quiet)
     else:
-        done = session.begin(settings, options, quiet)
+        done = session.begin(asked, keep, quiet)
     if done is None:  # another worker than the first
         return
     result = done.result
-    table = [("test RMSE", f"{result.test_rmse:.4f}"), ("epoch", str(result.epoch))]
+    table = [
+        ("test RMSE", f"{result.test_rmse:.4f}"),
+        ("  of user and item biases", f"{result.biases_rmse:.4f}"),
+        ("  of the mean rating", f"{result.mean_rmse:.4f}"),
+    ]
     if result.val_rmse is not None:
         table.append(("validation RMSE", f"{result.val_rmse:.4f}"))
-    table.append(("train loss", f"{result.train_loss:.4f}"))
+    if result.epoch is None:
+        table.append(("networks", str(result.networks)))
+    else:
+        table.append(("epoch", str(result.epoch)))
+        table.append(("train loss", f"{result.train_loss:.4f}"))
     table.append(("ratings trained on", f"{result.num_train:,}"))
     table.append(("seconds of training", f"{result.seconds:.2f}"))
-    header = (done.name, f"{done.settings.engine} engine")
-    report(done.folder, done.record, header, table, as_json)
+    report(done.folder, done.record, (done.name, f"{done.plan.engine} engine"), table, as_json)
+    if result.test_rmse >= min(result.biases_rmse, result.mean_rmse):
+        tell("The model is no better than user and item biases, or than the mean.", quiet)
     if not as_json and (done.folder / "model").exists():
         typer.echo(f"The model too: d2l-autorec recommend --model {done.folder} --user ID")
 
@@ -178,6 +183,25 @@ def train(
 def _stands_there(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+@app.command()
+def recipes(
+    name: options.ToPrint = None,
+    as_json: Json = False,
+) -> None:
+    """List the recipes that train can follow, or print one, to change and give back to it."""
+    from d2l_autorec.models.recipes import EXPLAINED, RECIPES, find_recipe, to_toml
+
+    if as_json:
+        chosen = RECIPES if name is None else {name: find_recipe(name).recipe}
+        typer.echo(json.dumps({key: recipe.to_dict() for key, recipe in chosen.items()}))
+    elif name is not None:
+        typer.echo(to_toml(find_recipe(name).recipe), nl=False)
+    else:
+        for key, text in EXPLAINED.items():
+            say(f"{key}: {text}")
+        say("To change one: d2l-autorec recipes default > my.toml, then train --recipe my.toml.")
 
 
 @app.command(context_settings={"allow_extra_args": True, "allow_interspersed_args": False})
@@ -191,7 +215,7 @@ def launch(
 ) -> None:
     """Train in several processes that share the work: launch --workers 2 -- train ..."""
     from d2l_autorec import doctor
-    from d2l_autorec.training.launch import launch
+    from d2l_autorec.training.distributed.launch import launch
 
     doctor.preflight()
     raise typer.Exit(launch(context.args, workers, servers, hosts, threads, step_timeout))

@@ -7,8 +7,7 @@ all ratings (see `search`), so the search has seen ratings that are tested here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +16,6 @@ import numpy as np
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments import plots
-from d2l_autorec.experiments.blend import (
-    blend_weights,
-    fit_member,
-    mean_prediction,
-    member_seeds,
-)
-from d2l_autorec.experiments.fitting import Fitted, Recipe, fit_autorec
 from d2l_autorec.experiments.pool import (
     ASIDE,
     CANDIDATES,
@@ -39,13 +31,17 @@ from d2l_autorec.experiments.pool import (
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import interval, paired, pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
+from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.runtime import seed_everything
+from d2l_autorec.training.blend import blend_weights, mean_prediction, member_seeds
+from d2l_autorec.training.fit import fit_network
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from d2l_autorec.data.formats import Ratings
+    from d2l_autorec.models.trained import TrainedModel
 
 LADDER = {
     "chapter": "the chapter: 25 epochs",
@@ -114,7 +110,7 @@ def best(
             "validation": "a tenth of the training ratings of each split",
             "search": SEARCH,
             "seeds": NUM_SEEDS,
-            "pool": {name: asdict(recipe) for name, recipe in POOL.items()},
+            "pool": {name: recipe.to_dict() for name, recipe in POOL.items()},
         },
         tables,
         {"ladder": _figure(runs)},
@@ -138,7 +134,8 @@ def search(job: Mapping[str, Any]) -> dict[str, float]:
     shape = ratings.num_users, ratings.num_items
     split = holdout_split(len(ratings.table), 0.1, int(job["split"]))
     train, held_out = (interaction_csr(ratings.table, *shape, rows=rows) for rows in split)
-    fitted = fit_autorec(train, CANDIDATES[job["recipe"]], int(job["split"]), held_out)
+    recipe = CANDIDATES[job["recipe"]]
+    fitted = fit_network(train, recipe, int(job["split"]), validation=held_out)
     asked = ratings.table.iloc[split[1]]
     rmse = pooled_rmse(_predict((fitted,), asked), asked["rating"].to_numpy())
     return {"rmse": rmse, "epoch": fitted.epoch}
@@ -158,13 +155,15 @@ def climb(job: Mapping[str, Any]) -> dict[str, float]:
     validation = table.iloc[split[1]]
     train, held_out = (interaction_csr(table, *shape, rows=rows) for rows in split)
 
-    def stopped(recipe: Recipe, patience: int | None = None) -> tuple[Fitted]:
-        return (fit_autorec(train, recipe, seed, held_out, patience),)
+    whole = interaction_csr(table, *shape)
+
+    def stopped(recipe: Recipe, patience: int | None = None) -> tuple[TrainedModel]:
+        return (fit_network(train, recipe.but(patience=patience), seed, validation=held_out),)
 
     def score(prediction: np.ndarray) -> float:
         return pooled_rmse(prediction, test["rating"].to_numpy())
 
-    chapter = fit_autorec(interaction_csr(table, *shape), Recipe(), seed)
+    chapter = fit_network(whole, Recipe(), seed)
     early = _predict(stopped(STOPPED, PATIENCE), test)
     found = {
         "chapter": score(_predict((chapter,), test)),
@@ -173,21 +172,30 @@ def climb(job: Mapping[str, Any]) -> dict[str, float]:
         "paper": score(_predict(stopped(PAPER, PATIENCE), test)),
     }
     seeds = member_seeds(seed, NUM_SEEDS)
-    members = [fit_member(recipe, table, shape, split, seeds) for recipe in POOL.values()]
-    found["cosine"] = score(_predict(members[0].beside[:1], test))
-    found["refit"] = score(_predict(members[0].whole[:1], test))
-    beside = [_predict(member.beside, validation) for member in members]
-    whole = np.stack([_predict(member.whole, test) for member in members])
-    found["seeds"] = score(whole[0])
-    found["both"] = score(whole[:2].mean(axis=0))
-    for step, count in (("weights", 2), ("pool", len(members))):
+    beside: list[np.ndarray] = []
+    again: list[np.ndarray] = []
+    for recipe in POOL.values():
+        fits = [fit_network(train, recipe, own, validation=held_out) for own in seeds]
+        refits = [
+            fit_network(whole, recipe, own, stop=fitted.epoch) for own, fitted in zip(seeds, fits)
+        ]
+        if not beside:
+            found["cosine"], found["refit"] = (
+                score(_predict(f[:1], test)) for f in (fits, refits)
+            )
+        beside.append(_predict(fits, validation))
+        again.append(_predict(refits, test))
+    predicted = np.stack(again)
+    found["seeds"] = score(predicted[0])
+    found["both"] = score(predicted[:2].mean(axis=0))
+    for step, count in (("weights", 2), ("pool", len(beside))):
         weights = blend_weights(beside[:count], validation["rating"].to_numpy())
-        found[step] = score((weights @ whole[:count]).clip(*RANGE))
+        found[step] = score((weights @ predicted[:count]).clip(*RANGE))
     found.update({what: score(_predict(stopped(recipe), test)) for what, recipe in ASIDE.items()})
     return {**found, **{f"weight: {name}": weight for name, weight in zip(POOL, weights)}}
 
 
-def _predict(fits: tuple[Fitted, ...], pairs: pd.DataFrame) -> np.ndarray:
+def _predict(fits: Sequence[TrainedModel], pairs: pd.DataFrame) -> np.ndarray:
     return mean_prediction(fits, pairs["user"].to_numpy(), pairs["item"].to_numpy())
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from d2l_autorec.data.formats import Ratings
     from d2l_autorec.data.split import Rows
-    from d2l_autorec.experiments.fitting import Predict
+    from d2l_autorec.experiments.baselines import Predict
 
 RANGE = (1.0, 5.0)
 VAL_RATIO = 0.1

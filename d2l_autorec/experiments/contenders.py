@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from d2l_autorec.experiments.pool import best_model
-from d2l_autorec.models import baselines, libraries
+from d2l_autorec.experiments import baselines, libraries
+from d2l_autorec.models.recipes import RECIPES
 
 if TYPE_CHECKING:
-    from d2l_autorec.experiments.fitting import Model
+    from d2l_autorec.experiments.baselines import Model
 
 CHAPTER_AUTOREC = "AutoRec, the chapter's"
 PRINTED_MF = "MF, the book's"
@@ -32,7 +32,7 @@ class Contender:
     Attributes
     ----------
     make : callable
-        Takes a setting's values by name; gives a model, see `d2l_autorec.models.baselines`.
+        Takes a setting's values by name; gives a model, see `d2l_autorec.experiments.baselines`.
     settings : tuple of dict
         What validation chooses from; one is taken as it is.
     most_epochs : int, optional
@@ -70,7 +70,7 @@ CONTENDERS = {
         _MYFM,
         package="myfm",
     ),
-    BEST: Contender(lambda: best_model),
+    BEST: Contender(lambda: baselines.recipe(RECIPES["blend"])),
     "myFM": Contender(
         libraries.myfm,
         _MYFM,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments.fitting import Recipe, fit_autorec
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import Interval, interval, paired, pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 from d2l_autorec.models.activations import ACTIVATIONS
+from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.runtime import seed_everything
+from d2l_autorec.training.fit import fit_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,7 +157,7 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
     train, validation = (
         interaction_csr(ratings.table, *shape, rows=train_rows[part]) for part in (kept, held_out)
     )
-    recipe = Recipe(
+    recipe = Recipe(patience=PATIENCE).but(
         hidden=tuple(int(size) for size in str(job["hidden"]).split("-")),
         encoder=job["encoder"],
         decoder=job["decoder"],
@@ -166,16 +166,16 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
         num_epochs=int(job["max_epochs"]),
     )
     if job["targets"] == "unit":
-        recipe = replace(recipe, targets="unit", clip=STARS, wd=recipe.wd / UNIT_WEIGHT)
-    fitted = fit_autorec(train, recipe, seed, validation, PATIENCE)
+        recipe = recipe.but(targets="unit", clip=STARS, wd=recipe.wd / UNIT_WEIGHT)
+    fitted = fit_network(train, recipe, seed, validation=validation)
     test = ratings.table.iloc[test_rows]
     predicted = fitted.predict(test["user"].to_numpy(), test["item"].to_numpy())
     stars = test["rating"].to_numpy(float)
     return {
         "test_rmse": pooled_rmse(predicted, stars),
-        "val_rmse": min(fitted.history),
+        "val_rmse": min(fitted.val_rmses),
         "epoch": fitted.epoch,
-        "epochs_run": len(fitted.history),
+        "epochs_run": len(fitted.val_rmses),
         "rmse_of_ones": pooled_rmse(np.ones(len(stars)), stars),
     }
 

@@ -71,8 +71,9 @@ class Departure:
     effect: str = "{{ n.less(key) }}"
 
 
-_SPARSE = "training.sparse:train_sparse"
+_SPARSE = "training.sparse.loop:train_sparse"
 _NET = "models.autorec:AutoRec"
+_LAYERS = "models.architecture:Architecture"
 
 DEPARTURES = (
     Departure(
@@ -106,13 +107,13 @@ DEPARTURES = (
         "no_dropout",
         f"Dropout of {CHAPTER.dropout_rate} on the hidden code.",
         "Formula and paper: none.",
-        f"{_NET}:dropout", "no dropout",
+        f"{_LAYERS}:dropout", "no dropout",
     ),
     Departure(
         "input_dropout",
         "Dropout on the hidden code.",
         "A denoising autoencoder has it on the input.",
-        f"{_NET}:input_dropout", "dropout on the input instead of the code",
+        f"{_LAYERS}:input_dropout", "dropout on the input instead of the code",
     ),
     Departure(
         "no_rollover",
@@ -125,13 +126,13 @@ DEPARTURES = (
         "clipped",
         "Predictions are scored as they are.",
         "Paper: clipped to 1..5.",
-        "training.sparse:evaluate_sparse:clip", "predictions clipped to 1..5",
+        "training.sparse.evaluate:evaluate_sparse:clip", "predictions clipped to 1..5",
     ),
     Departure(
         "defaulted",
         "An item without training ratings is a row of zeros, and the network predicts for it.",
         "Paper: 3 for users and items without training ratings.",
-        "experiments.fitting:Recipe:default", "3 for items without ratings",
+        "models.recipe:Recipe:default", "3 for items without ratings",
         "{{ n.less(key) }}; a split has {{ n.span('cold_items') }} such items with "
         "{{ n.mean('cold_ratings', '.1f') }} test ratings on average, and "
         "{{ n.mean('cold_users', '.1f') }} such users",
@@ -150,7 +151,7 @@ DEPARTURES = (
         f"No validation ratings: {CHAPTER.num_epochs} epochs.",
         "Paper: tuned on a tenth of the training ratings. Here these choose the epoch; then the "
         "network is trained again on all training ratings up to it.",
-        "experiments.fitting:fit_autorec:validation", "epoch chosen on validation ratings",
+        "training.fit:fit_network:validation", "epoch chosen on validation ratings",
         "{{ n.less(key) }}, at epoch {{ n.span('validation_epoch') }}",
     ),
     Departure(

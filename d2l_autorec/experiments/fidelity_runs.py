@@ -12,12 +12,16 @@ import numpy as np
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments.stats import pooled_rmse
+from d2l_autorec.models.biases import Scale
+from d2l_autorec.models.network import Network
+from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.runtime import num_threads, seed_everything
 
 if TYPE_CHECKING:
     from scipy import sparse
 
     from d2l_autorec.data.formats import Ratings
+    from d2l_autorec.training.sparse import SparseState
 
 MEASURES = (
     "test_rmse", "clipped", "defaulted", "best_on_test", "best_epoch", "printed_rmse",
@@ -125,10 +129,12 @@ def _train(
     """Yield the state and the epoch, without seeding the generators."""
     import mxnet as mx
 
+    from d2l_autorec.models.architecture import Architecture
     from d2l_autorec.models.autorec import AutoRec
     from d2l_autorec.training.sparse import SparseState, train_sparse
 
-    net = AutoRec(train.shape[1], dropout=variant.dropout, input_dropout=variant.input_dropout)
+    layers = Architecture(dropout=variant.dropout, input_dropout=variant.input_dropout)
+    net = AutoRec(train.shape[1], layers)
     net.initialize(mx.init.Normal(CHAPTER.sigma))
     state = SparseState.from_net(net)
     batch_size = min(CHAPTER.batch_size, train.shape[0])
@@ -141,28 +147,33 @@ def _train(
         yield state, epoch
 
 
+def _pairs(state: SparseState, train: sparse.csr_matrix, at: sparse.coo_matrix) -> np.ndarray:
+    """Predict the entries of a matrix with the weights as they are."""
+    none = Scale(0.0, 1.0, np.zeros(train.shape[0]), np.zeros(train.shape[1]))
+    network = Network(Recipe(state.architecture), state.network_weights(), none)
+    return network.pairs(train, at.row, at.col)
+
+
 def _variant(
     ratings: Ratings, variant: Variant, seed: int, num_epochs: int, longer: bool
 ) -> dict[str, Any]:
-    from d2l_autorec.training.predict import predict_sparse
-
     train_rows, test_rows = _split(ratings, variant, seed)
     train, test = (_matrix(ratings, rows, variant.shift) for rows in (train_rows, test_rows))
     measured: dict[str, Any] = {"num_test": len(test_rows)}
     curve = []
     for state, epoch in _train(variant, train, test, num_epochs * (LONG if longer else 1)):
-        curve.append(epoch.test_rmse)
+        curve.append(epoch.rmse)
         if epoch.epoch != num_epochs:
             continue
-        measured["test_rmse"], measured["mean_loss"] = epoch.test_rmse, epoch.train_loss
+        measured["test_rmse"], measured["mean_loss"] = epoch.rmse, epoch.train_loss
         if not longer:
             continue
         held_out, known = test.tocoo(), train.tocoo()
-        predicted = predict_sparse(state, train, held_out.row, held_out.col).astype(float)
+        predicted = _pairs(state, train, held_out).astype(float)
         cold_items = np.bincount(known.row, minlength=train.shape[0]) == 0
         cold_users = np.bincount(known.col, minlength=train.shape[1]) == 0
         cold = cold_items[held_out.row] | cold_users[held_out.col]
-        read = predict_sparse(state, train, known.row, known.col)
+        read = _pairs(state, train, known)
         measured.update(
             clipped=pooled_rmse(predicted.clip(*STARS), held_out.data),
             defaulted=pooled_rmse(np.where(cold, DEFAULT, predicted), held_out.data),
@@ -184,12 +195,12 @@ def _validation(ratings: Ratings, seed: int, num_epochs: int) -> dict[str, Any]:
     train_rows, test_rows = _split(ratings, variant, seed)
     kept, held_out = holdout_split(len(train_rows), VAL_RATIO, seed)
     train, validation = (_matrix(ratings, train_rows[part]) for part in (kept, held_out))
-    curve = [epoch.test_rmse for _, epoch in _train(variant, train, validation, num_epochs)]
+    curve = [epoch.rmse for _, epoch in _train(variant, train, validation, num_epochs)]
     chosen = int(np.argmin(curve)) + 1
     _split(ratings, variant, seed)  # the draws of the printed run
     whole, test = _matrix(ratings, train_rows), _matrix(ratings, test_rows)
     *_, (_, last) = _train(variant, whole, test, chosen)
-    return {"test_rmse": last.test_rmse, "best_epoch": chosen, "num_test": len(test_rows)}
+    return {"test_rmse": last.rmse, "best_epoch": chosen, "num_test": len(test_rows)}
 
 
 def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -> dict[str, Any]:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec.experiments.fitting import Recipe, fit_autorec
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import interval, paired
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
+from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.serving.foldin import score_new_user
-from d2l_autorec.serving.inference import score_users
-from d2l_autorec.serving.model import Model, net_weights
+from d2l_autorec.serving.model import Model
+from d2l_autorec.training.fit import fit_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +25,9 @@ GIVEN = (0, 5, 20)
 FIRST_SEED = 100  # the method was found looking at seeds 0 and 1
 RECIPES = {
     "item": Recipe(),
-    "user": Recipe(by="user", objective="sum", lam=20.0, lr=0.001, batch_size=64, num_epochs=55),
+    "user": Recipe().but(
+        by="user", objective="sum", lam=20.0, lr=0.001, batch_size=64, num_epochs=55
+    ),
 }
 
 
@@ -80,7 +81,7 @@ def foldin(folder: Path, num_seeds: int = 5, quiet: bool = False) -> pd.DataFram
             "data": ratings.name,
             "new users": NUM_NEW,
             "seeds": f"{FIRST_SEED} to {FIRST_SEED + num_seeds - 1}",
-            **{f"{kind}-based": asdict(recipe) for kind, recipe in RECIPES.items()},
+            **{f"{kind}-based": recipe.to_dict() for kind, recipe in RECIPES.items()},
         },
         {"summary": summary},
         {},
@@ -114,7 +115,7 @@ def run_one(job: Mapping[str, Any]) -> dict[str, float]:
     without, trained = fit(matrix[:, others], recipe, seed), fit(matrix, recipe, seed)
     known = table[~held_out].groupby("user")
     errors: dict[str, list[np.ndarray]] = {}
-    for user, predicted in zip(new, score_users(trained, new)):
+    for user, predicted in zip(new, trained.trained.score_users(new)):
         asked = table[held_out & (table["user"] == user).to_numpy()]
         given = known.get_group(user)
         items, values = given["item"].to_numpy(), given["rating"].to_numpy()
@@ -157,15 +158,8 @@ def hide_users(
 
 def fit(matrix: sparse.csr_matrix, recipe: Recipe, seed: int) -> Model:
     """Train on ratings (items, users) and return the model."""
-    from d2l_autorec.models.autorec import AutoRec
-
-    fitted = fit_autorec(matrix, recipe, seed)
-    shape = (recipe.hidden, recipe.encoder, recipe.decoder, recipe.dropout, recipe.input_dropout)
-    net = AutoRec(fitted.train.shape[1], *shape)
-    net.initialize()
-    fitted.state.write_to(net)
+    trained = fit_network(matrix, recipe, seed)
     return Model(
-        recipe.by, *shape, net_weights(net), fitted.train,
-        user_ids=np.arange(matrix.shape[1]), item_ids=np.arange(matrix.shape[0]), items=None,
-        low=float(matrix.data.min()), high=float(matrix.data.max()), record={},
+        trained, user_ids=np.arange(matrix.shape[1]), item_ids=np.arange(matrix.shape[0]),
+        items=None, low=float(matrix.data.min()), high=float(matrix.data.max()), record={},
     )  # fmt: skip

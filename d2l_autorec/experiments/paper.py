@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2l_autorec.experiments import paper_variants as variants
-from d2l_autorec.experiments.blend import blend_weights, fit_member, mean_prediction
-from d2l_autorec.experiments.fitting import fit_autorec
 from d2l_autorec.experiments.paper_tables import answer, figures, tables
 from d2l_autorec.experiments.paper_variants import NUM_LARGE, VAL_RATIO, Variant
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
+from d2l_autorec.training.blend import blend_weights
+from d2l_autorec.training.fit import fit_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +188,7 @@ def run_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
         train = np.sort(np.concatenate([train, validation]))
     shape = ratings.num_users, ratings.num_items
     recipe = replace(variant.recipe, lam=float(job["lam"]))
-    fitted = fit_autorec(
+    fitted = fit_network(
         interaction_csr(ratings.table, *shape, rows=train), recipe, int(job["split"])
     )
     asked = ratings.table.iloc[test]
@@ -206,7 +206,7 @@ def try_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     shape = ratings.num_users, ratings.num_items
     rows = (interaction_csr(ratings.table, *shape, rows=rows) for rows in (train, validation))
     train_csr, held_out = rows
-    fitted = fit_autorec(train_csr, variants.TRIED[job["recipe"]], 0, held_out)
+    fitted = fit_network(train_csr, variants.TRIED[job["recipe"]], 0, validation=held_out)
     asked = ratings.table.iloc[validation]
     predicted = fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy())
     rmse = pooled_rmse(predicted, asked["rating"].to_numpy())
@@ -216,23 +216,24 @@ def try_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
 
 def reach(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     """Fit the networks of the blend, and score each of them and the blend."""
+    from d2l_autorec.data.matrices import interaction_csr
+
     ratings, seed = _ratings(data), int(job["split"])
     shape = ratings.num_users, ratings.num_items
     train, validation, test = _split(ratings, seed)
     rows = np.concatenate([train, validation])
     table, asked = ratings.table.iloc[rows], ratings.table.iloc[test]
-    cut = np.arange(len(train)), np.arange(len(train), len(rows))
-    held_out = table.iloc[cut[1]]
+    held_out = ratings.table.iloc[validation]
+    matrices = (interaction_csr(ratings.table, *shape, rows=part) for part in (train, validation))
+    train_csr, validation_csr = matrices
+    everything = interaction_csr(table, *shape)
     beside: list[np.ndarray] = []
     whole: list[np.ndarray] = []
     for recipe in variants.REACH.values():
-        member = fit_member(recipe, table, shape, cut, [seed])
-        for fits, pairs, into in (
-            (member.beside, held_out, beside),
-            (member.whole, asked, whole),
-        ):
-            users, items = pairs["user"].to_numpy(), pairs["item"].to_numpy()
-            into.append(mean_prediction(fits, users, items))
+        chosen = fit_network(train_csr, recipe, seed, validation=validation_csr)
+        again = fit_network(everything, recipe, seed, stop=chosen.epoch)
+        for model, pairs, into in ((chosen, held_out, beside), (again, asked, whole)):
+            into.append(model.predict(pairs["user"].to_numpy(), pairs["item"].to_numpy()))
     weights = blend_weights(beside, held_out["rating"].to_numpy())
     clip = next(iter(variants.REACH.values())).clip or (-np.inf, np.inf)
     stars = asked["rating"].to_numpy()

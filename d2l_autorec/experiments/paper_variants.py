@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from d2l_autorec.experiments.fitting import Recipe
+from d2l_autorec.models.recipe import Recipe
 
 NUM_SPLITS = 5
 VAL_RATIO = 0.1
@@ -35,21 +35,21 @@ class Variant:
     own: bool = False
 
 
-_ITEM = Recipe(
+_ITEM = Recipe().but(
     objective="sum", schedule="cosine", lr=0.003, num_epochs=60, dropout=0.0, lam=200.0,
     clip=(1.0, 5.0), default=3.0,
 )  # fmt: skip
-_USER = replace(_ITEM, by="user", num_epochs=50)
+_USER = _ITEM.but(by="user", num_epochs=50)
 # Without a sigmoid Adam reaches the level of the ratings too late, so it starts there.
-_LINEAR = replace(_ITEM, encoder="identity", lr=0.001, start="mean")
-_SIGMOID_OUTPUT = replace(_ITEM, decoder="sigmoid", targets="unit")
+_LINEAR = _ITEM.but(encoder="identity", lr=0.001, start="mean")
+_SIGMOID_OUTPUT = _ITEM.but(decoder="sigmoid", targets="unit")
 
 SMALL = (
     Variant(
-        "protocol", "I-AutoRec", replace(_ITEM, lr=0.004), (15.0, 30.0, 60.0, 120.0), own=True,
+        "protocol", "I-AutoRec", _ITEM.but(lr=0.004), (15.0, 30.0, 60.0, 120.0), own=True,
     ),
     Variant(
-        "protocol", "U-AutoRec", replace(_USER, lr=0.002, batch_size=64, num_epochs=60),
+        "protocol", "U-AutoRec", _USER.but(lr=0.002, batch_size=64, num_epochs=60),
         (30.0, 60.0, 120.0, 240.0), own=True,
     ),
 )  # fmt: skip
@@ -64,7 +64,7 @@ LARGE = (
 ACTIVATIONS = {
     "f identity, g identity": (_LINEAR, (800.0, 1400.0, 2000.0)),
     "f sigmoid, g identity": (
-        replace(_SIGMOID_OUTPUT, encoder="identity", lr=0.001), (600.0, 800.0, 1100.0),
+        _SIGMOID_OUTPUT.but(encoder="identity", lr=0.001), (600.0, 800.0, 1100.0),
     ),
     "f identity, g sigmoid": (_ITEM, (150.0, 200.0, 300.0)),
     "f sigmoid, g sigmoid": (_SIGMOID_OUTPUT, (50.0, 100.0, 200.0)),
@@ -80,18 +80,18 @@ HIDDEN = {
 500 is the protocol's I-AutoRec.
 """
 
-_DEEP = replace(_ITEM, hidden=(500, 100, 500), init="xavier", lr=0.004, batch_size=64)
+_DEEP = _ITEM.but(hidden=(500, 100, 500), init="xavier", lr=0.004, batch_size=64)
 DEPTH = {
     "500, 100, 500": (_DEEP, (30.0, 60.0)),
-    "500, 100, 500, tanh": (replace(_DEEP, encoder="tanh", batch_size=256), (50.0, 100.0)),
-    "500, 500": (replace(_ITEM, hidden=(500, 500), init="xavier", lr=0.004), (30.0, 60.0)),
+    "500, 100, 500, tanh": (_DEEP.but(encoder="tanh", batch_size=256), (50.0, 100.0)),
+    "500, 500": (_ITEM.but(hidden=(500, 500), init="xavier", lr=0.004), (30.0, 60.0)),
 }
 
 QUESTIONS = (
     *(Variant("activations", name, *what) for name, what in ACTIVATIONS.items()),
     *(
         Variant(
-            "hidden", str(size), replace(_ITEM, hidden=(size,), lr=lr, batch_size=batch_size),
+            "hidden", str(size), _ITEM.but(hidden=(size,), lr=lr, batch_size=batch_size),
             (50.0, 100.0, 200.0),
         )
         for size, (lr, batch_size) in HIDDEN.items()
@@ -100,28 +100,28 @@ QUESTIONS = (
 )  # fmt: skip
 """Only for the data given with ``--data``."""
 
-_DROPPED = replace(_ITEM, dropout=0.05)
-_WIDE = replace(_DROPPED, hidden=(1000,), num_epochs=50)
-_ABOVE_BIASES = replace(_DROPPED, targets="biases", lam=100.0, lr=0.002, num_epochs=30)
+_DROPPED = _ITEM.but(dropout=0.05)
+_WIDE = _DROPPED.but(hidden=(1000,), num_epochs=50)
+_ABOVE_BIASES = _DROPPED.but(targets="biases", lam=100.0, lr=0.002, num_epochs=30)
 
 REACH = {
     "500 units, dropout 0.05": _DROPPED,
     "1000 units, dropout 0.05": _WIDE,
-    "1000 units, dropout 0.3": replace(_WIDE, dropout=0.3, lr=0.004),
-    "user-based": replace(_USER, dropout=0.05, lam=100.0),
+    "1000 units, dropout 0.3": _WIDE.but(dropout=0.3, lr=0.004),
+    "user-based": _USER.but(dropout=0.05, lam=100.0),
     "above biases": _ABOVE_BIASES,
 }
 """The networks of the blend, each a single change of I-AutoRec."""
 
 TRIED = {
     **REACH,
-    "500 units, dropout 0.3": replace(_DROPPED, dropout=0.3),
-    "input dropout 0.2": replace(_DROPPED, input_dropout=0.2),
-    "bias starts at the mean": replace(_DROPPED, start="mean"),
-    "above the mean": replace(_ABOVE_BIASES, targets="mean"),
-    "above biases, relu": replace(_ABOVE_BIASES, encoder="relu"),
-    "above biases, tanh": replace(_ABOVE_BIASES, encoder="tanh"),
-    "batches of 128, λ 300": replace(_DROPPED, batch_size=128, lam=300.0),
-    "lr 0.002 over 80 epochs, λ 250": replace(_DROPPED, lr=0.002, num_epochs=80, lam=250.0),
+    "500 units, dropout 0.3": _DROPPED.but(dropout=0.3),
+    "input dropout 0.2": _DROPPED.but(input_dropout=0.2),
+    "bias starts at the mean": _DROPPED.but(start="mean"),
+    "above the mean": _ABOVE_BIASES.but(targets="mean"),
+    "above biases, relu": _ABOVE_BIASES.but(encoder="relu"),
+    "above biases, tanh": _ABOVE_BIASES.but(encoder="tanh"),
+    "batches of 128, λ 300": _DROPPED.but(batch_size=128, lam=300.0),
+    "lr 0.002 over 80 epochs, λ 250": _DROPPED.but(lr=0.002, num_epochs=80, lam=250.0),
 }
 """Recipes scored on the validation ratings of the first split, each at its best epoch."""

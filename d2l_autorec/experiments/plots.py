@@ -122,13 +122,13 @@ def bar(value: Interval) -> float:
     return 0.0 if math.isnan(value.half_width) else value.half_width
 
 
-def learning_curve(history: Mapping[str, Sequence[float]], book: bool = True) -> Figure:
+def learning_curve(history: Mapping[str, Sequence[float | None]], book: bool = True) -> Figure:
     """Draw the RMSE on held-out ratings above the train loss.
 
     Parameters
     ----------
     history : mapping
-        ``epoch``, ``train_loss`` and ``test_rmse``.
+        ``train_loss`` and ``val_rmse`` or ``test_rmse`` of all epochs, in order.
     book : bool
         Draw the book's result as a line. It is for MovieLens 100K and the chapter's settings.
     """
@@ -137,14 +137,16 @@ def learning_curve(history: Mapping[str, Sequence[float]], book: bool = True) ->
 
     figure = Figure(figsize=(6.4, 5.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    epochs = history["epoch"]
+    epochs = range(1, len(history["train_loss"]) + 1)
+    name, what = ("val_rmse", "validation") if "val_rmse" in history else ("test_rmse", "test")
+    rmses = [math.nan if rmse is None else rmse for rmse in history[name]]
     marker = "o" if len(epochs) < 40 else None
-    above.plot(epochs, history["test_rmse"], marker=marker, markersize=3, label="this run")
+    above.plot(epochs, rmses, marker=marker, markersize=3, label="this run")
     if book:
         rmse = CHAPTER.test_rmse
         above.axhline(float(rmse), color=PRINTED, ls="--", lw=1, label=f"the book: {rmse}")
         above.legend(frameon=False)
-    above.set(ylabel="RMSE (held out)")
+    above.set(ylabel=f"{what} RMSE")
     below.plot(epochs, history["train_loss"], color=AUTOREC, marker=marker, markersize=3)
     below.set(ylabel="train loss", xlabel="epoch", ylim=(0, None))
     below.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -143,7 +143,7 @@ def check(ratings: Ratings, devices: list[Any], engines: Sequence[str] = ("book"
     for engine in set(engines) - {"book"}:
         from d2l_autorec.training import run
 
-        run.check(run.Settings(engine=engine), ratings, len(devices))
+        run.check(run.Plan(engine=engine), ratings, len(devices))
 
 
 def reproduce_with(
@@ -170,17 +170,20 @@ def reproduce_with(
     """
     import mxnet as mx
 
-    from d2l_autorec.progress import compilation, epochs_bar
+    from d2l_autorec.models.recipes import RECIPES
+    from d2l_autorec.progress import epochs_bar
     from d2l_autorec.training import run
+    from d2l_autorec.training.session import compilation
 
     devices = devices or [mx.cpu()]
     if engine == "book":
         result, training = reproduce(ratings, seed, devices, num_epochs, quiet)
         epochs = range(1, num_epochs + 1)
         return result, list(zip(epochs, training.train_loss, training.test_rmse))
-    settings = run.Settings(engine=engine, seed=seed, num_epochs=num_epochs)
+    recipe = RECIPES["chapter"].but(num_epochs=num_epochs)
+    plan = run.Plan(recipe, engine, seed=seed)
     with epochs_bar(num_epochs, quiet, before=compilation(engine)) as advance:
-        _, found, history = run.train(ratings, settings, devices, advance)
+        _, found, history = run.train(ratings, plan, devices, advance)
     batches = ratings.num_items * num_epochs // CHAPTER.batch_size
     rows_per_second = batches * CHAPTER.batch_size / found.seconds
     reproduction = Reproduction(
@@ -197,7 +200,7 @@ def reproduce_with(
         split_digest=found.split_digest,
         engine=engine,
     )
-    return reproduction, [(e.epoch, e.train_loss, e.test_rmse) for e in history]
+    return reproduction, [(e.epoch, e.train_loss, e.rmse) for e in history]
 
 
 def reproduce(

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+import mxnet as mx
+import numpy as np
 from mxnet import npx
 from mxnet.gluon import nn
 
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.models.activations import (
-    ACTIVATIONS,
-    SELU_ALPHA,
-    SELU_SCALE,
-    check_architecture,
-)
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.activations import SELU_ALPHA, SELU_SCALE
+from d2l_autorec.models.architecture import Architecture, is_size
 
 npx.set_np()
-
-__all__ = ["ACTIVATIONS", "SELU_ALPHA", "SELU_SCALE", "AutoRec", "check_architecture"]
 
 
 class AutoRec(nn.HybridBlock):
@@ -38,21 +34,13 @@ class AutoRec(nn.HybridBlock):
     ----------
     num_inputs : int
         Length of a row, and of its reconstruction.
-    hidden : sequence of int
-        Sizes of the hidden layers. The one at ``len(hidden) // 2`` is the code.
-    encoder : str
-        Activation g of every hidden layer, one of ``ACTIVATIONS``.
-    decoder : str
-        Activation f of the output, one of ``ACTIVATIONS``.
-    dropout : float
-        Share of the code that is dropped in training.
-    input_dropout : float
-        Share of the input that is dropped in training.
+    architecture : Architecture, optional
+        Layers, activations and dropout. The chapter's by default.
 
     Raises
     ------
     InputError
-        If an activation is unknown, a size is below 1 or a share is outside [0, 1).
+        If ``num_inputs`` is no size.
 
     Notes
     -----
@@ -60,32 +48,24 @@ class AutoRec(nn.HybridBlock):
     equation 1; *Dive into Deep Learning*, section "AutoRec".
     """
 
-    def __init__(
-        self,
-        num_inputs: int,
-        hidden: Sequence[int] = (CHAPTER.num_hidden,),
-        encoder: str = "sigmoid",
-        decoder: str = "identity",
-        dropout: float = CHAPTER.dropout_rate,
-        input_dropout: float = 0.0,
-    ) -> None:
+    def __init__(self, num_inputs: int, architecture: Architecture | None = None) -> None:
         super().__init__()
-        hidden = tuple(hidden)
-        check_architecture(num_inputs, hidden, (encoder, decoder), (dropout, input_dropout))
-        self.num_inputs, self.hidden = num_inputs, hidden
-        self.activations = (encoder, decoder)
-        self.dropout_rate, self.input_dropout_rate = dropout, input_dropout
-        self.code_layer = len(hidden) // 2
+        if not is_size(num_inputs):
+            raise InputError(f"num_inputs is {num_inputs!r}; give a whole number of at least 1.")
+        self.num_inputs = num_inputs
+        self.architecture = what = Architecture() if architecture is None else architecture
+        hidden = what.hidden
         sizes = (num_inputs, *hidden, num_inputs)
         with self.name_scope():
-            self.input_dropout = nn.Dropout(input_dropout)
+            self.input_dropout = nn.Dropout(what.input_dropout)
             self.encoder = nn.HybridSequential()  # up to the code
-            self.dropout = nn.Dropout(dropout)
+            self.dropout = nn.Dropout(what.dropout)
             self.decoder = nn.HybridSequential()  # from the code to the reconstruction
             for i, (size_in, size_out) in enumerate(zip(sizes, sizes[1:])):
-                half = self.encoder if i <= self.code_layer else self.decoder
+                half = self.encoder if i <= what.code_layer else self.decoder
                 with half.name_scope():
-                    _add_layer(half, size_in, size_out, decoder if i == len(hidden) else encoder)
+                    last = i == len(hidden)
+                    _add_layer(half, size_in, size_out, what.decoder if last else what.encoder)
 
     def hybrid_forward(self, F: Any, x: Any, mask: Any = None) -> Any:
         """Reconstruct a batch.
@@ -133,3 +113,42 @@ class _SELU(nn.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         return F.npx.leaky_relu(x, act_type="elu", slope=SELU_ALPHA) * SELU_SCALE
+
+
+def initialize(net: AutoRec, init: str, devices: list[mx.Context] | None = None) -> None:
+    """Draw initial weights from MXNet's generator: the chapter's "normal", or "xavier"."""
+    initializer = mx.init.Normal(CHAPTER.sigma) if init == "normal" else mx.init.Xavier()
+    net.initialize(initializer, ctx=devices)
+
+
+def get_weights(net: AutoRec) -> dict[str, np.ndarray]:
+    """Copy the weights of a net, named as in `d2l_autorec.models.network.Network`.
+
+    Raises
+    ------
+    InputError
+        If the net has not been initialised.
+    """
+    weights: dict[str, np.ndarray] = {}
+    try:
+        for i, layer in enumerate(net.dense_layers()):
+            weights[f"{i}.weight"] = layer.weight.list_data()[0].asnumpy()
+            weights[f"{i}.bias"] = layer.bias.list_data()[0].asnumpy()
+    except (RuntimeError, mx.gluon.parameter.DeferredInitializationError):
+        raise InputError("The net has no weights yet; call net.initialize first.") from None
+    return weights
+
+
+def set_weights(net: AutoRec, weights: dict[str, np.ndarray]) -> None:
+    """Copy weights into a net of the same shape, on all its devices."""
+    for i, layer in enumerate(net.dense_layers()):
+        layer.weight.set_data(mx.np.array(weights[f"{i}.weight"]))
+        layer.bias.set_data(mx.np.array(weights[f"{i}.bias"]))
+
+
+def to_net(architecture: Architecture, weights: dict[str, np.ndarray]) -> AutoRec:
+    """Make a net with these weights."""
+    net = AutoRec(weights["0.weight"].shape[1], architecture)
+    net.initialize(mx.init.Zero())
+    set_weights(net, weights)
+    return net

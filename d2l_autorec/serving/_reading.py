@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +16,10 @@ import numpy as np
 
 from d2l_autorec.data.blobs import readable
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.activations import check_architecture
+from d2l_autorec.models.biases import Scale
+from d2l_autorec.models.network import Network
+from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.serving._parts import (
     AGAIN,
     ratings_matrix,
@@ -23,9 +27,9 @@ from d2l_autorec.serving._parts import (
     take_ids,
     take_titles,
 )
-from d2l_autorec.serving.model import Model, ids_digest, weight_shapes
+from d2l_autorec.serving.model import Model, flat_shapes, ids_digest, with_arrays
 
-FORMAT = 1
+FORMAT = 2
 FILES = ("weights.npz", "ratings.npz", "ids.json")
 
 _MAX_DESCRIPTION = 1024**2
@@ -43,49 +47,114 @@ def read_folder(folder: Path) -> Model:
     path = folder / "model.json"
     said = _read_description(path)
     try:
-        parts = said["architecture"]
-        by, encoder, decoder = (str(parts[name]) for name in ("by", "encoder", "decoder"))
-        shape = (_count(parts["num_rows"]), _count(parts["num_inputs"]))
-        hidden = tuple(_count(size) for size in parts["hidden"])
-        rates = (float(parts["dropout"]), float(parts["input_dropout"]))
+        described = _networks(said) if said["format"] > 1 else _networks_of_format_1(said)
         num_ratings = _count(said["num_ratings"])
-        low, high = (float(end) for end in said["rating_range"])
+        low, high = (_number(end) for end in said["rating_range"])
         record, files = said["record"], said["files"]
         listed = {
             name: (_count(files[name]["size"]), str(files[name]["sha256"])) for name in files
         }
         expected_ids = str(said["ids_digest"])
-        if by not in ("item", "user") or not num_ratings or not isinstance(record, dict):
+        if not num_ratings or not isinstance(record, dict) or not low <= high:
             raise ValueError
-        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-            raise ValueError
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise InputError(f"{path} lacks a part of what it must say; {AGAIN}.") from None
-    try:
-        check_architecture(shape[1], hidden, (encoder, decoder), rates)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise InputError(f"{path} lacks a part of what it must say; {AGAIN}.") from None
     _check_names(path, list(listed))
+    num_users, num_items = described.num_users, described.num_items
     with _opened(folder, "weights.npz", listed) as file:
-        weights = read_arrays(
-            file, {name: (size, "<f4") for name, size in weight_shapes(shape[1], hidden).items()}
-        )
-    for name, values in weights.items():
+        arrays = read_arrays(file, flat_shapes(num_users, num_items, described.recipes))
+    for name, values in arrays.items():
         if not np.isfinite(values).all():
             raise InputError(f"{file.name}: {name} holds values that are not finite; {AGAIN}.")
+    weights = arrays
+    shape = (num_items, num_users) if described.rows == "item" else (num_users, num_items)
     forms = {"indptr": ((shape[0] + 1,), "<i8"), "indices": ((num_ratings,), "<i4")}
     with _opened(folder, "ratings.npz", listed) as file:
         arrays = read_arrays(file, {**forms, "data": ((num_ratings,), "<f4")})
     ratings = ratings_matrix(file.name, arrays, shape)
-    sizes = shape if by == "user" else shape[::-1]
-    user_ids, item_ids, items = _read_ids(folder, listed, *sizes)
-    model = Model(
-        by, hidden, encoder, decoder, *rates, weights, ratings, user_ids, item_ids, items,
-        low, high, record,
-    )  # fmt: skip
+    if described.rows == "user":
+        ratings = ratings.T.tocsr()
+    user_ids, item_ids, items = _read_ids(folder, listed, num_users, num_items)
+    trained = TrainedModel(described.recipe, described.networks(), described.factors, ratings)
+    trained = with_arrays(trained, weights)
+    model = Model(trained, user_ids, item_ids, items, low, high, record)
     if ids_digest(model) != expected_ids:
         raise InputError(f"{folder / 'ids.json'} holds other ids than model.json says; {AGAIN}.")
     return model
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What ``model.json`` says of the networks; ``rows`` is what a row of ratings.npz is."""
+
+    num_users: int
+    num_items: int
+    recipe: Recipe
+    recipes: list[Recipe]
+    factors: tuple[float, ...]
+    numbers: list[tuple[int, float, float]]  # epoch, mean and unit of each network
+    rows: str = "item"
+
+    def networks(self) -> tuple[Network, ...]:
+        """Return the networks, still without weights."""
+        networks = []
+        for recipe, (epoch, mean, unit) in zip(self.recipes, self.numbers):
+            sizes = recipe.architecture.oriented(self.num_users, self.num_items)
+            row, col = (np.zeros(size) for size in sizes)
+            networks.append(Network(recipe, {}, Scale(mean, unit, row, col), epoch))
+        return tuple(networks)
+
+
+def _networks(said: dict[str, Any]) -> _Described:
+    entries = said["networks"]
+    if not isinstance(entries, list) or not entries:
+        raise ValueError
+    return _Described(
+        _size(said["num_users"]), _size(said["num_items"]), Recipe.from_dict(said["recipe"]),
+        [_single(entry["recipe"]) for entry in entries],
+        tuple(_number(entry["factor"]) for entry in entries),
+        [
+            (_count(entry["epoch"]), _number(entry["mean"]), _number(entry["unit"]))
+            for entry in entries
+        ],
+    )  # fmt: skip
+
+
+def _networks_of_format_1(said: dict[str, Any]) -> _Described:
+    """Take the one network of a folder that an older version has written."""
+    parts = dict(said["architecture"])
+    rows, columns = _size(parts.pop("num_rows")), _size(parts.pop("num_inputs"))
+    for size in parts["hidden"]:
+        _count(size)
+    recipe = _single(parts)
+    users, items = (columns, rows) if recipe.architecture.by == "item" else (rows, columns)
+    epoch = said["record"].get("result", {}).get("epoch", 0)
+    numbers = [(_count(epoch), 0.0, 1.0)]
+    return _Described(users, items, recipe, [recipe], (1.0,), numbers, recipe.architecture.by)
+
+
+def _single(values: Any) -> Recipe:
+    """Take the recipe of one network."""
+    recipe = Recipe.from_dict(values)
+    if recipe.members or recipe.clip == "ratings":
+        raise ValueError
+    return recipe
+
+
+def _size(value: Any) -> int:
+    if not _count(value):
+        raise ValueError
+    return value
+
+
+def _number(value: Any) -> float:
+    """Take a finite number from JSON."""
+    number = float(value)
+    if isinstance(value, (str, bool)) or not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def _count(value: Any) -> int:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec.models.activations import activate
-from d2l_autorec.serving.inference import encode, output_layer, read
 from d2l_autorec.serving.lookup import find_codes, id_columns
 from d2l_autorec.serving.model import Model
 
@@ -26,9 +24,9 @@ class Explanation:
         Before it is clipped to the rating range.
     table : pandas.DataFrame
         The most telling rating first: ``item`` with ``title``, ``year`` and ``genres`` where known
-        (user-based: the user's own ratings) or ``user`` (item-based: the item's raters);
-        ``rating``; ``without``, the prediction where the network does not read it; ``change``,
-        the prediction less that.
+        (user-based: the user's own ratings), ``user`` (item-based: the item's raters), or both
+        (a blend of both kinds); ``rating``; ``without``, the prediction where it is not read;
+        ``change``, the prediction less that.
     """
 
     prediction: float
@@ -36,10 +34,11 @@ class Explanation:
 
 
 def explain(model: Model, user: Any, item: Any) -> Explanation:
-    """Leave out each rating that the network reads for a prediction, in one batch.
+    """Leave out each rating that is read for a prediction, in one batch.
 
     An item-based network reads the item's ratings by all users, a user-based one the user's
-    ratings of all items. All changes are those of one rating alone: they do not add up.
+    ratings of all items. Biases that a network adds stay as they are. All changes are those of one
+    rating alone: they do not add up.
 
     Parameters
     ----------
@@ -53,26 +52,48 @@ def explain(model: Model, user: Any, item: Any) -> Explanation:
     """
     import pandas as pd
 
-    user_code, item_code = (
-        find_codes(model, "user", [user])[0],
-        find_codes(model, "item", [item])[0],
-    )
-    row, column = (item_code, user_code) if model.by == "item" else (user_code, item_code)
-    ratings = model.ratings[row]  # (1, num_inputs)
-    V = model.weights["0.weight"][:, ratings.indices]  # (hidden[0], num_read)
-    total = read(model, ratings)  # (1, hidden[0])
-    batch = np.concatenate([total, total - (V * ratings.data).T])  # all ratings, then without each
-    W, b = output_layer(model)
-    prediction = activate(model.decoder, encode(model, batch)[-1] @ W[column] + b[column])
-    without = prediction[1:].astype(float)
-    what = "user" if model.by == "item" else "item"
-    table = pd.DataFrame(
-        {
-            **id_columns(model, what, ratings.indices),
-            "rating": ratings.data,
-            "without": without,
-            "change": float(prediction[0]) - without,
-        }
-    )
+    trained = model.trained
+    pair = find_codes(model, "user", [user]), find_codes(model, "item", [item])
+    read = {
+        "item": trained.oriented("item")[pair[1][0]],  # (1, num_users)
+        "user": trained.oriented("user")[pair[0][0]],  # (1, num_items)
+    }
+    changes = {by: np.zeros(ratings.nnz) for by, ratings in read.items()}
+    prediction = 0.0
+    for k, (network, factor) in enumerate(zip(trained.networks, trained.factors)):
+        stars = _leave_out(model, k, *pair)  # all ratings, then without each
+        if trained.combined:
+            stars = trained.limited(stars, network.recipe, *pair)
+        prediction += factor * float(stars[0])
+        changes[network.by] += factor * (float(stars[0]) - stars[1:].astype(float))
+    parts = []
+    for by, what, code in (("item", "user", pair[1]), ("user", "item", pair[0])):
+        if not any(network.by == by for network in trained.networks):
+            continue
+        columns = id_columns(model, what, read[by].indices)
+        if model.by == "both":
+            other = id_columns(model, by, np.repeat(code, read[by].nnz))
+            columns = {**other, **columns}
+        parts.append(pd.DataFrame({**columns, "rating": read[by].data, "change": changes[by]}))
+    table = parts[0]
+    if len(parts) > 1:  # the rating of the pair itself is read by both kinds
+        table = pd.concat(parts, ignore_index=True)
+        keys = ["user", "item"]
+        table["change"] = table.groupby(keys)["change"].transform("sum")
+        table = table.drop_duplicates(keys)
+    table.insert(table.columns.get_loc("change"), "without", prediction - table["change"])
     order = table["change"].abs().sort_values(ascending=False, kind="stable").index
-    return Explanation(float(prediction[0]), table.loc[order].reset_index(drop=True))
+    return Explanation(prediction, table.loc[order].reset_index(drop=True))
+
+
+def _leave_out(model: Model, k: int, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Predict a pair with one network, from all ratings and without each: (1 + num_read,)."""
+    network = model.trained.networks[k]
+    rows, cols = network.rows_and_cols(users, items)
+    inputs = model.trained.inputs[k][rows[0]]  # (1, num_inputs)
+    V = network.weights["0.weight"][:, inputs.indices]  # (hidden[0], num_read)
+    total = network.read(inputs)  # (1, hidden[0])
+    batch = np.concatenate([total, total - (V * inputs.data).T])
+    W, b = network.output_layer
+    raw = network.output(network.encode(batch)[-1] @ W[cols[0]] + b[cols[0]])
+    return network.to_stars(raw, rows, cols)

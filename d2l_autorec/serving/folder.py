@@ -2,8 +2,8 @@
 
 ``model.json`` says what the model is and lists size and SHA-256 of the three other files::
 
-    weights.npz   "0.weight", "0.bias", ...: float32, input side first
-    ratings.npz   what the network reads, in compressed sparse rows: indptr, indices, data
+    weights.npz   the networks' arrays, see `d2l_autorec.serving.model.flat_arrays`
+    ratings.npz   (items, users) in compressed sparse rows: indptr, indices, data
     ids.json      the ids behind the codes; titles, years and genres where known
 """
 
@@ -24,9 +24,9 @@ from d2l_autorec.atomic import write_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving._parts import TITLE_COLUMNS
 from d2l_autorec.serving._reading import FORMAT, description_digest, read_folder
-from d2l_autorec.serving.model import Model, ids_digest, model_from_net, to_net
+from d2l_autorec.serving.model import Model, flat_arrays, ids_digest, make_model
 
-__all__ = ["Model", "ids_digest", "load_model", "model_from_net", "save_model", "to_net"]
+__all__ = ["Model", "ids_digest", "load_model", "make_model", "save_model"]
 
 
 def save_model(folder: Path, model: Model) -> None:
@@ -95,23 +95,26 @@ def _write_files(folder: Path, model: Model) -> None:
         "data": matrix.data.astype(np.float32),
     }
     writers: dict[str, Callable[[Any], object]] = {
-        "weights.npz": lambda file: write_npz(file, model.weights),
+        "weights.npz": lambda file: write_npz(file, flat_arrays(model.trained)),
         "ratings.npz": lambda file: write_npz(file, arrays),
         "ids.json": lambda file: file.write(_ids_json(model)),
     }
     listed = {name: _write(folder / name, write) for name, write in writers.items()}
     description: dict[str, Any] = {
         "format": FORMAT,
-        "architecture": {
-            "by": model.by,
-            "num_rows": matrix.shape[0],
-            "num_inputs": matrix.shape[1],
-            "hidden": list(model.hidden),
-            "encoder": model.encoder,
-            "decoder": model.decoder,
-            "dropout": model.dropout,
-            "input_dropout": model.input_dropout,
-        },
+        "num_users": matrix.shape[1],
+        "num_items": matrix.shape[0],
+        "recipe": model.trained.recipe.to_dict(),
+        "networks": [
+            {
+                "recipe": network.recipe.to_dict(),
+                "factor": factor,
+                "epoch": network.epoch,
+                "mean": network.scale.mean,
+                "unit": network.scale.unit,
+            }
+            for network, factor in zip(model.trained.networks, model.trained.factors)
+        ],
         "num_ratings": int(matrix.nnz),
         "rating_range": [model.low, model.high],
         "ids_digest": ids_digest(model),

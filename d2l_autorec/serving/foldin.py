@@ -21,21 +21,15 @@ the further the more ratings there are.
 from __future__ import annotations
 
 import warnings
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from d2l_autorec.data.delimited import clip
 from d2l_autorec.errors import InputError
-from d2l_autorec.serving.inference import (
-    hidden_layers,
-    num_ratings,
-    output_layer,
-    reconstruct,
-    score_pairs,
-)
+from d2l_autorec.models.biases import shrunken_means
+from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.serving.lookup import known_codes
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import best_columns, check_numbers, ranked
@@ -75,7 +69,7 @@ def new_user(
     check_numbers(n, min_ratings)
     items, values = known_ratings(model, ratings)
     scores = score_new_user(model, items, values)
-    counts = num_ratings(model, "item")
+    counts = model.trained.counts("item")
     left = scores.copy()
     left[items] = -np.inf
     left[counts < min_ratings] = -np.inf
@@ -114,6 +108,8 @@ def known_ratings(model: Model, ratings: pd.DataFrame) -> tuple[np.ndarray, np.n
 def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Predict all items for a new user, (num_items,), not clipped.
 
+    A network above biases gets a bias for the user, shrunken as those of training are.
+
     Parameters
     ----------
     model : Model
@@ -122,40 +118,74 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
     values : numpy.ndarray of float32, shape (k,)
         Their ratings.
     """
-    if model.by == "user":
+    trained = model.trained
+    for network in trained.networks:
+        decoder = network.recipe.architecture.decoder
+        if network.by == "item" and decoder != "identity":
+            raise InputError(
+                f"The model's output is {decoder}, and an item-based model takes a new user "
+                "only where it is identity; train with --decoder identity or with --by user."
+            )
+    total: Any = 0.0
+    for k, (network, factor) in enumerate(zip(trained.networks, trained.factors)):
+        scale = network.scale
+        of_items = scale.mean + (scale.row if network.by == "item" else scale.col)
+        own = 0.0
+        if network.recipe.targets == "biases" and len(items):
+            left = values - of_items[items]
+            own = float(shrunken_means(np.zeros(len(items), int), left, 1)[0])
+        read = values
+        if not scale.is_stars:
+            read = ((values - of_items[items] - own) / scale.unit).astype(np.float32)
+        stars = _score(trained, k, items, read)
+        if not scale.is_stars:
+            stars = stars * scale.unit + of_items + own
+        if not trained.combined:
+            return stars
+        if isinstance(network.recipe.clip, tuple):
+            stars = stars.clip(*network.recipe.clip)
+        total = total + factor * stars
+    return total
+
+
+def _score(trained: TrainedModel, k: int, items: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """Return what a network says of all items for a new user, whose ratings it reads so."""
+    network = trained.networks[k]
+    if network.by == "user":
         row = sparse.csr_matrix(
-            (values, (np.zeros_like(items), items)), shape=(1, model.ratings.shape[1])
+            (read, (np.zeros_like(items), items)), shape=(1, trained.ratings.shape[0])
         )
-        return reconstruct(model, row)[0]
-    if model.decoder != "identity":
-        raise InputError(
-            f"The model's output is {model.decoder}, and an item-based model takes a new user "
-            "only where it is identity; train with --decoder identity or with --by user."
-        )
-    usual, features, noise = _prior(model)
+        return network.reconstruct(row)[0]
+    usual, features, noise = _prior(trained, k)
     if not len(items):
         return usual
-    own = ridge(features[items], values - usual[items], noise)[0]
+    own = ridge(features[items], read - usual[items], noise)[0]
     return usual + features @ own
 
 
-@lru_cache(maxsize=1)
-def _prior(model: Model) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return what is known of any user of an item-based model.
+def _prior(trained: TrainedModel, k: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return what is known of any user of an item-based network; it is kept.
 
     The average user's predictions (items,); features of the items (items, hidden + 1), on which
     the users' weights are as spread in all directions; and the mean squared error in training.
     """
-    W, b = output_layer(model)
-    users = np.c_[W, b][num_ratings(model, "user") > 0].astype(float)
+    kept = vars(trained).setdefault("_priors", {})
+    if k in kept:
+        return kept[k]
+    network = trained.networks[k]
+    W, b = network.output_layer
+    users = np.c_[W, b][trained.counts("user") > 0].astype(float)
     values, vectors = np.linalg.eigh(np.cov(users.T, bias=True))
     root = vectors * np.sqrt(np.maximum(values, 0))  # root root^T is the covariance
-    codes = hidden_layers(model)[-1].astype(float)
+    codes = trained.hidden(k)[-1].astype(float)
     codes = np.c_[codes, np.ones(len(codes))]  # the last column is for the bias
-    matrix = model.ratings.tocoo()
+    matrix = trained.inputs[k].tocoo()
     some = slice(None, None, 1 + matrix.nnz // 100_000)
-    errors = matrix.data[some] - score_pairs(model, matrix.col[some], matrix.row[some])
-    return codes @ users.mean(axis=0), codes @ root, float(np.mean(errors**2))
+    errors = matrix.data[some] - network.pairs(
+        trained.inputs[k], matrix.row[some], matrix.col[some]
+    )
+    kept[k] = codes @ users.mean(axis=0), codes @ root, float(np.mean(errors**2))
+    return kept[k]
 
 
 def ridge(x: np.ndarray, y: np.ndarray, noise: float) -> tuple[np.ndarray, float]:

@@ -1,25 +1,22 @@
-"""A trained AutoRec with all that is needed to ask it, in NumPy; to MXNet and back."""
+"""A trained AutoRec with all that is needed to ask it: ids, titles and the rating range."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from d2l_autorec import runs
-from d2l_autorec.data.matrices import interaction_csr
-from d2l_autorec.errors import InputError
+from d2l_autorec.models.trained import TrainedModel
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from d2l_autorec.data.formats import Ratings
-    from d2l_autorec.models.autorec import AutoRec
-    from d2l_autorec.training import run
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,35 +25,20 @@ class Model:
 
     Attributes
     ----------
-    by : {"item", "user"}
-        What a row of `ratings` is, and so what the network reads.
-    hidden, encoder, decoder, dropout, input_dropout
-        The network, see `d2l_autorec.models.autorec.AutoRec`.
-    weights : dict of str to numpy.ndarray
-        float32, ``"0.weight"`` (hidden[0], num_inputs), ``"0.bias"`` and so on, in the order of
-        ``AutoRec.dense_layers()``.
-    ratings : scipy.sparse.csr_matrix
-        float32, (items, users), or transposed for user-based: the ratings trained on. What is
-        stored is rated, zeros too.
+    trained : TrainedModel
+        The networks, and the ratings that they read.
     user_ids, item_ids : numpy.ndarray
         The original id of each code, as in `d2l_autorec.data.formats.Ratings`.
     items : pandas.DataFrame or None
         By item code: ``item_id``, ``title``, ``year``, ``genres``.
     low, high : float
-        Predictions are clipped to these: the range given, or smallest and largest rating
+        Predictions are clipped to these: the range given, or the smallest and the largest rating
         trained on.
     record : dict
-        Where the model comes from, for people: settings, digests, versions, result.
+        Where the model comes from, for people: plan, digests, versions, result.
     """
 
-    by: str
-    hidden: tuple[int, ...]
-    encoder: str
-    decoder: str
-    dropout: float
-    input_dropout: float
-    weights: dict[str, np.ndarray]
-    ratings: sparse.csr_matrix
+    trained: TrainedModel
     user_ids: np.ndarray
     item_ids: np.ndarray
     items: pd.DataFrame | None
@@ -64,101 +46,87 @@ class Model:
     high: float
     record: dict[str, Any]
 
+    @property
+    def ratings(self) -> sparse.csr_matrix:
+        """The ratings trained on, (num_items, num_users)."""
+        return self.trained.ratings
 
-def weight_shapes(num_inputs: int, hidden: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the weights that an architecture implies, input side first."""
-    sizes = (num_inputs, *hidden, num_inputs)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for i, (size_in, size_out) in enumerate(zip(sizes, sizes[1:])):
-        shapes[f"{i}.weight"] = (size_out, size_in)
-        shapes[f"{i}.bias"] = (size_out,)
-    return shapes
+    @property
+    def by(self) -> str:
+        """What the networks read a row of: "item", "user", or "both" in a mixed blend."""
+        kinds = {network.by for network in self.trained.networks}
+        return kinds.pop() if len(kinds) == 1 else "both"
 
 
-def model_from_net(
-    net: AutoRec,
-    ratings: Ratings,
-    train_rows: np.ndarray,
-    settings: run.Settings,
-    result: run.Result,
-) -> Model:
+def make_model(trained: TrainedModel, ratings: Ratings, record: dict[str, Any]) -> Model:
     """Put together what a model folder keeps.
 
     Parameters
     ----------
-    net : AutoRec
-        Trained.
+    trained : TrainedModel
+        Only the ratings that it was trained on are kept, so that held-out ratings stay unseen.
     ratings : Ratings
         The whole data.
-    train_rows : numpy.ndarray of int64
-        The rows of ``ratings.table`` that the net was trained on; only these are kept, so that
-        held-out ratings stay unseen.
-    settings : Settings
-    result : Result
-
-    Raises
-    ------
-    InputError
-        If a weight is not finite.
+    record : dict
+        From `d2l_autorec.training.run.record`.
     """
-    weights = net_weights(net)
-    if not all(np.isfinite(values).all() for values in weights.values()):
-        raise InputError("Training diverged: some weights are not finite; train with a lower lr.")
-    shape = ratings.num_users, ratings.num_items
-    matrix = interaction_csr(ratings.table, *shape, train_rows, settings.by == "user")
+    data, clip = trained.ratings.data, trained.recipe.clip
+    low, high = clip if isinstance(clip, tuple) else (float(data.min()), float(data.max()))
     record = {
-        "settings": asdict(settings),
+        **{name: value for name, value in record.items() if name != "command"},
         "data": {"name": ratings.name, "digest": ratings.digest},
-        "split_digest": result.split_digest,
         "versions": runs.versions(),
-        "result": asdict(result),
     }
     return Model(
-        by=settings.by,
-        hidden=net.hidden,
-        encoder=net.activations[0],
-        decoder=net.activations[1],
-        dropout=net.dropout_rate,
-        input_dropout=net.input_dropout_rate,
-        weights=weights,
-        ratings=matrix,
-        user_ids=ratings.user_ids,
-        item_ids=ratings.item_ids,
-        items=ratings.items,
-        low=float(matrix.data.min()),
-        high=float(matrix.data.max()),
-        record=json.loads(json.dumps(record)),  # as it will be read back
-    )
+        trained, ratings.user_ids, ratings.item_ids, ratings.items, low, high,
+        json.loads(json.dumps(record)),  # as it will be read back
+    )  # fmt: skip
 
 
-def net_weights(net: AutoRec) -> dict[str, np.ndarray]:
-    """Take the weights out of a network, under the names that a model has for them."""
-    weights: dict[str, np.ndarray] = {}
-    for i, layer in enumerate(net.dense_layers()):
-        weights[f"{i}.weight"] = layer.weight.data().asnumpy()
-        weights[f"{i}.bias"] = layer.bias.data().asnumpy()
-    return weights
+def flat_arrays(trained: TrainedModel) -> dict[str, np.ndarray]:
+    """Return all arrays of a model's networks under one name each.
+
+    Those of a single network are ``"0.weight"``, ``"0.bias"`` and so on, float32, input side
+    first; where it reads ratings above biases, also ``"row_bias"`` and ``"col_bias"``, float64.
+    Those of several networks have ``"network0."`` and so on in front.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for k, network in enumerate(trained.networks):
+        front = f"network{k}." if len(trained.networks) > 1 else ""
+        arrays.update({f"{front}{name}": values for name, values in network.weights.items()})
+        if network.recipe.targets == "biases":
+            arrays[f"{front}row_bias"] = network.scale.row
+            arrays[f"{front}col_bias"] = network.scale.col
+    return arrays
 
 
-def to_net(model: Model) -> AutoRec:
-    """Make the network in MXNet, with the model's weights."""
-    import mxnet as mx
+def with_arrays(trained: TrainedModel, arrays: dict[str, np.ndarray]) -> TrainedModel:
+    """Return the model with other arrays, named as in `flat_arrays`."""
+    networks = []
+    for k, network in enumerate(trained.networks):
+        front = f"network{k}." if len(trained.networks) > 1 else ""
+        own = {name[len(front) :]: a for name, a in arrays.items() if name.startswith(front)}
+        scale = network.scale
+        if network.recipe.targets == "biases":
+            scale = replace(scale, row=own.pop("row_bias"), col=own.pop("col_bias"))
+        networks.append(replace(network, weights=own, scale=scale))
+    return replace(trained, networks=tuple(networks))
 
-    from d2l_autorec.models.autorec import AutoRec
 
-    net = AutoRec(
-        model.ratings.shape[1],
-        model.hidden,
-        model.encoder,
-        model.decoder,
-        model.dropout,
-        model.input_dropout,
-    )
-    net.initialize(mx.init.Zero())
-    for i, layer in enumerate(net.dense_layers()):
-        layer.weight.set_data(mx.np.array(model.weights[f"{i}.weight"]))
-        layer.bias.set_data(mx.np.array(model.weights[f"{i}.bias"]))
-    return net
+def flat_shapes(
+    num_users: int, num_items: int, recipes: list[Any]
+) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return the name, shape and type of all arrays of networks with these recipes."""
+    shapes: dict[str, tuple[tuple[int, ...], str]] = {}
+    for k, recipe in enumerate(recipes):
+        front = f"network{k}." if len(recipes) > 1 else ""
+        rows, cols = recipe.architecture.oriented(num_users, num_items)
+        for name, shape in recipe.architecture.weight_shapes(cols).items():
+            shapes[f"{front}{name}"] = (shape, "<f4")
+        if recipe.targets == "biases":
+            shapes[f"{front}row_bias"] = ((rows,), "<f8")
+            shapes[f"{front}col_bias"] = ((cols,), "<f8")
+    return shapes
 
 
 def ids_digest(model: Model) -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.serving.inference import by_user, num_ratings, score_pairs, score_users
 from d2l_autorec.serving.lookup import find_codes, item_columns
 from d2l_autorec.serving.model import Model
 
@@ -49,11 +48,11 @@ def recommend(
     check_numbers(n, min_ratings)
     everybody = np.arange(len(model.user_ids))
     codes = everybody if users is None else find_codes(model, "user", users)
-    counts = num_ratings(model, "item")
+    counts = model.trained.counts("item")
     step = max(1, _CELLS // len(model.item_ids))
     parts = [
         _best(model, codes[start : start + step], n, counts < min_ratings)
-        for start in range(0, len(codes), step)
+        for start in range(0, max(len(codes), 1), step)
     ]
     user, item, rank, value = (np.concatenate(column) for column in zip(*parts))
     return ranked(model, item, rank, value, counts, user=model.user_ids[user])
@@ -82,8 +81,8 @@ def _best(
     model: Model, users: np.ndarray, n: int, left_out: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return user, item, rank and value of the best items of some users, user by user."""
-    scores = score_users(model, users)  # (users, items)
-    seen = by_user(model)[users]
+    scores = model.trained.score_users(users)  # (users, items)
+    seen = model.trained.oriented("user")[users]
     scores[np.repeat(np.arange(len(users)), np.diff(seen.indptr)), seen.indices] = -np.inf
     scores[:, left_out] = -np.inf
     row, item, rank = best_columns(scores, n)
@@ -93,12 +92,16 @@ def _best(
 def best_columns(scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return row, column and rank from 1 of the n largest entries of each row.
 
-    What is ``-inf`` is left out; of equal entries the one further left comes first.
+    What is ``-inf`` is left out. Of equal entries the one further left comes first, so that the
+    first n are the same whatever n is.
     """
     n = min(n, scores.shape[1])
-    best = np.argpartition(scores, scores.shape[1] - n, axis=1)[:, scores.shape[1] - n :]
-    values = np.take_along_axis(scores, best, axis=1)
-    order = np.lexsort((best, -values), axis=1)
+    least = -np.partition(-scores, n - 1, axis=1)[:, n - 1 : n]  # the n-th largest of each row
+    equal = scores == least
+    room = n - (scores > least).sum(axis=1, keepdims=True)
+    taken = (scores > least) | (equal & (np.cumsum(equal, axis=1) <= room))
+    best = np.nonzero(taken)[1].reshape(len(scores), n)
+    order = np.lexsort((best, -np.take_along_axis(scores, best, axis=1)), axis=1)
     best = np.take_along_axis(best, order, axis=1)  # (rows, n), the largest first
     row, place = np.nonzero(np.take_along_axis(scores, best, axis=1) > -np.inf)
     return row, best[row, place], place + 1
@@ -118,7 +121,8 @@ def predict(model: Model, users: Iterable[Any], items: Iterable[Any]) -> pd.Data
     pandas.DataFrame
         ``user``, ``item``, ``title``, ``year`` and ``genres`` where known, ``prediction`` (clipped
         to the rating range), ``rating`` (in training; nan where there was none) and ``num_read``,
-        how many ratings the network read for it: with 0 the prediction is one of the biases alone.
+        how many ratings were read for it: with 0 the prediction is one of the biases alone. A
+        blend of both kinds reads the item's ratings and the user's.
 
     Raises
     ------
@@ -130,22 +134,26 @@ def predict(model: Model, users: Iterable[Any], items: Iterable[Any]) -> pd.Data
     user, item = find_codes(model, "user", users), find_codes(model, "item", items)
     if len(user) != len(item):
         raise InputError(f"There are {len(user)} users and {len(item)} items; give pairs.")
-    value = score_pairs(model, user, item)
-    row = item if model.by == "item" else user
+    trained = model.trained
+    value = trained.score_pairs(user, item)
+    read = np.zeros(len(user), np.int64)
+    for by, codes in (("item", item), ("user", user)):
+        if any(network.by == by for network in trained.networks):
+            read += trained.counts(by)[codes]
     return pd.DataFrame(
         {
             "user": model.user_ids[user],
             **item_columns(model, item),
             "prediction": np.clip(value, model.low, model.high),
             "rating": rated(model, user, item),
-            "num_read": num_ratings(model, model.by)[row],
+            "num_read": read,
         }
     )
 
 
 def rated(model: Model, users: np.ndarray, items: np.ndarray) -> np.ndarray:
     """Return the training ratings of pairs of codes; nan where there is none."""
-    matrix = by_user(model)
+    matrix = model.trained.oriented("user")
     width = np.int64(matrix.shape[1])
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     place, wanted = row * width + matrix.indices, users * width + items

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec.serving.inference import hidden_layers, num_ratings, output_layer
 from d2l_autorec.serving.lookup import find_codes, id_columns
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import best_columns, check_numbers
@@ -21,14 +20,17 @@ def basis(model: Model, what: str) -> str:
     An item-based network has a hidden code for each item, and a row of the output weights W for
     each user; a user-based one has them the other way round.
     """
+    if model.by == "both":
+        return "hidden codes and output weights"
     return "hidden codes" if what == model.by else "output weights"
 
 
-def vectors(model: Model, what: str) -> np.ndarray:
-    """Return the vector of each user or item (count, size); see `basis`."""
-    if what == model.by:
-        return hidden_layers(model)[len(model.hidden) // 2]
-    return output_layer(model)[0]
+def vectors(model: Model, what: str, k: int = 0) -> np.ndarray:
+    """Return a network's vector of each user or item (count, size); see `basis`."""
+    network = model.trained.networks[k]
+    if what == network.by:
+        return model.trained.hidden(k)[network.recipe.architecture.code_layer]
+    return network.output_layer[0]
 
 
 def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 1) -> pd.DataFrame:
@@ -48,8 +50,8 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     -------
     pandas.DataFrame
         ``rank`` from 1, ``item`` with ``title``, ``year`` and ``genres`` where known, or ``user``;
-        ``similarity``, the cosine of the two `vectors`, less the mean over all that have ratings;
-        ``num_ratings`` in training.
+        ``similarity``, the cosine of the two `vectors`, less the mean over all that have ratings,
+        and in a blend its mean over the networks; ``num_ratings`` in training.
 
     Raises
     ------
@@ -60,13 +62,12 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
 
     check_numbers(n, min_ratings)
     code = find_codes(model, what, [name])[0]
-    counts = num_ratings(model, what)
-    space = vectors(model, what)
-    space = space - space[counts > 0].mean(axis=0)  # sigmoid codes all point the same way
-    lengths = np.linalg.norm(space, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = space @ space[code] / (lengths * lengths[code])
-    cosine = np.nan_to_num(cosine)  # a vector of zeros is like nothing
+    counts = model.trained.counts(what)
+    cosine: Any = 0.0
+    for k, factor in enumerate(model.trained.factors):
+        space = vectors(model, what, k)
+        cosine = cosine + factor * _cosine(space, code, counts > 0)
+    cosine = cosine / sum(model.trained.factors)
     cosine[counts < min_ratings] = -np.inf
     cosine[code] = -np.inf
     _, best, rank = best_columns(cosine[None], n)
@@ -74,3 +75,12 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     return pd.DataFrame(
         {"rank": rank, **columns, "similarity": cosine[best], "num_ratings": counts[best]}
     )
+
+
+def _cosine(space: np.ndarray, code: int, known: np.ndarray) -> np.ndarray:
+    """Return the cosine of all vectors (count, size) with one, less the mean of the known."""
+    space = space - space[known].mean(axis=0)  # sigmoid codes all point the same way
+    lengths = np.linalg.norm(space, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = space @ space[code] / (lengths * lengths[code])
+    return np.nan_to_num(cosine)  # a vector of zeros is like nothing

@@ -14,8 +14,8 @@ from d2l_autorec import runs
 from d2l_autorec.atomic import write_npz
 from d2l_autorec.data.blobs import read_npz, readable
 from d2l_autorec.errors import InputError
-from d2l_autorec.serving.export import describe
-from d2l_autorec.serving.model import Model, weight_shapes
+from d2l_autorec.serving.model import Model, flat_arrays, flat_shapes, with_arrays
+from d2l_autorec.serving.onnx_graph import describe
 
 # What must agree between a file's metadata, where it has some, and the model it is put into.
 _MUST_AGREE = ("by", "encoder", "decoder", "ids_digest")
@@ -23,19 +23,20 @@ _METADATA, _MAX_METADATA = "metadata", 64 * 1024
 
 
 def export_safetensors(model: Model, path: str | Path) -> None:
-    """Write a model's weights, by their names in `Model`, and `describe`'s words as safetensors.
+    """Write a model's weights, named as in `flat_arrays`, and `describe`'s words as safetensors.
 
     Raises
     ------
     InputError
         If the safetensors package is missing or the file cannot be written.
     """
-    weights = {name: np.ascontiguousarray(values) for name, values in model.weights.items()}
+    arrays = flat_arrays(model.trained).items()
+    weights = {name: np.ascontiguousarray(values) for name, values in arrays}
     runs.write(Path(path), _safetensors(path).save(weights, describe(model)))
 
 
 def export_npz(model: Model, path: str | Path) -> None:
-    """Write a model's weights, by their names in `Model`, as NumPy's npz.
+    """Write a model's weights, named as in `flat_arrays`, as NumPy's npz.
 
     What `describe` says is in it as ``metadata``, a JSON text.
 
@@ -45,7 +46,9 @@ def export_npz(model: Model, path: str | Path) -> None:
         If the file cannot be written.
     """
     file = io.BytesIO()
-    write_npz(file, {**model.weights, _METADATA: np.array(json.dumps(describe(model)))})
+    write_npz(
+        file, {**flat_arrays(model.trained), _METADATA: np.array(json.dumps(describe(model)))}
+    )
     runs.write(Path(path), file.getvalue())
 
 
@@ -60,7 +63,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
     Returns
     -------
     weights : dict of str to numpy.ndarray
-        float32.
+        Of floating-point numbers.
     metadata : dict of str to str
         Empty if the file has none.
 
@@ -83,7 +86,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
                 f"{path}: {name[:80]!r} is no array of finite floating-point numbers; "
                 "export the weights again."
             )
-        weights[name] = values.astype(np.float32)
+        weights[name] = values
     return weights, metadata
 
 
@@ -96,8 +99,8 @@ def import_weights(model: Model, path: str | Path) -> Model:
     ----------
     model : Model
     path : str or Path
-        Names and shapes must be those of ``model.weights``; what its metadata says of activations
-        and id map, if anything, must be the same.
+        Names and shapes must be those of the model's `flat_arrays`; what its metadata says of
+        activations and id map, if anything, must be the same.
 
     Returns
     -------
@@ -110,8 +113,11 @@ def import_weights(model: Model, path: str | Path) -> Model:
         If the file cannot be read or is not for this model.
     """
     weights, metadata = read_weights(path)
-    shapes = weight_shapes(model.ratings.shape[1], model.hidden)
-    for name, shape in shapes.items():
+    trained = model.trained
+    recipes = [network.recipe for network in trained.networks]
+    num_items, num_users = trained.ratings.shape
+    shapes = flat_shapes(num_users, num_items, recipes)
+    for name, (shape, _) in shapes.items():
         if name not in weights:
             raise InputError(f"{path} holds no {name}; it needs {', '.join(shapes)}.")
         if weights[name].shape != shape:
@@ -130,9 +136,10 @@ def import_weights(model: Model, path: str | Path) -> Model:
                 "name the model that the weights are of."
             )
     record = {key: value for key, value in model.record.items() if key != "result"}
+    typed = {name: weights[name].astype(kind) for name, (_, kind) in shapes.items()}
     return dataclasses.replace(
         model,
-        weights={name: weights[name] for name in shapes},
+        trained=with_arrays(trained, typed),
         record={**record, "weights_from": Path(path).name},
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.runtime import seed_everything
+from d2l_autorec.training.draws import Draws, GlobalDraws
 
 
 class RolloverBatches(Iterator[list[np.ndarray]]):
@@ -23,18 +23,24 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
     """
 
     def __init__(
-        self, num_rows: int, batch_size: int, rest: np.ndarray, seed: int | None, epoch: int
+        self,
+        num_rows: int,
+        batch_size: int,
+        rest: np.ndarray,
+        seed: int | None,
+        epoch: int,
+        draws: Draws,
     ) -> None:
         self.num_rows, self.batch_size, self.rest = num_rows, batch_size, rest
-        self.seed, self.epoch = seed, epoch
+        self.seed, self.epoch, self.draws = seed, epoch, draws
 
     def __next__(self) -> list[np.ndarray]:
         self.epoch += 1
         if self.seed is not None:
             sequence = np.random.SeedSequence([self.seed, self.epoch])
-            seed_everything(int(sequence.generate_state(1)[0]))
+            self.draws.seed(int(sequence.generate_state(1)[0]))
         rows = np.arange(self.num_rows)
-        np.random.shuffle(rows)  # noqa: NPY002 - the generator Gluon's sampler draws from
+        self.draws.shuffle(rows)
         rows = np.concatenate([self.rest, rows])
         full = len(rows) // self.batch_size * self.batch_size
         self.rest = rows[full:]
@@ -54,11 +60,12 @@ def rollover_batches(
     rest: np.ndarray | None = None,
     seed: int | None = None,
     epoch: int = 0,
+    draws: Draws | None = None,
 ) -> RolloverBatches:
     """Give the batches of one epoch after another, without end.
 
     The order is that of ``gluon.data.DataLoader(shuffle=True, last_batch='rollover')``: rows are
-    shuffled once an epoch with NumPy's global generator, at the moment the epoch is asked for, and
+    shuffled once an epoch, at the moment the epoch is asked for, and
     what does not fill a batch opens the next epoch. A batch that spans two epochs may hold a row
     twice.
 
@@ -69,11 +76,12 @@ def rollover_batches(
     rest : numpy.ndarray, optional
         Rows left over by an earlier run (``RolloverBatches.rest``), int64.
     seed : int, optional
-        Seed both generators for each epoch, from this and the epoch's number. The draws are then
-        not the book's, but those of any epoch can be found again: MXNet's generator cannot be
-        read back.
+        Seed the draws for each epoch, from this and the epoch's number. They are then not the
+        book's, but those of any epoch can be found again: MXNet's generator cannot be read back.
     epoch : int
         Epochs that an earlier run has been through.
+    draws : Draws, optional
+        Where the order comes from; NumPy's global generator, as in the book, by default.
 
     Returns
     -------
@@ -91,4 +99,4 @@ def rollover_batches(
     rest = np.empty(0, np.int64) if rest is None else rest
     if rest.dtype != np.int64 or rest.ndim != 1 or not np.isin(rest, np.arange(num_rows)).all():
         raise InputError(f"rest is not a list of row numbers below {num_rows}; take an empty one.")
-    return RolloverBatches(num_rows, batch_size, rest, seed, epoch)
+    return RolloverBatches(num_rows, batch_size, rest, seed, epoch, draws or GlobalDraws())

@@ -7,13 +7,13 @@ could not go on with the same draws, since MXNet's generator cannot be read back
 
 from __future__ import annotations
 
-import contextlib
 import json
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,11 +21,14 @@ from d2l_autorec.atomic import write_atomic, write_npz
 from d2l_autorec.data.blobs import readable
 from d2l_autorec.errors import InputError
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.settings import Settings
+from d2l_autorec.training.plan import Plan
+from d2l_autorec.training.stopping import BestEpoch
+
+if TYPE_CHECKING:
+    from d2l_autorec.training.engines import Engine
 
 NAME = "checkpoint.npz"
-FORMAT = 1
-_AS_JSON = {float: (float, int), tuple: (list,)}
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,16 @@ class Checkpoint:
 
     Attributes
     ----------
-    settings : Settings
+    plan : Plan
     options : dict
         What else the run's command was given, for that command to read.
     data_digest, split_digest : str
         As in the result; the data must be the same when the run goes on.
+    chosen : tuple of Epoch
+        The epochs of the training that has chosen the epoch, where the network is being trained
+        again on all ratings; else empty.
     history : tuple of Epoch
         The epochs so far.
-    best_epoch : int
-        The one that the result would be of; its number, from 1.
-    best_test_rmse : float
-        Over the test ratings after that epoch.
     step : int
         Updates made.
     seconds : float
@@ -57,13 +59,12 @@ class Checkpoint:
         Weights after the best epoch, where validation ratings choose it; else empty.
     """
 
-    settings: Settings
+    plan: Plan
     options: dict[str, Any]
     data_digest: str
     split_digest: str
+    chosen: tuple[Epoch, ...]
     history: tuple[Epoch, ...]
-    best_epoch: int
-    best_test_rmse: float
     step: int
     seconds: float
     rest: np.ndarray
@@ -93,6 +94,84 @@ class Keep:
     stopping: Callable[[], bool] = field(default=lambda: False)
 
 
+class Keeper:
+    """Leaves the checkpoints of a run.
+
+    Parameters
+    ----------
+    keep : Keep or None
+        None leaves none.
+    plan : Plan
+    data_digest, split_digest : str
+    start : float
+        When the run began, by ``time.perf_counter``.
+    writes : bool
+        False on all workers of a group but the first, which only send what is written.
+
+    Attributes
+    ----------
+    former : Checkpoint or None
+        What the training of the network at hand goes on from.
+    chosen : tuple of Epoch
+        As in `Checkpoint`.
+    stops : bool
+        Whether the run is to end after this epoch.
+    """
+
+    def __init__(
+        self,
+        keep: Keep | None,
+        plan: Plan,
+        data_digest: str,
+        split_digest: str,
+        start: float,
+        writes: bool = True,
+    ) -> None:
+        self.keep, self.plan, self.start, self.writes = keep, plan, start, writes
+        self.digests = {"data_digest": data_digest, "split_digest": split_digest}
+        self.former = keep.former if keep else None
+        self.chosen = self.former.chosen if self.former else ()
+        self.stops = False
+
+    @property
+    def epoch_seed(self) -> int:
+        """What the draws of each epoch are seeded from."""
+        return self.plan.seed
+
+    @property
+    def refits(self) -> bool:
+        """Whether the epoch has been chosen already."""
+        return bool(self.chosen)
+
+    @property
+    def chosen_epoch(self) -> int:
+        """The epoch that the network is trained again up to."""
+        best = BestEpoch(None, [epoch.rmse or 0.0 for epoch in self.chosen])
+        return best.best
+
+    def begin_refit(self, chosen: tuple[Epoch, ...]) -> None:
+        """Take note that the epoch has been chosen."""
+        if not self.chosen:
+            self.chosen, self.former = chosen, None
+
+    def after(self, history: list[Epoch], best: BestEpoch, engine: Engine, is_over: bool) -> None:
+        """Leave a checkpoint after an epoch, if one is due; all workers call this."""
+        if self.keep is None:
+            return
+        self.stops = self.keep.stopping()
+        if not (self.stops or is_over or len(history) % self.plan.checkpoint_every == 0):
+            return
+        arrays, best_weights = engine.whole(best.weights)
+        if self.writes:
+            reached = Checkpoint(
+                self.plan, self.keep.options, **self.digests, chosen=self.chosen,
+                history=tuple(history), step=engine.state.step,
+                seconds=time.perf_counter() - self.start, rest=engine.batches.rest,
+                arrays=arrays, best_weights=best_weights,
+            )  # fmt: skip
+            save(self.keep.folder, reached)
+
+
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; until it is complete, the former one stays.
 
@@ -105,8 +184,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     arrays = {"rest": described.pop("rest")}
     for kind in ("arrays", "best_weights"):
         arrays.update({f"{kind}/{name}": a for name, a in described.pop(kind).items()})
-    described["settings"] = asdict(checkpoint.settings)
-    described["history"] = [asdict(epoch) for epoch in checkpoint.history]
+    described["plan"] = checkpoint.plan.to_dict()
+    for name in ("chosen", "history"):
+        described[name] = [asdict(epoch) for epoch in described[name]]
     text = json.dumps({"format": FORMAT, **described}).encode()
     arrays["description"] = np.frombuffer(text, np.uint8)
     try:
@@ -144,32 +224,33 @@ def load(folder: Path) -> Checkpoint:
         with readable(str(path)), np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         described = json.loads(arrays.pop("description").tobytes())
-        if described.pop("format") > FORMAT:
-            raise InputError(f"{path} was written by a newer d2l-autorec; install that one.")
-        return _checkpoint(described, arrays)
+        written = described.pop("format")
+        if written <= FORMAT == written:
+            return _checkpoint(described, arrays)
+        which = "a newer" if written > FORMAT else "an older"
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, MemoryError):
         raise damaged from None
+    raise InputError(f"{path} was written by {which} d2l-autorec; go on with that one.")
 
 
 def _checkpoint(described: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:
-    settings = described.pop("settings")
-    for name, default in asdict(Settings()).items():
-        if type(settings[name]) not in _AS_JSON.get(type(default), (type(default),)):
-            raise TypeError(name)
-    settings["hidden"] = tuple(settings["hidden"])
-    history = tuple(Epoch(**epoch) for epoch in described.pop("history"))
-    if not 1 <= described["best_epoch"] <= len(history):
-        raise ValueError("best_epoch")
+    try:
+        plan = Plan.from_dict(described.pop("plan"))
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    chosen, history = (
+        tuple(Epoch(**epoch) for epoch in described.pop(name)) for name in ("chosen", "history")
+    )
+    if not history:
+        raise ValueError("history")
     rest = arrays.pop("rest")
     parts: dict[str, Any] = {"arrays": {}, "best_weights": {}}
     for full_name, array in arrays.items():
         kind, _, name = full_name.partition("/")
         parts[kind][name] = array
-    return Checkpoint(
-        settings=Settings(**settings), history=history, rest=rest, **parts, **described
-    )
+    return Checkpoint(plan=plan, chosen=chosen, history=history, rest=rest, **parts, **described)
 
 
 def check_data(checkpoint: Checkpoint, data_digest: str, split_digest: str) -> None:
@@ -190,10 +271,3 @@ def check_arrays(arrays: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...
             f"--resume: the arrays in {NAME} do not fit its settings, so that it is damaged; "
             "start the run again in a new folder."
         )
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote has left of a checkpoint."""
-    for path in folder.glob(f".{NAME}.*"):
-        with contextlib.suppress(OSError):  # the next checkpoint will say what is wrong
-            path.unlink()

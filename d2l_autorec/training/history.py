@@ -15,13 +15,22 @@ class Epoch:
         Its number, from 1.
     train_loss : float
         Mean over its batches of the batch's mean loss.
-    test_rmse : float or None
-        Pooled RMSE over the held-out ratings after the epoch, where there are some.
+    rmse : float or None
+        Pooled RMSE over held-out ratings after the epoch, where there are some.
     seconds : float
         Time spent in training, without evaluation.
+    scored : {"test", "validation"}
+        Which held-out ratings these are.
+    network : int
+        Which network of the model is trained, from 1.
+    refit : bool
+        Whether it is trained on all training ratings, after the epoch has been chosen.
     """
 
     epoch: int
     train_loss: float
-    test_rmse: float | None
+    rmse: float | None
     seconds: float
+    scored: str = "test"
+    network: int = 1
+    refit: bool = False

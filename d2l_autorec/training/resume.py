@@ -5,51 +5,62 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.training import checkpoint
-from d2l_autorec.training.settings import Settings
+from d2l_autorec.training.plan import Plan
 
 
-def settings_to_go_on(former: Settings, asked: Settings, given: Collection[str]) -> Settings:
-    """Return a resumed run's settings: its own, with more epochs where these are asked for.
+def plan_to_go_on(former: Plan, changes: Mapping[str, Any], asked: Mapping[str, Any]) -> Plan:
+    """Return a resumed run's plan: its own, with more epochs where these are asked for.
 
     Parameters
     ----------
-    former, asked : Settings
-        From the checkpoint, and from the command line.
-    given : collection of str
-        Names of the options that stand on the command line.
+    former : Plan
+        From the checkpoint.
+    changes : mapping
+        Fields of the recipe that stand on the command line.
+    asked : mapping
+        Other fields of the plan that stand there.
 
     Raises
     ------
     InputError
         If an option was given that is not as in the checkpoint.
     """
-    for name in (field.name for field in fields(Settings)):
-        option = "epochs" if name == "num_epochs" else name
-        was, wanted = getattr(former, name), getattr(asked, name)
-        if option not in given or wanted == was or (option == "epochs" and wanted > was):
+    recipe = former.recipe
+    for name, value in changes.items():
+        was = recipe.to_dict().get(name)
+        if recipe.but(**{name: value}) == recipe:
             continue
-        rule = "can only be raised" if option == "epochs" else "cannot be changed"
-        shown = ",".join(map(str, was)) if isinstance(was, tuple) else was
+        if name == "num_epochs" and value > was:
+            recipe = recipe.but(num_epochs=value)
+            continue
+        rule = "can only be raised" if name == "num_epochs" else "cannot be changed"
+        shown = ",".join(map(str, was)) if isinstance(was, list) else was
         raise InputError(
-            f"--{option.replace('_', '-')} {rule} with --resume, and the run has {shown}; "
-            "leave it out."
+            f"{option_of(name)} {rule} with --resume, and the run has {shown}; leave it out."
         )
-    return replace(former, num_epochs=asked.num_epochs if "epochs" in given else former.num_epochs)
+    refuse_others(asked, former.to_dict())
+    return replace(former, recipe=recipe)
 
 
-def refuse_others(wanted: dict[str, Any], had: dict[str, Any], given: Collection[str]) -> None:
+def option_of(name: str) -> str:
+    """Return the option of the train command that sets a field of the recipe."""
+    names = {"num_epochs": "epochs", "num_seeds": "seeds", "clip": "rating_range"}
+    return "--" + names.get(name, name).replace("_", "-")
+
+
+def refuse_others(wanted: Mapping[str, Any], had: Mapping[str, Any]) -> None:
     """Raise an InputError if an option was given with another value than a resumed run's."""
-    for option, value in wanted.items():
-        if option in given and value != had[option]:
+    for name, value in wanted.items():
+        if value != had[name]:
             raise InputError(
-                f"--{option} cannot be changed with --resume, and the run has {had[option]}; "
+                f"{option_of(name)} cannot be changed with --resume, and the run has {had[name]}; "
                 "leave it out."
             )
 

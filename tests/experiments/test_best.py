@@ -1,15 +1,17 @@
-import dataclasses
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from d2l_autorec.errors import InputError
-from d2l_autorec.experiments import best, blend, fitting, pool
-from d2l_autorec.experiments.fitting import Recipe, autorec_model, fit_autorec
+from d2l_autorec.data.matrices import interaction_csr
+from d2l_autorec.data.split import holdout_split
+from d2l_autorec.experiments import baselines, best, pool
+from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.training import blend
+from d2l_autorec.training.fit import fit, fit_network
 
-SUM = Recipe(
+SUM = Recipe().but(
     objective="sum", lam=1.0, hidden=(4,), batch_size=8, num_epochs=3, clip=(1.0, 5.0), lr=0.02
 )
 
@@ -22,23 +24,21 @@ def table():
 
 
 def matrix(table, shape=(20, 13)):
-    from d2l_autorec.data.matrices import interaction_csr
-
     return interaction_csr(table, *shape)
 
 
 def test_a_user_based_fit_is_the_item_based_one_of_the_transpose(table):
     train = matrix(table)
     users, items = np.array([0, 3, 19]), np.array([11, 0, 5])
-    by_user = fit_autorec(train, dataclasses.replace(SUM, by="user"), seed=4)
-    turned = fit_autorec(train.T.tocsr(), SUM, seed=4)
+    by_user = fit_network(train, SUM.but(by="user"), seed=4)
+    turned = fit_network(train.T.tocsr(), SUM, seed=4)
     np.testing.assert_array_equal(by_user.predict(users, items), turned.predict(items, users))
 
 
 def test_what_nobody_rated_gets_the_default(table):
     pairs = np.array([0, 1]), np.array([12, 3])  # nobody rated item 12
-    with_default = fit_autorec(matrix(table), dataclasses.replace(SUM, default=3.0))
-    plain = fit_autorec(matrix(table), SUM)
+    with_default = fit_network(matrix(table), SUM.but(default=3.0))
+    plain = fit_network(matrix(table), SUM)
     assert with_default.predict(*pairs)[0] == 3.0 != plain.predict(*pairs)[0]
     assert with_default.predict(*pairs)[1] == plain.predict(*pairs)[1]
 
@@ -46,10 +46,8 @@ def test_what_nobody_rated_gets_the_default(table):
 @pytest.mark.parametrize("by", ["item", "user"])
 def test_biases_are_those_worked_out_by_hand(by):
     table = pd.DataFrame({"user": [0, 0, 1], "item": [0, 1, 0], "rating": [5.0, 3.0, 1.0]})
-    fitted = fit_autorec(
-        matrix(table, (2, 2)), dataclasses.replace(SUM, by=by, targets="biases"), seed=0
-    )
-    scale = fitted.scale
+    fitted = fit_network(matrix(table, (2, 2)), SUM.but(by=by, targets="biases"), seed=0)
+    scale = fitted.networks[0].scale
     assert scale.mean == 3.0
     # at the fixed point each bias is the sum of what is left, over the count and ten
     item, user = (scale.row, scale.col) if by == "item" else (scale.col, scale.row)
@@ -59,45 +57,22 @@ def test_biases_are_those_worked_out_by_hand(by):
 
 def test_the_epoch_that_validation_likes_best_is_kept(table):
     train, held_out = matrix(table.iloc[:100]), matrix(table.iloc[100:])
-    recipe = dataclasses.replace(SUM, num_epochs=30, lr=0.2, lam=0.0)
-    fitted = fit_autorec(train, recipe, 0, held_out)
-    assert fitted.epoch == np.argmin(fitted.history) + 1 < 30
+    recipe = SUM.but(num_epochs=30, lr=0.2, lam=0.0)
+    fitted = fit_network(train, recipe, 0, validation=held_out)
+    assert fitted.epoch == np.argmin(fitted.val_rmses) + 1 < 30
     asked = table.iloc[100:]
     guess = fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy())
     rmse = np.sqrt(np.mean((guess - asked["rating"]) ** 2))
-    assert rmse == pytest.approx(min(fitted.history), abs=1e-5)
-    again = fit_autorec(train, recipe, 0, stop=fitted.epoch)
-    np.testing.assert_array_equal(again.state.W.weight, fitted.state.W.weight)
-
-
-def test_lambda_is_shared_out_over_the_rows(table, monkeypatch):
-    """A step's decay is λ / (2 rows), in stars also where the network reads stars over five."""
-    seen = []
-
-    def train_sparse(net, train, validation, **settings):
-        seen.append((settings["wd"], settings["decay_biases"]))
-        return iter(())
-
-    monkeypatch.setattr("d2l_autorec.training.sparse.train_sparse", train_sparse)
-    for recipe in (SUM, dataclasses.replace(SUM, targets="unit"), Recipe(hidden=(2,))):
-        with pytest.raises(AttributeError):  # the stand-in can't be closed
-            fit_autorec(matrix(table), recipe)
-    assert seen == [(1 / 26, False), (1 / 26 / 25, False), (1e-5, True)]
-
-
-def test_recipes_that_contradict_themselves_are_refused():
-    with pytest.raises(InputError, match="objective"):
-        Recipe(lam=1.0)
-    with pytest.raises(InputError, match="clip"):
-        Recipe(targets="unit")
-    with pytest.raises(InputError, match="schedule 'linear'"):
-        Recipe(schedule="linear")
+    assert rmse == pytest.approx(min(fitted.val_rmses), abs=1e-5)
+    again = fit_network(train, recipe, 0, stop=fitted.epoch)
+    weights = (model.networks[0].weights["1.weight"] for model in (again, fitted))
+    np.testing.assert_array_equal(*weights)
 
 
 def test_a_model_keeps_to_the_interface(table):
     pairs = table["user"].to_numpy(), table["item"].to_numpy()
     for options in ({}, {"val_ratio": 0.2}, {"val_ratio": 0.2, "refit": True}):
-        guess = autorec_model(SUM, **options)(table, (20, 13), 0)(*pairs)
+        guess = baselines.recipe(SUM.but(**options))(table, (20, 13), 0)(*pairs)
         assert guess.shape == (len(table),) and (guess >= 1).all() and (guess <= 5).all()
 
 
@@ -108,20 +83,41 @@ def test_weights_are_those_of_least_squares():
     np.testing.assert_allclose(weights, [0.7, 0, 0.4], atol=1e-12)
 
 
-def test_a_blend_repeats_and_keeps_to_the_range(table):
-    longer = dataclasses.replace(SUM, num_epochs=40)
-    both = [longer, dataclasses.replace(longer, by="user")]
-    model = blend.blend_model(both, 2, 0.2, (1.0, 5.0))
+def test_a_blend_is_what_it_is_made_of(table):
+    longer = SUM.but(num_epochs=40)
+    both = (longer, longer.but(by="user", targets="biases"))
+    recipe = Recipe(members=both, num_seeds=2, val_ratio=0.2, refit=True, clip=(1.0, 5.0))
     pairs = np.arange(20), np.full(20, 3)
-    one, two = model(table, (20, 13), 5)(*pairs), model(table, (20, 13), 5)(*pairs)
-    np.testing.assert_array_equal(one, two)
-    assert (one >= 1).all() and (one <= 5).all() and np.ptp(one) > 0
+    model = fit(table, (20, 13), recipe, 5)
+    guess = model.predict(*pairs)
+    np.testing.assert_array_equal(fit(table, (20, 13), recipe, 5).predict(*pairs), guess)
+    assert (guess >= 1).all() and (guess <= 5).all() and np.ptp(guess) > 0
+    # by hand: epochs and weights from networks beside the validation ratings, then all ratings
+    kept, held_out = (table.iloc[rows] for rows in holdout_split(len(table), 0.2, 5))
+    asked = held_out["user"].to_numpy(), held_out["item"].to_numpy()
+    beside, whole = [], []
+    for member in both:
+        fits = [
+            fit_network(matrix(kept), member, seed, validation=matrix(held_out))
+            for seed in (5, 1005)
+        ]
+        beside.append(np.mean([one.predict(*asked) for one in fits], axis=0))
+        again = [
+            fit_network(matrix(table), member, seed, stop=one.epoch)
+            for seed, one in zip((5, 1005), fits)
+        ]
+        whole.append(np.mean([one.predict(*pairs) for one in again], axis=0))
+    weights = blend.blend_weights(beside, held_out["rating"])
+    np.testing.assert_allclose(guess, (weights @ np.stack(whole)).clip(1, 5), rtol=1e-12)
+    assert model.recipe.weights == tuple(weights)
+    expected = np.sqrt(np.mean(((weights @ beside).clip(1, 5) - held_out["rating"]) ** 2))
+    assert model.val_rmse == pytest.approx(expected)
 
 
 def test_the_ladder_from_start_to_summary(tmp_path, monkeypatch):
     def tiny(recipe):
-        hidden = tuple(2 for _ in recipe.hidden)
-        return dataclasses.replace(recipe, hidden=hidden, num_epochs=1, batch_size=512)
+        hidden = tuple(2 for _ in recipe.architecture.hidden)
+        return recipe.but(hidden=hidden, num_epochs=1, batch_size=512)
 
     for name in ("POOL", "ASIDE", "CANDIDATES"):
         for key, recipe in getattr(pool, name).items():
@@ -129,7 +125,7 @@ def test_the_ladder_from_start_to_summary(tmp_path, monkeypatch):
     for name in ("STOPPED", "PAPER"):
         monkeypatch.setattr(best, name, tiny(getattr(pool, name)))
     monkeypatch.setattr(best, "NUM_SEEDS", 1)
-    monkeypatch.setattr(best, "Recipe", lambda: tiny(fitting.Recipe()))
+    monkeypatch.setattr(best, "Recipe", lambda: tiny(Recipe()))
     summary = best.best(tmp_path, num_splits=1, quiet=True, processes=1)
     assert summary["step"].tolist() == list(best.LADDER.values())
     record = json.loads((tmp_path / "experiment.json").read_text())

@@ -7,9 +7,8 @@ import pytest
 
 from d2l_autorec.data.matrices import interaction_matrix
 from d2l_autorec.errors import InputError
-from d2l_autorec.experiments import compare, compare_tables, contenders
+from d2l_autorec.experiments import baselines, compare, compare_tables, contenders
 from d2l_autorec.experiments.contenders import CHAPTER_AUTOREC, CONTENDERS, PRINTED_MF, Contender
-from d2l_autorec.models import baselines
 from d2l_autorec.runtime import seed_everything
 
 TRAIN = pd.DataFrame({"user": [0, 0, 1, 1], "item": [0, 1, 0, 2], "rating": [1.0, 2, 4, 5]})

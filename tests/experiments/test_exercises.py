@@ -8,7 +8,7 @@ import pytest
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments import exercises
 from d2l_autorec.experiments.exercises import networks, run_one, summary
-from d2l_autorec.experiments.fitting import fit_autorec
+from d2l_autorec.training.fit import fit_network
 
 SMALL = networks((2, 4), (2, 4), ("identity", "sigmoid"))
 
@@ -66,12 +66,12 @@ def test_the_weight_decay_keeps_its_weight_against_the_loss(toy_ratings, monkeyp
     """Errors are divided by the unit, squared errors by its square, and so is the decay."""
     seen = {}
 
-    def spy(train, recipe, *rest):
-        fitted = fit_autorec(train, recipe, *rest)
-        seen[recipe.targets] = recipe.wd * fitted.scale.unit**2
+    def spy(train, recipe, *rest, **named):
+        fitted = fit_network(train, recipe, *rest, **named)
+        seen[recipe.targets] = recipe.wd * fitted.networks[0].scale.unit ** 2
         return fitted
 
-    monkeypatch.setattr(exercises, "fit_autorec", spy)
+    monkeypatch.setattr(exercises, "fit_network", spy)
     job = {"hidden": "2", "encoder": "sigmoid", "decoder": "sigmoid", "init": "normal",
            "max_epochs": 1, "seed": 0}  # fmt: skip
     for targets in ("stars", "unit"):

@@ -9,7 +9,9 @@ from mxnet import autograd, gluon, npx
 
 from d2l_autorec.chapter.autorec import AutoRec as ChapterAutoRec
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.autorec import ACTIVATIONS, AutoRec
+from d2l_autorec.models.activations import ACTIVATIONS
+from d2l_autorec.models.architecture import Architecture
+from d2l_autorec.models.autorec import AutoRec
 
 npx.set_np()
 
@@ -47,7 +49,7 @@ def one_step(net, train):
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_one_seed_gives_the_chapters_weights_dropout_and_gradients(dropout):
     chapter = ChapterAutoRec(4, 6, dropout_rate=dropout)
-    ours = AutoRec(6, hidden=(4,), dropout=dropout)
+    ours = AutoRec(6, Architecture(hidden=(4,), dropout=dropout))
     pred, grads = one_step(chapter, lambda net: net(ratings()))
     our_pred, our_grads = one_step(ours, lambda net: net(ratings(), mx.np.sign(ratings())))
     for theirs, mine in zip(parameters(chapter), parameters(ours)):
@@ -61,7 +63,7 @@ def test_one_seed_gives_the_chapters_weights_dropout_and_gradients(dropout):
 @pytest.mark.parametrize("encoder", ACTIVATIONS)
 @pytest.mark.parametrize("decoder", ACTIVATIONS)
 def test_any_stack_of_activations_is_what_its_formula_says(encoder, decoder):
-    net = AutoRec(6, hidden=(5, 2, 5), encoder=encoder, decoder=decoder)
+    net = AutoRec(6, Architecture(hidden=(5, 2, 5), encoder=encoder, decoder=decoder))
     net.initialize(mx.init.Normal(0.5))
     expected = RATINGS
     for i, layer in enumerate(net.dense_layers()):
@@ -74,7 +76,7 @@ def test_any_stack_of_activations_is_what_its_formula_says(encoder, decoder):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_slope_of_every_activation_is_that_of_its_curve(name):
-    net = AutoRec(1, hidden=(1,), encoder=name, decoder="identity", dropout=0.0)
+    net = AutoRec(1, Architecture(hidden=(1,), encoder=name, decoder="identity", dropout=0.0))
     net.initialize(mx.init.One())
     for at in (-2.0, -0.4, 0.3, 1.5):
         x = mx.np.array([[at]])
@@ -87,7 +89,7 @@ def test_the_slope_of_every_activation_is_that_of_its_curve(name):
 
 
 def test_the_mask_is_explicit():
-    net = AutoRec(6, hidden=(3,))
+    net = AutoRec(6, Architecture(hidden=(3,)))
     net.initialize(mx.init.Normal(0.5))
     mask = mx.np.array(RATINGS != 0).astype("float32")
     full, masked = net(ratings()).asnumpy(), net(ratings(), mask).asnumpy()
@@ -97,7 +99,7 @@ def test_the_mask_is_explicit():
 
 @pytest.mark.parametrize("where", ["dropout", "input_dropout"])
 def test_dropout_acts_in_training_only(where):
-    net = AutoRec(6, hidden=(40, 20, 40), **{"dropout": 0.0, where: 0.5})
+    net = AutoRec(6, Architecture(hidden=(40, 20, 40), **{"dropout": 0.0, where: 0.5}))
     net.initialize(mx.init.Normal(0.5))
     np.testing.assert_array_equal(net(ratings()).asnumpy(), net(ratings()).asnumpy())
     with autograd.train_mode():
@@ -105,7 +107,7 @@ def test_dropout_acts_in_training_only(where):
 
 
 def test_saved_parameters_load_into_a_net_of_the_same_shape(tmp_path):
-    net, other = AutoRec(6, hidden=(5, 2), decoder="elu"), AutoRec(6, hidden=(5, 2), decoder="elu")
+    net, other = (AutoRec(6, Architecture(hidden=(5, 2), decoder="elu")) for _ in range(2))
     net.initialize(mx.init.Normal(0.5))
     net.save_parameters(str(tmp_path / "net.params"))
     other.load_parameters(str(tmp_path / "net.params"))
@@ -127,4 +129,4 @@ def test_saved_parameters_load_into_a_net_of_the_same_shape(tmp_path):
 )
 def test_unusable_settings_are_named(settings, words):
     with pytest.raises(InputError, match=words):
-        AutoRec(**{"num_inputs": 6, **settings})
+        AutoRec(settings.pop("num_inputs", 6), Architecture(**settings))

@@ -1,6 +1,5 @@
 """Recommendations, neighbours, explanations and new users, each against a slower way."""
 
-import dataclasses
 import subprocess
 import sys
 import time
@@ -9,16 +8,26 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from toy_models import dense, toy_model
+from toy_models import (
+    dense,
+    inputs,
+    network,
+    random_network,
+    reconstructed,
+    toy_model,
+    with_trained,
+    with_weights,
+)
 
 from d2l_autorec.data.matrices import interaction_csr
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.serving.explain import explain
 from d2l_autorec.serving.files import read_columns
 from d2l_autorec.serving.folder import save_model
 from d2l_autorec.serving.foldin import FACTORS, new_user, ridge, score_new_user
-from d2l_autorec.serving.inference import hidden_layers, output_layer, reconstruct, score_users
-from d2l_autorec.serving.model import Model, weight_shapes
+from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import predict, recommend
 from d2l_autorec.serving.similar import similar
 
@@ -26,7 +35,7 @@ BOTH = pytest.mark.parametrize("by", ["item", "user"])
 
 
 def scores(model):
-    whole = reconstruct(model, model.ratings)
+    whole = reconstructed(model)
     return whole if model.by == "user" else whole.T  # (users, items)
 
 
@@ -52,9 +61,9 @@ def test_recommended_are_the_best_unseen(by, cells, monkeypatch):
 
 def test_order_is_that_before_clipping_and_ties_go_to_the_first_item():
     model = toy_model("user")
-    weights = {name: values * 0 for name, values in model.weights.items()}
+    weights = {name: values * 0 for name, values in network(model).weights.items()}
     weights["1.bias"] = np.array([9, 6, 8, 8, 7, 7], np.float32)
-    model = dataclasses.replace(model, weights=weights)
+    model = with_weights(model, weights)
     table = recommend(model, ["u5"], n=4)
     assert table["item"].tolist() == [10, 30, 40, 50]
     assert table["prediction"].tolist() == [5, 5, 5, 5]
@@ -79,8 +88,8 @@ def test_a_stored_zero_is_a_rating():
     model = toy_model()
     matrix = model.ratings.copy()
     matrix.data[0] = 0
-    model = dataclasses.replace(model, ratings=matrix)
-    user = matrix.indices[0]
+    model = with_trained(model, ratings=matrix)
+    user = int(matrix.indices[0])
     assert predict(model, [f"u{user + 1}"], [10])["rating"].iloc[0] == 0
     assert 10 not in recommend(model, [f"u{user + 1}"], n=6, min_ratings=0)["item"].tolist()
 
@@ -90,7 +99,7 @@ def test_a_stored_zero_is_a_rating():
 def test_similar_is_the_cosine_less_the_mean(by, what, name, place):
     model = toy_model(by, hidden=(4, 3, 4))
     ids = model.item_ids if what == "item" else model.user_ids
-    space = hidden_layers(model)[1] if what == by else output_layer(model)[0]
+    space = model.trained.hidden(0)[1] if what == by else network(model).output_layer[0]
     space = space - space[:-1].mean(axis=0)  # the last has no ratings
     cosine = {
         ids[i]: vector @ space[place] / np.linalg.norm(vector) / np.linalg.norm(space[place])
@@ -107,7 +116,7 @@ def test_explain_leaves_out_each_rating(by):
     model = toy_model(by, hidden=(4, 3), decoder="selu")
     result = explain(model, "u2", 10)
     row, column = (0, 1) if by == "item" else (1, 0)
-    ratings = model.ratings[row].toarray()[0]
+    ratings = inputs(model)[row].toarray()[0]
     assert result.prediction == pytest.approx(float(scores(model)[1, 0]), rel=1e-5)
     assert len(result.table) == np.count_nonzero(ratings) >= 2
     ids = model.user_ids if by == "item" else model.item_ids
@@ -115,7 +124,7 @@ def test_explain_leaves_out_each_rating(by):
         code = list(ids).index(line["user" if by == "item" else "item"])
         without = ratings.copy()
         without[code] = 0
-        again = reconstruct(model, sparse.csr_matrix(without))[0, column]
+        again = network(model).reconstruct(sparse.csr_matrix(without))[0, column]
         assert line["rating"] == ratings[code]
         assert line["without"] == pytest.approx(float(again), rel=1e-4)
         assert line["change"] == pytest.approx(result.prediction - float(again), abs=1e-5)
@@ -124,7 +133,7 @@ def test_explain_leaves_out_each_rating(by):
 
 def test_a_new_user_of_a_user_based_model_is_read_like_an_old_one():
     model = toy_model("user")
-    seen = model.ratings[1]
+    seen = inputs(model)[1]
     own = pd.DataFrame({"item": model.item_ids[seen.indices].astype(str), "rating": seen.data})
     columns = ["rank", "item", "prediction"]
     pd.testing.assert_frame_equal(new_user(model, own)[columns], recommend(model, ["u2"])[columns])
@@ -153,8 +162,8 @@ def solve(x, y, strength):
 
 def test_a_new_user_of_an_item_based_model_is_folded_in_next_to_the_average_user():
     model = toy_model(num_users=9)
-    W, b = output_layer(model)
-    codes = hidden_layers(model)[-1]
+    W, b = network(model).output_layer
+    codes = model.trained.hidden(0)[-1]
     usual = codes @ W[:-1].mean(axis=0) + b[:-1].mean()  # the last user has no ratings
     nobody = score_new_user(model, np.array([], int), np.array([], np.float32))
     np.testing.assert_allclose(nobody, usual, rtol=1e-5)
@@ -183,7 +192,7 @@ def test_a_new_user_of_an_item_based_model_is_folded_in_next_to_the_average_user
 
 def noise(model):
     matrix = model.ratings.tocoo()
-    errors = matrix.data - reconstruct(model, model.ratings)[matrix.row, matrix.col]
+    errors = matrix.data - reconstructed(model)[matrix.row, matrix.col]
     return np.mean(np.square(errors.astype(float)))
 
 
@@ -265,23 +274,18 @@ print(*{{"mxnet", "d2l", "numba", "matplotlib"}} & set(sys.modules))
 
 @BOTH
 def test_all_users_of_movielens_100k_in_less_than_a_second(by, ml100k):
-    matrix = interaction_csr(ml100k.table, 943, 1682, by_user=by == "user")
-    draws = np.random.default_rng(0)
-    shapes = weight_shapes(matrix.shape[1], (500,))
+    matrix = interaction_csr(ml100k.table, 943, 1682)
+    recipe, draws = Recipe().but(by=by), np.random.default_rng(0)
     seconds = []
     for _ in range(3):  # nothing is kept from one model to the next
+        trained = TrainedModel(recipe, (random_network(recipe, matrix, draws),), (1.0,), matrix)
         model = Model(
-            by, (500,), "sigmoid", "identity", 0.0, 0.0,
-            {name: 0.1 * draws.normal(size=shape).astype("f4") for name, shape in shapes.items()},
-            matrix, ml100k.user_ids, ml100k.item_ids, ml100k.items, 1.0, 5.0, {},
+            trained, ml100k.user_ids, ml100k.item_ids, ml100k.items, 1.0, 5.0, {},
         )  # fmt: skip
         start = time.perf_counter()
         table = recommend(model)
         seconds.append(time.perf_counter() - start)
     assert len(table) == 9430 and min(seconds) < 1
-    np.testing.assert_allclose(
-        table["prediction"].to_numpy()[:10],
-        np.sort(np.where(dense(model)[0] > 0, -9, score_users(model, np.array([0]))[0]))[::-1][:10]
-        .clip(1, 5),
-        rtol=1e-4,
-    )  # fmt: skip
+    scores = model.trained.score_users(np.array([0]))[0]
+    best = np.sort(np.where(dense(model)[0] > 0, -9, scores))[::-1][:10]
+    np.testing.assert_allclose(table["prediction"][:10], best.clip(1, 5), rtol=1e-4)

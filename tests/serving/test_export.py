@@ -11,15 +11,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from toy_models import dense, toy_model
+from toy_models import dense, inputs, network, reconstructed, toy_model, with_weights
 from typer.testing import CliRunner
 
 from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
-from d2l_autorec.serving import export
+from d2l_autorec.serving import export, onnx_graph
 from d2l_autorec.serving.folder import save_model
-from d2l_autorec.serving.inference import reconstruct
 from d2l_autorec.serving.model import ids_digest
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "serve_onnx.py"
@@ -35,9 +34,9 @@ def test_predictions_are_those_of_mxnet_and_numpy(tmp_path, name, hidden):
     assert 0 <= export.export_onnx(model, path) < 1e-5
     session = onnxruntime.InferenceSession(str(path))
     for rows in (slice(0, 1), slice(0, 6)):
-        batch = model.ratings[rows]
+        batch = inputs(model)[rows]
         [seen] = session.run(["predictions"], {"ratings": batch.toarray()})
-        expected = reconstruct(model, batch)
+        expected = network(model).reconstruct(batch)
         assert seen.dtype == np.float32
         np.testing.assert_allclose(seen, expected.clip(0.25, 0.5), atol=1e-5)
     assert (expected != expected.clip(0.25, 0.5)).any()
@@ -59,7 +58,7 @@ def test_what_the_file_says(tmp_path):
 
 
 def test_a_file_that_would_predict_otherwise_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setitem(export._OPERATORS, "sigmoid", "Tanh")
+    monkeypatch.setitem(onnx_graph._OPERATORS, "sigmoid", "Tanh")
     model = dataclasses.replace(toy_model(), low=-9.0, high=9.0)
     with pytest.raises(InputError, match=r"model\.onnx was not written: .* differ"):
         export.export_onnx(model, tmp_path / "model.onnx")
@@ -68,10 +67,10 @@ def test_a_file_that_would_predict_otherwise_is_not_written(tmp_path, monkeypatc
 
 def test_weights_that_give_nan_do_not_pass_for_equal(tmp_path):
     model = toy_model(encoder="identity")
-    big = {name: np.full_like(values, 3e38) for name, values in model.weights.items()}
+    big = {name: np.full_like(values, 3e38) for name, values in network(model).weights.items()}
     big["1.weight"][:, 0] *= -1
     with pytest.raises(InputError, match="nan"):
-        export.export_onnx(dataclasses.replace(model, weights=big), tmp_path / "model.onnx")
+        export.export_onnx(with_weights(model, big), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -128,7 +127,7 @@ def test_served_without_mxnet(tmp_path, without_mxnet, by):
     )
     assert served.returncode == 0, served.stderr
     lines = [line.split() for line in served.stdout.splitlines()]
-    scores = reconstruct(model, model.ratings).clip(1, 5)
+    scores = reconstructed(model).clip(1, 5)
     scores = scores if by == "user" else scores.T
     unseen = np.flatnonzero(dense(model)[0] == 0)
     assert 0 < len(unseen) < len(lines) == 6

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from contextlib import suppress
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
@@ -14,36 +15,40 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from toy_models import toy_model
+from toy_models import inputs, network, random_network, reconstructed, toy_blend, toy_model
 
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.data.matrices import interaction_csr
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
-from d2l_autorec.models.autorec import AutoRec
+from d2l_autorec.models.autorec import AutoRec, get_weights, to_net
+from d2l_autorec.models.biases import Scale
+from d2l_autorec.models.network import Network
+from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.serving._reading import description_digest
 from d2l_autorec.serving.explain import explain
-from d2l_autorec.serving.folder import (
-    Model,
-    ids_digest,
-    load_model,
-    model_from_net,
-    save_model,
-    to_net,
-)
+from d2l_autorec.serving.folder import Model, ids_digest, load_model, make_model, save_model
 from d2l_autorec.serving.foldin import new_user
-from d2l_autorec.serving.inference import reconstruct
-from d2l_autorec.serving.model import weight_shapes
+from d2l_autorec.serving.model import flat_arrays
 from d2l_autorec.serving.recommend import predict, recommend
 from d2l_autorec.serving.similar import similar
 from d2l_autorec.training import run
 
+OLD = Path(__file__).parent / "old_models"
+
 
 def same(one, other):
-    assert list(one.weights) == list(other.weights)
-    for name, values in one.weights.items():
-        np.testing.assert_array_equal(values, other.weights[name])
-        assert other.weights[name].dtype == np.float32
+    ours, theirs = flat_arrays(one.trained), flat_arrays(other.trained)
+    assert list(ours) == list(theirs)
+    for name, values in ours.items():
+        np.testing.assert_array_equal(values, theirs[name])
+        assert theirs[name].dtype == (np.float64 if name.endswith("_bias") else np.float32)
+    assert one.trained.recipe == other.trained.recipe
+    assert one.trained.factors == other.trained.factors
+    for mine, its in zip(one.trained.networks, other.trained.networks):
+        assert (mine.recipe, mine.epoch) == (its.recipe, its.epoch)
+        assert (mine.scale.mean, mine.scale.unit) == (its.scale.mean, its.scale.unit)
     for name in ("indptr", "indices", "data"):  # stored zeros too
         np.testing.assert_array_equal(getattr(one.ratings, name), getattr(other.ratings, name))
     assert one.ratings.shape == other.ratings.shape
@@ -53,7 +58,7 @@ def same(one, other):
     if one.items is not None:
         pd.testing.assert_frame_equal(one.items, other.items)
     for field in dataclasses.fields(Model):
-        if field.name not in ("weights", "ratings", "user_ids", "item_ids", "items"):
+        if field.name not in ("trained", "user_ids", "item_ids", "items"):
             assert getattr(one, field.name) == getattr(other, field.name), field.name
     assert ids_digest(one) == ids_digest(other)
 
@@ -70,7 +75,7 @@ def models(draw, floats=FLOATS):
         return np.array(sorted(names), np.int64 if isinstance(min(names), int) else np.str_)
 
     user_ids, item_ids, by = ids(), ids(), draw(st.sampled_from(["item", "user"]))
-    shape = (len(item_ids), len(user_ids)) if by == "item" else (len(user_ids), len(item_ids))
+    shape = (len(item_ids), len(user_ids))
     hidden = tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=3)))
     places = sorted(draw(st.sets(st.integers(0, shape[0] * shape[1] - 1), min_size=1)))
     data = np.array(draw(st.lists(floats, min_size=len(places), max_size=len(places))), "f4")
@@ -84,18 +89,18 @@ def models(draw, floats=FLOATS):
             kind = "Int64" if name == "year" else object
             items[name] = pd.Series(draw(values), dtype=kind)
     seed = draw(st.integers(0, 2**32 - 1))
-    weights = {
-        name: np.random.default_rng(seed).normal(size=size).astype(np.float32)
-        for name, size in weight_shapes(shape[1], hidden).items()
-    }
     names = [draw(st.sampled_from(ACTIVATIONS)) for _ in range(2)]
     rates = [draw(st.floats(0, 0.99)) for _ in range(2)]
     low, high = sorted(draw(st.tuples(floats, floats)))
     plain = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(-9, 9) | TEXT
     record = draw(st.dictionaries(TEXT, plain | st.lists(plain, max_size=3), max_size=3))
-    return Model(
-        by, hidden, *names, *rates, weights, matrix, user_ids, item_ids, items, low, high, record
-    )
+    recipe = Recipe().but(
+        by=by, hidden=hidden, encoder=names[0], decoder=names[1], dropout=rates[0],
+        input_dropout=rates[1], targets=draw(st.sampled_from(["stars", "mean", "biases"])),
+    )  # fmt: skip
+    network = random_network(recipe, matrix, np.random.default_rng(seed))
+    trained = TrainedModel(recipe, (network,), (1.0,), matrix)
+    return Model(trained, user_ids, item_ids, items, low, high, record)
 
 
 @settings(max_examples=40, deadline=None)
@@ -120,35 +125,64 @@ def test_any_model_can_be_asked(model, data):
     expected = predict(model, [user], [item])["prediction"].iloc[0]
     assert np.clip(told.prediction, model.low, model.high) == pytest.approx(expected, rel=1e-3)
     own = pd.DataFrame({"item": [item], "rating": [np.float32(model.low)]})
-    if model.by == "user" or model.decoder == "identity":
+    if model.by == "user" or model.trained.recipe.architecture.decoder == "identity":
         assert item not in new_user(model, own)["item"].tolist()
 
 
 def test_from_a_trained_net_and_back(tmp_path):
     table = pd.DataFrame({"user": [0, 1, 1, 2], "item": [0, 0, 1, 1], "rating": [2, 0, 4.5, 9]})
     ratings = Ratings(table, np.array(["a", "b", "c"]), np.array([5, 7]), None, "own", "1" * 64)
+    matrix = interaction_csr(table, 3, 2, np.array([0, 1, 2]))
     for by, num_inputs in (("item", 3), ("user", 2)):
-        net = AutoRec(num_inputs, (4, 2), "elu", "tanh", 0.1, 0.2)
+        recipe = Recipe().but(by=by, hidden=(4, 2), encoder="elu", decoder="tanh", dropout=0.1)
+        net = AutoRec(num_inputs, recipe.architecture)
         net.initialize(mx.init.Normal(0.5))
-        done = run.Result(0.5, None, 3, 0.1, 1.0, 2.0, 3, 0, 1, "1" * 64, "2" * 64)
-        settings = run.Settings(by=by, hidden=(4, 2), encoder="elu")
-        model = model_from_net(net, ratings, np.array([0, 1, 2]), settings, done)
+        own = Network(recipe, get_weights(net), Scale.of(matrix, recipe), 3)
+        done = run.Result(
+            0.5, 1.0, 0.9, None, 3, 0.1, 1, 1.0, 2.0, 3, 0, 1, "mxnet", "1" * 64, "2" * 64
+        )
+        record = run.record(run.Plan(recipe), done)
+        trained = TrainedModel(recipe, (own,), (1.0,), matrix)
+        model = make_model(trained, ratings, record)
         assert (model.low, model.high) == (0, 4.5)  # of the ratings trained on
         save_model(tmp_path / by / "model", model)
         loaded = load_model(tmp_path / by)  # the folder of a run
         same(model, loaded)
-        assert loaded.record["settings"]["encoder"] == "elu"
+        assert loaded.record["plan"]["recipe"]["encoder"] == "elu"
         assert loaded.record["result"]["test_rmse"] == 0.5
-        rows = interaction_csr(table, 3, 2, np.array([0, 1, 2]), by == "user")
-        assert (loaded.ratings != rows).nnz == 0 and loaded.ratings.nnz == 3
-        expected = net(mx.np.array(rows.toarray())).asnumpy()
-        np.testing.assert_allclose(reconstruct(loaded, rows), expected, rtol=1e-5)
-        again = to_net(loaded)
-        np.testing.assert_array_equal(again(mx.np.array(rows.toarray())).asnumpy(), expected)
-        assert (again.dropout_rate, again.input_dropout_rate) == (0.1, 0.2)
-    net.dense_layers()[0].bias.set_data(mx.np.array([np.inf] * 4))
-    with pytest.raises(InputError, match="diverged"):
-        model_from_net(net, ratings, np.array([0]), settings, done)
+        assert (loaded.ratings != matrix).nnz == 0 and loaded.ratings.nnz == 3
+        rows = mx.np.array(inputs(loaded).toarray())
+        expected = net(rows).asnumpy()
+        np.testing.assert_allclose(reconstructed(loaded), expected, rtol=1e-5)
+        again = to_net(network(loaded).recipe.architecture, network(loaded).weights)
+        np.testing.assert_array_equal(again(rows).asnumpy(), expected)
+        assert again.architecture == recipe.architecture
+
+
+def test_a_blend_comes_back(tmp_path):
+    model = toy_blend()
+    save_model(tmp_path / "model", model)
+    loaded = load_model(tmp_path)
+    same(model, loaded)
+    users, items = np.divmod(np.arange(30), 6)
+    np.testing.assert_array_equal(
+        loaded.trained.predict(users, items), model.trained.predict(users, items)
+    )
+
+
+@pytest.mark.parametrize("by", ["item", "user"])
+def test_a_folder_of_format_1_still_answers(by, tmp_path):
+    """The folders were written, and asked, by the version before recipes were stored."""
+    model = load_model(OLD / by)
+    architecture = network(model).recipe.architecture
+    assert architecture.by == by and architecture.hidden == ((4, 3, 4) if by == "item" else (3,))
+    asked = pd.read_csv(OLD / f"{by}-predicted.csv")
+    found = predict(model, asked["user"], asked["item"])
+    np.testing.assert_allclose(found["prediction"], asked["prediction"], atol=1e-6)
+    np.testing.assert_array_equal(found["rating"], asked["rating"])
+    np.testing.assert_array_equal(found["num_read"], asked["num_read"])
+    save_model(tmp_path / "new", model)  # as format 2
+    same(model, load_model(tmp_path / "new"))
 
 
 def test_saving_is_all_or_nothing(tmp_path, monkeypatch):
@@ -275,26 +309,34 @@ def part(name, **values):
     return lambda said: said[name].update(values)
 
 
+def of_network(**values):
+    return lambda said: said["networks"][0]["recipe"].update(values)
+
+
 @pytest.mark.parametrize(
     "describe, words",
     [
-        (lambda said: said.update(format=2), ("format 2", "update")),
+        (lambda said: said.update(format=3), ("format 3", "update")),
         (lambda said: said.update(format="1"), ("describes no model",)),
-        (lambda said: said.pop("architecture"), ("lacks a part",)),
+        (lambda said: said.pop("recipe"), ("lacks a part",)),
+        (lambda said: said.pop("networks"), ("lacks a part",)),
+        (lambda said: said.update(networks=[]), ("lacks a part",)),
+        (lambda said: said["networks"][0].update(factor=True), ("lacks a part",)),
+        (lambda said: said["networks"][0].update(mean=float("nan")), ("lacks a part",)),
         (lambda said: said.update(record=[1]), ("lacks a part",)),
         (lambda said: said.update(rating_range=[5, 1]), ("lacks a part",)),
         (lambda said: said.update(rating_range=[1, float("inf")]), ("lacks a part",)),
-        (part("architecture", encoder="step"), ("encoder 'step' is unknown",)),
-        (part("architecture", decoder=None), ("decoder", "unknown")),
-        (part("architecture", dropout=1.0), ("dropout",)),
-        (part("architecture", by="film"), ("lacks a part",)),
-        (part("architecture", hidden=[]), ("hidden",)),
-        (part("architecture", hidden=[3, -2]), ("lacks a part",)),
-        (part("architecture", hidden=[3, True]), ("lacks a part",)),
-        (part("architecture", hidden=[3, 3]), ("weights.npz", "1.weight", "3 x 3")),
-        (part("architecture", hidden=[3]), ("weights.npz", "other arrays")),
-        (part("architecture", num_inputs=10**12), ("weights.npz", "0.weight")),
-        (part("architecture", num_rows=7), ("ratings.npz", "indptr")),
+        (of_network(encoder="step"), ("encoder 'step' is unknown",)),
+        (of_network(decoder=None), ("decoder", "unknown")),
+        (of_network(dropout=1.0), ("dropout",)),
+        (of_network(by="film"), ("by 'film'",)),
+        (of_network(hidden=[]), ("hidden",)),
+        (of_network(hidden=[3, -2]), ("hidden",)),
+        (of_network(hidden=[3, True]), ("hidden",)),
+        (of_network(hidden=[3, 3]), ("weights.npz", "1.weight", "3 x 3")),
+        (of_network(hidden=[3]), ("weights.npz", "other arrays")),
+        (lambda said: said.update(num_users=10**12), ("weights.npz", "0.weight")),
+        (lambda said: said.update(num_items=7), ("ratings.npz", "indptr")),
         (lambda said: said.update(num_ratings=10**15), ("ratings.npz", "indices")),
         (part("files", **{"../ids.json": {"size": 1, "sha256": ""}}), ("leads out",)),
         (part("files", **{"other": {"size": 1, "sha256": ""}}), ("no file of a model",)),
@@ -333,7 +375,7 @@ def test_arrays_that_cannot_be(saved, put):
     check("weights.npz", ["0.bias", "3 array"], **{"0_bias": bias.astype("f8")})
     check("weights.npz", ["0.bias"], **{"0_bias": np.array(["ab", "c", "d"])})
     check("weights.npz", ["0.bias"], **{"0_bias": np.array([None, 1, 2])})  # a pickle
-    turned = np.asfortranarray(saved[1].weights["0.weight"])
+    turned = np.asfortranarray(network(saved[1]).weights["0.weight"])
     check("weights.npz", ["0.weight"], **{"0_weight": turned})
     check("weights.npz", ["other arrays"], **{"0_bias": None})
     check("weights.npz", ["other arrays"], more=bias)

@@ -8,13 +8,13 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
-from toy_models import toy_model
+from toy_models import network, toy_model, with_weights
 from typer.testing import CliRunner
 
 from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
-from d2l_autorec.serving.export import describe
 from d2l_autorec.serving.folder import load_model, save_model
+from d2l_autorec.serving.onnx_graph import describe
 from d2l_autorec.serving.weights import (
     export_npz,
     export_safetensors,
@@ -36,8 +36,8 @@ def assert_equal(weights, expected):
 def test_out_and_in_again(tmp_path, kind):
     model = toy_model(hidden=(5, 2, 3))
     save_model(tmp_path / "model", model)
-    others = {name: values + 1 for name, values in model.weights.items()}
-    save_model(tmp_path / "other", dataclasses.replace(model, weights=others))
+    others = {name: values + 1 for name, values in network(model).weights.items()}
+    save_model(tmp_path / "other", with_weights(model, others))
     path, new = tmp_path / f"w.{kind}", tmp_path / "new"
     for words in (
         ["export", "--model", tmp_path / "other", f"--{kind}", path],
@@ -48,7 +48,7 @@ def test_out_and_in_again(tmp_path, kind):
     assert metadata == describe(model)
     assert sorted(weights) == sorted(others)
     loaded = load_model(new)
-    assert_equal(loaded.weights, others)
+    assert_equal(network(loaded).weights, others)
     assert loaded.record == {**model.record, "weights_from": f"w.{kind}"}
     assert loaded.user_ids.tolist() == model.user_ids.tolist()
     assert (loaded.ratings != model.ratings).nnz == 0
@@ -57,7 +57,7 @@ def test_out_and_in_again(tmp_path, kind):
 def test_files_of_other_makers(tmp_path):
     """Without metadata, in other precisions, compressed, and with names in another order."""
     model = toy_model()
-    whole = {name: np.round(values * 8) / 8 for name, values in model.weights.items()}
+    whole = {name: np.round(values * 8) / 8 for name, values in network(model).weights.items()}
     turned = dict(reversed(whole.items()))
     safetensors.numpy.save_file(
         {name: values.astype(np.float16) for name, values in turned.items()}, tmp_path / "a"
@@ -65,7 +65,7 @@ def test_files_of_other_makers(tmp_path):
     np.savez(tmp_path / "b.npz", **{name: v.astype(np.float64) for name, v in turned.items()})
     np.savez_compressed(tmp_path / "c.npz", **turned)
     for name in ("a", "b.npz", "c.npz"):
-        assert_equal(import_weights(model, tmp_path / name).weights, whole)
+        assert_equal(network(import_weights(model, tmp_path / name)).weights, whole)
 
 
 @pytest.mark.parametrize("kind", EXPORTS)
@@ -83,7 +83,7 @@ def test_files_of_other_makers(tmp_path):
 )
 def test_weights_that_do_not_fit(tmp_path, kind, change, fragments):
     model = toy_model()
-    weights = {**model.weights, **change}
+    weights = {**network(model).weights, **change}
     weights = {name: values for name, values in weights.items() if values is not None}
     path = tmp_path / "w"
     if kind == "npz":

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.serving.explain import explain
-from d2l_autorec.serving.folder import load_model, model_from_net, save_model
+from d2l_autorec.serving.folder import load_model, make_model, save_model
 from d2l_autorec.serving.foldin import new_user
 from d2l_autorec.serving.recommend import predict, recommend
 from d2l_autorec.serving.similar import similar
@@ -22,21 +23,27 @@ ROWS = st.lists(st.tuples(IDS, IDS, RATINGS), min_size=1, max_size=30)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(rows=ROWS, by=st.sampled_from(["item", "user"]), seed=st.integers(0, 9))
-def test_any_table_is_trained_on_kept_and_asked(rows, by, seed, tmp_path_factory):
+@given(
+    rows=ROWS,
+    name=st.sampled_from(["chapter", "default", "blend"]),
+    by=st.sampled_from(["item", "user"]),
+    seed=st.integers(0, 9),
+)
+def test_any_table_is_trained_on_kept_and_asked(rows, name, by, seed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any")
     pd.DataFrame(rows, columns=["user", "item", "rating"]).to_csv(folder / "a.csv", index=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of pairs that are rated twice
         ratings = read_ratings(folder / "a.csv", allow_nonpositive=True)
-    asked = run.Settings(by=by, hidden=(2,), batch_size=1, num_epochs=1, seed=seed, test_ratio=0.3)
+    recipe = RECIPES[name].but(by=by, hidden=(2,), batch_size=1, num_epochs=1)
+    asked = run.Plan(recipe, "sparse", test_ratio=0.3, seed=seed)
     try:
-        net, result, _ = run.train(ratings, asked)
+        trained, result, _ = run.train(ratings, asked)
     except InputError as error:
         assert "none is left to train on or to score with" in str(error)
         return
     train_rows = run.split(ratings, asked)[0]
-    save_model(folder / "model", model_from_net(net, ratings, train_rows, asked, result))
+    save_model(folder / "model", make_model(trained, ratings, run.record(asked, result)))
     model = load_model(folder / "model")
     last = {(user, item): np.float32(rating) for user, item, rating in rows}
     trained = ratings.table.iloc[train_rows]

@@ -17,12 +17,14 @@ import pandas as pd
 from scipy import sparse
 
 from d2l_autorec.data.formats import Ratings
+from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.autorec import AutoRec
+from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.runtime import seed_everything
-from d2l_autorec.training import checkpoint, fast, run
-from d2l_autorec.training._state import SparseState, own_columns
-from d2l_autorec.training.distributed import group_from_environment
+from d2l_autorec.training import checkpoint, dense, run
+from d2l_autorec.training.distributed.group import group_from_environment
 from d2l_autorec.training.sparse import train_sparse
+from d2l_autorec.training.sparse.state import SparseState, own_columns
 
 ROWS, COLS, BATCH, LR, WD = 41, 23, 8, 0.002, 0.01  # 5 batches an epoch, the columns are odd
 
@@ -44,7 +46,7 @@ def train(engine, group=None, epochs=4, **shape):
     """Train on the toy; return what is to be equal in one process and in several."""
     ratings, test = toy()
     seed_everything(3 if group is None else 3 + group.rank)  # the weights are worker 0's
-    net = AutoRec(COLS, **{"hidden": (7,), "dropout": 0.0, **shape})
+    net = AutoRec(COLS, Architecture(**{"hidden": (7,), "dropout": 0.0, **shape}))
     net.initialize(mx.init.Normal(0.3))
     seed_everything(4)
     settings = {"num_epochs": epochs, "batch_size": BATCH, "lr": LR, "wd": WD, "group": group}
@@ -53,7 +55,7 @@ def train(engine, group=None, epochs=4, **shape):
         settings["batches"] = uneven_batches()
     result = {}
     if engine == "fast":
-        history = list(fast.train_fast(net, ratings, test, **settings))
+        history = list(dense.train_fast(net, ratings, test, **settings))
     else:
         state = SparseState.from_net(net)
         history = list(train_sparse(net, ratings, test, state=state, num_threads=2, **settings))
@@ -66,9 +68,14 @@ def train(engine, group=None, epochs=4, **shape):
 def learned(net, history):
     parameters = enumerate(net.collect_params().values())
     result = {f"parameter{i}": parameter.data().asnumpy() for i, parameter in parameters}
-    result["losses"] = numpy.array([epoch.train_loss for epoch in history])
-    result["rmse"] = numpy.array([epoch.test_rmse for epoch in history])
-    return result
+    return result | errors(history)
+
+
+def errors(history):
+    return {
+        "losses": numpy.array([epoch.train_loss for epoch in history]),
+        "rmse": numpy.array([epoch.rmse for epoch in history]),
+    }
 
 
 def uneven_batches():
@@ -84,10 +91,10 @@ def run_train(engine, group=None, folder=None):
     columns = {"user": ratings.col, "item": ratings.row, "rating": ratings.data, "timestamp": 0}
     users, items = numpy.arange(COLS), numpy.arange(ROWS)
     data = Ratings(pd.DataFrame(columns), users, items, None, "toy", "0" * 64)
-    settings = run.Settings(
-        engine=engine, hidden=(7,), dropout=0.3, batch_size=9, num_epochs=6, lr=LR, wd=WD,
-        val_ratio=0.2, patience=6, checkpoint_every=10,
-    )  # fmt: skip
+    recipe = RECIPES["chapter"].but(
+        hidden=(7,), dropout=0.3, batch_size=9, num_epochs=6, lr=LR, wd=WD, val_ratio=0.2
+    )
+    plan = run.Plan(recipe, engine, checkpoint_every=10)
     keep = None
     if folder is not None:
         folder = Path(folder)
@@ -95,13 +102,13 @@ def run_train(engine, group=None, folder=None):
         asked = iter([False, False, True])
         keep = checkpoint.Keep(folder, stopping=lambda: next(asked))
         with contextlib.suppress(KeyboardInterrupt):
-            run.train(data, settings, group=group, keep=keep)
+            run.train(data, plan, group=group, keep=keep)
         group.total(0)  # comes back once worker 0 has written
         former = checkpoint.load(folder)
         assert len(former.history) == 3
         keep = checkpoint.Keep(folder, former=former)
-    net, _, history = run.train(data, settings, group=group, keep=keep)
-    return learned(net, history)
+    model, _, history = run.train(data, plan, group=group, keep=keep)
+    return {**model.networks[0].weights, **errors(history)}
 
 
 def main():
@@ -110,11 +117,11 @@ def main():
     print("pid", os.getpid(), flush=True)
     print("threads", group.threads, file=sys.stderr)
     ratings, _ = toy()
-    net = AutoRec(COLS, hidden=(7,))
+    net = AutoRec(COLS, Architecture(hidden=(7,)))
     net.initialize()
     group.agree("The seed", str(group.rank if wanted.get("disagree") else 0))
     if "misbehave" in wanted:
-        epochs = fast.train_fast(net, ratings, num_epochs=10**6, batch_size=BATCH, group=group)
+        epochs = dense.train_fast(net, ratings, num_epochs=10**6, batch_size=BATCH, group=group)
         for epoch in epochs:
             if epoch.epoch == 3 and group.rank == group.num_workers - 1:
                 misbehave(wanted["misbehave"], wanted.get("call"))

@@ -15,10 +15,14 @@ from pathlib import Path
 
 import test_run
 
-from d2l_autorec.training import checkpoint, fast, run, sparse
+from d2l_autorec.atomic import sweep
+from d2l_autorec.models.recipes import RECIPES
+from d2l_autorec.training import checkpoint, dense, run, sparse
 
-SETTINGS = {"hidden": (8,), "batch_size": 7, "num_epochs": 40, "lr": 0.05, "dropout": 0.2}
-CHOSEN = {"input_dropout": 0.1, "val_ratio": 0.2, "patience": 40, "checkpoint_every": 1}
+RECIPE = RECIPES["chapter"].but(
+    hidden=(8,), batch_size=7, num_epochs=40, lr=0.05, dropout=0.2, input_dropout=0.1,
+    val_ratio=0.2,
+)  # fmt: skip
 
 
 def child(folder, engine):
@@ -27,15 +31,15 @@ def child(folder, engine):
     if pid:
         return pid
     try:
-        checkpoint.sweep(folder)
+        sweep(folder)
         former = None
         if (folder / checkpoint.NAME).exists():
             former = checkpoint.load(folder)
-        settings = run.Settings(engine=engine, **SETTINGS, **CHOSEN)
-        net, *_ = run.train(
-            test_run.toy_ratings(), settings, keep=checkpoint.Keep(folder, {}, former)
+        plan = run.Plan(RECIPE, engine, checkpoint_every=1)
+        model, *_ = run.train(
+            test_run.toy_ratings(), plan, keep=checkpoint.Keep(folder, {}, former)
         )
-        weights = [p.data().asnumpy().tobytes().hex() for p in net.collect_params().values()]
+        weights = [values.tobytes().hex() for values in model.networks[0].weights.values()]
         (folder / "net.json").write_text(json.dumps(weights))
         os._exit(0)
     except BaseException:
@@ -49,7 +53,7 @@ def being_written(folder):
 
 def main(out, kills, seed):
     draws = random.Random(seed)
-    assert fast and sparse  # loaded, so that a child starts at once
+    assert dense and sparse  # loaded, so that a child starts at once
     struck = {}
     for engine in ("fast", "sparse"):
         whole = out / f"{engine}-whole"

@@ -20,10 +20,12 @@ from typer.testing import CliRunner
 from d2l_autorec.cli import app
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.training import checkpoint, run
 
 engines = pytest.mark.parametrize("engine", ["fast", "sparse"])
-SMALL = run.Settings(hidden=(4,), batch_size=10, num_epochs=4, lr=0.05, checkpoint_every=1)
+RECIPE = RECIPES["chapter"].but(hidden=(4,), batch_size=10, num_epochs=4, lr=0.05)
+SMALL = run.Plan(RECIPE, checkpoint_every=1)
 
 
 def assert_equal_ends(folder, whole):
@@ -90,7 +92,19 @@ def own(tmp_path_factory):
 
 @engines
 def test_the_command_is_killed_then_interrupted_and_goes_on(tmp_path, own, engine):
-    given = ["--engine", engine, "--hidden", 8, "--batch-size", 7, "--data", own, "--save"]
+    given = [
+        "--recipe",
+        "chapter",
+        "--engine",
+        engine,
+        "--hidden",
+        8,
+        "--batch-size",
+        7,
+        "--data",
+        own,
+        "--save",
+    ]
     given += ["--epochs", 60, "--val-ratio", 0.2, "--patience", 60, "--checkpoint-every", 1]
     folder = tmp_path / "killed"
     saved = folder / checkpoint.NAME
@@ -126,8 +140,10 @@ def test_the_command_is_killed_then_interrupted_and_goes_on(tmp_path, own, engin
 
 
 def test_ctrl_c_without_checkpoints_leaves_nothing(tmp_path, own):
-    process = start("--data", own, "--hidden", 8, "--batch-size", 7, "--epochs", 10**6,
-                    "--out", tmp_path / "run")  # fmt: skip
+    process = start(
+        "--recipe", "chapter", "--data", own, "--hidden", 8, "--batch-size", 7,
+        "--epochs", 10**6, "--out", tmp_path / "run",
+    )  # fmt: skip
     wait_for(tmp_path / "run", process)
     process.send_signal(signal.SIGINT)
     code, out, errors = end(process)
@@ -136,12 +152,12 @@ def test_ctrl_c_without_checkpoints_leaves_nothing(tmp_path, own):
     assert not (tmp_path / "run").exists()
 
 
-def stopped(folder, epochs, settings=SMALL, options=None, ratings=None):
+def stopped(folder, epochs, settings=SMALL, options=None, ratings=None, total=None):
     """Train to an epoch and stop, as after Ctrl-C; return the checkpoint."""
     folder.mkdir()
     asked = iter([False] * (epochs - 1) + [True])
     keep = checkpoint.Keep(folder, options or {}, None, lambda: next(asked))
-    if epochs < settings.num_epochs:
+    if epochs < (total or settings.recipe.num_epochs):
         with pytest.raises(KeyboardInterrupt):
             run.train(ratings or toy_ratings(), settings, keep=keep)
     else:
@@ -151,27 +167,48 @@ def stopped(folder, epochs, settings=SMALL, options=None, ratings=None):
 
 @engines
 def test_a_run_killed_between_its_last_epoch_and_its_end(tmp_path, engine):
-    settings = replace(SMALL, engine=engine, val_ratio=0.2, num_epochs=30, patience=3, lr=0.5)
-    net, result, history = run.train(toy_ratings(), settings)
+    recipe = RECIPE.but(val_ratio=0.2, num_epochs=30, patience=3, lr=0.5)
+    plan = replace(SMALL, engine=engine, recipe=recipe)
+    model, result, history = run.train(toy_ratings(), plan)
     assert result.epoch < len(history) < 30
-    former = stopped(tmp_path / "run", 30, settings)
-    again = run.train(toy_ratings(), settings, keep=checkpoint.Keep(tmp_path, {}, former))
+    former = stopped(tmp_path / "run", 30, plan)
+    again = run.train(toy_ratings(), plan, keep=checkpoint.Keep(tmp_path, {}, former))
     assert again[1].test_rmse == result.test_rmse and again[1].epoch == result.epoch
     assert len(again[2]) == len(history)
-    for ours, theirs in zip(again[0].collect_params().values(), net.collect_params().values()):
-        numpy.testing.assert_array_equal(ours.data().asnumpy(), theirs.data().asnumpy())
+    assert_equal_weights(again[0], model)
+
+
+def assert_equal_weights(ours, theirs):
+    for name, values in theirs.networks[0].weights.items():
+        numpy.testing.assert_array_equal(ours.networks[0].weights[name], values, err_msg=name)
+
+
+@engines
+@pytest.mark.parametrize("epochs", [2, 7])
+def test_a_run_stopped_before_or_in_its_refit_goes_on(tmp_path, engine, epochs):
+    recipe = RECIPES["default"].but(hidden=(4,), batch_size=10, num_epochs=6)
+    plan = replace(SMALL, engine=engine, recipe=recipe)
+    whole = run.train(toy_ratings(), plan)
+    assert [epoch.refit for epoch in whole[2]] == [False] * 6 + [True] * whole[1].epoch
+    assert whole[1].epoch > 2
+    former = stopped(tmp_path / "run", epochs, plan, total=99)
+    assert len(former.chosen) == (6 if epochs > 6 else 0)
+    again = run.train(toy_ratings(), plan, keep=checkpoint.Keep(tmp_path, {}, former))
+    assert_equal_weights(again[0], whole[0])
+    assert again[1].test_rmse == whole[1].test_rmse
+    assert [e.rmse for e in again[2]] == [e.rmse for e in whole[2]]
 
 
 def test_two_devices_go_on(tmp_path):
     import mxnet as mx
 
     devices = [mx.cpu(0), mx.cpu(1)]
-    net, *_ = run.train(toy_ratings(), SMALL, devices)
+    model, *_ = run.train(toy_ratings(), SMALL, devices)
     former = stopped(tmp_path / "run", 2)
     keep = checkpoint.Keep(tmp_path, {}, former)
     again, *_ = run.train(toy_ratings(), SMALL, devices, keep=keep)
-    for ours, theirs in zip(again.collect_params().values(), net.collect_params().values()):
-        numpy.testing.assert_allclose(ours.data().asnumpy(), theirs.data().asnumpy(), atol=1e-6)
+    for name, values in model.networks[0].weights.items():
+        numpy.testing.assert_allclose(again.networks[0].weights[name], values, atol=1e-6)
 
 
 def test_every_epoch_has_draws_of_its_own(tmp_path):
@@ -213,11 +250,13 @@ def flip(path):
         (lambda path: path.write_text("checkpoint"), "damaged"),
         (flip, "damaged"),
         (compressed, "damaged"),
-        (lambda p: rewrite(p, lambda _, d: d.update(format=2)), "newer d2l-autorec"),
+        (lambda p: rewrite(p, lambda _, d: d.update(format=3)), "a newer d2l-autorec"),
+        (lambda p: rewrite(p, lambda _, d: d.update(format=1)), "an older d2l-autorec"),
         (lambda p: rewrite(p, lambda _, d: d.update(format="x")), "damaged"),
-        (lambda p: rewrite(p, lambda _, d: d.update(best_epoch=9)), "damaged"),
-        (lambda p: rewrite(p, lambda _, d: d["settings"].pop("lr")), "damaged"),
-        (lambda p: rewrite(p, lambda _, d: d["settings"].update(lr="0.1")), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d["plan"].pop("seed")), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d["plan"].update(seed="0")), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d["plan"]["recipe"].update(lr="0.1")), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d.update(history=[])), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d.update(more=1)), "damaged"),
         (lambda p: rewrite(p, lambda a, _: a.pop("rest")), "damaged"),
         (lambda p: rewrite(p, lambda a, _: a.update(rest=numpy.array([99]))), "rest is not"),
@@ -295,7 +334,8 @@ def full_disk(tmp_path):
 def test_the_command_on_a_full_disk(full_disk, own):
     """The checkpoint of a small net fits; curve.png does not."""
     code, out, errors = end(start(
-        "--data", own, "--hidden", 4, "--batch-size", 7, "--epochs", 2, "--checkpoint-every", 1,
+        "--data", own, "--recipe", "chapter", "--hidden", 4, "--batch-size", 7, "--epochs", 2,
+        "--checkpoint-every", 1,
         "--out", full_disk / "run", "--quiet",
     ))  # fmt: skip
     assert code == 2 and out == "" and len(errors.splitlines()) == 1, errors

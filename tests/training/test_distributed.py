@@ -9,8 +9,8 @@ import numpy
 import pytest
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.training.distributed import Group, group_from_environment
-from d2l_autorec.training.launch import run_group
+from d2l_autorec.training.distributed.group import Group, group_from_environment
+from d2l_autorec.training.distributed.launch import run_group
 
 WORKER = Path(group_worker.__file__)
 RUNS = {

@@ -1,5 +1,7 @@
 """One test over all loops: the chapter's, the fast one and the sparse one."""
 
+import math
+
 import mxnet as mx
 import numpy
 import pytest
@@ -9,11 +11,13 @@ from scipy import sparse
 from d2l_autorec.chapter.autorec import train_autorec
 from d2l_autorec.data.matrices import interaction_csr
 from d2l_autorec.data.split import random_split
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.autorec import AutoRec
 from d2l_autorec.runtime import seed_everything
 from d2l_autorec.training.batches import rollover_batches
-from d2l_autorec.training.fast import train_fast
-from d2l_autorec.training.sparse import train_sparse
+from d2l_autorec.training.dense import evaluate_fast, train_fast
+from d2l_autorec.training.sparse import SparseState, evaluate_sparse, train_sparse
 
 ENGINES = {"fast": train_fast, "sparse": train_sparse}
 engines = pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES.keys())
@@ -29,7 +33,7 @@ def toy_matrices(num_items=70, num_users=30):
 
 def run(engine, train, test, seed=0, dropout=0.0, hidden=(6,), **settings):
     seed_everything(seed)
-    net = AutoRec(train.shape[1], hidden=hidden, dropout=dropout)
+    net = AutoRec(train.shape[1], Architecture(hidden=hidden, dropout=dropout))
     net.initialize(mx.init.Normal(0.01))
     return net, list(engine(net, sparse.csr_matrix(train), sparse.csr_matrix(test), **settings))
 
@@ -50,7 +54,7 @@ def test_parameters_after_25_epochs_are_the_chapter_s(engine, dropout):
     net, epochs = run(engine, train, test, seed=1, dropout=dropout, batch_size=16)
     for ours, theirs in zip(values(net), values(book)):
         assert numpy.linalg.norm(ours - theirs) <= 1e-4 * numpy.linalg.norm(theirs)
-    rmse = [epoch.test_rmse for epoch in epochs]
+    rmse = [epoch.rmse for epoch in epochs]
     assert rmse == pytest.approx(training.test_rmse, rel=1e-4)
     loss = [epoch.train_loss for epoch in epochs]
     assert loss == pytest.approx(training.train_loss, rel=1e-3)
@@ -66,7 +70,7 @@ def test_ends_where_the_book_ends(ml100k, engine, seed, book):
     net = AutoRec(943)
     net.initialize(mx.init.Normal(0.01))
     *_, last = engine(net, train, test)
-    assert round(last.test_rmse, 4) == book
+    assert round(last.rmse, 4) == book
 
 
 @pytest.mark.parametrize("hidden", [(6,), (7, 3, 7)])
@@ -105,12 +109,12 @@ def test_a_stored_zero_is_a_rating(engine):
     matrix = sparse.csr_matrix(train)
     matrix.data -= 3  # ratings of -2 to 2, zeros stored
     seed_everything(0)
-    net = AutoRec(train.shape[1], hidden=(6,), dropout=0)
+    net = AutoRec(train.shape[1], Architecture(hidden=(6,), dropout=0))
     net.initialize(mx.init.Normal(0.01))
     first, *_, last = engine(net, matrix, num_epochs=30, batch_size=16, lr=0.02)
     assert matrix.nnz == (train > 0).sum()
     assert last.train_loss < first.train_loss
-    assert last.test_rmse is None
+    assert last.rmse is None
     # the mean over all columns of half the squared error, over rated entries alone
     before = 0.5 * (matrix.data**2).sum() / numpy.prod(train.shape)
     assert first.train_loss == pytest.approx(before, rel=0.2)
@@ -121,7 +125,7 @@ def test_two_devices_learn_what_one_learns():
     one, _ = run(train_fast, train, test, batch_size=16, num_epochs=3)
     devices = [mx.cpu(0), mx.cpu(1)]
     seed_everything(0)
-    two = AutoRec(train.shape[1], hidden=(6,), dropout=0)
+    two = AutoRec(train.shape[1], Architecture(hidden=(6,), dropout=0))
     two.initialize(mx.init.Normal(0.01), ctx=devices)
     list(train_fast(two, sparse.csr_matrix(train), batch_size=16, num_epochs=3, devices=devices))
     for a, b in zip(one.collect_params().values(), two.collect_params().values()):
@@ -138,3 +142,28 @@ def test_batches_come_in_gluon_s_order():
     seed_everything(3)
     ours = rollover_batches(10, 4)
     assert [[batch.tolist() for batch in next(ours)] for _ in range(5)] == gluon
+
+
+@engines
+def test_matrices_that_do_not_fit_are_named(engine):
+    train, test = map(sparse.csr_matrix, toy_matrices())
+    net = AutoRec(train.shape[1], Architecture(hidden=(2,)))
+    net.initialize()
+    with pytest.raises(InputError, match=r"train has the shape \(30, 70\).*transpose"):
+        engine(net, train.T.tocsr())
+    with pytest.raises(InputError, match="test has the shape"):
+        engine(net, train, test[:9])
+    with pytest.raises(InputError, match="train is a ndarray"):
+        engine(net, train.toarray())
+
+
+@pytest.mark.parametrize("evaluate", ["fast", "sparse"])
+def test_nothing_to_score_is_nan(evaluate):
+    train, test = map(sparse.csr_matrix, toy_matrices())
+    net = AutoRec(train.shape[1], Architecture(hidden=(2,)))
+    net.initialize()
+    nothing = sparse.csr_matrix(test.shape, dtype="float32")
+    if evaluate == "fast":
+        assert math.isnan(evaluate_fast(net, train, nothing))
+    else:
+        assert math.isnan(evaluate_sparse(SparseState.from_net(net), train, nothing))

@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
 from d2l_autorec.runtime import num_cores
-from d2l_autorec.training import _guard
-from d2l_autorec.training.hosts import read_hosts
-from d2l_autorec.training.launch import launch, run_group
+from d2l_autorec.training.distributed import guard
+from d2l_autorec.training.distributed.hosts import read_hosts
+from d2l_autorec.training.distributed.launch import launch, run_group
 
 WORKER = Path(group_worker.__file__)
 
@@ -99,7 +99,7 @@ def stop(mark, role, rank=None):
             environment = process.joinpath("environ").read_bytes().decode().split("\0")
             if (
                 wanted <= set(environment)
-                and b"_guard" not in process.joinpath("cmdline").read_bytes()
+                and b"distributed.guard" not in process.joinpath("cmdline").read_bytes()
             ):
                 os.kill(int(process.name), signal.SIGSTOP)
                 return
@@ -143,7 +143,7 @@ def test_workers_that_were_told_different_things(marked, capfd):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_outlives_the_launcher(marked, number):
-    code = "import sys; from d2l_autorec.training.launch import run_group;"
+    code = "import sys; from d2l_autorec.training.distributed.launch import run_group;"
     code += "sys.exit(run_group(sys.argv[1:], 2))"
     launcher = subprocess.Popen(
         [sys.executable, "-c", code, *worker(misbehave="nothing")],
@@ -216,7 +216,7 @@ def test_what_launch_is_given_reaches_it(monkeypatch):
         seen.append((*arguments, os.environ.get("OMP_NUM_THREADS")))
         return 3
 
-    monkeypatch.setattr("d2l_autorec.training.launch.launch", stand_in)
+    monkeypatch.setattr("d2l_autorec.training.distributed.launch.launch", stand_in)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     given = ["launch", "--workers", "3", "--threads", "2", "--", "train", "--seed", "1"]
     assert CliRunner().invoke(app, given).exit_code == 3
@@ -344,7 +344,9 @@ RUN_LAST = 'for last; do :; done; exec sh -c "$last"'
     ids=["refused", "hangs", "floods", "floods in one line", "banner"],
 )
 def test_a_machine_that_lets_nobody_in(marked, monkeypatch, ssh, script, said):
-    monkeypatch.setattr("d2l_autorec.training.launch._PROBE", 3.0 if "sleep" in script else 60.0)
+    monkeypatch.setattr(
+        "d2l_autorec.training.distributed.launch._PROBE", 3.0 if "sleep" in script else 60.0
+    )
     with pytest.raises(InputError, match=rf"^node1 cannot be used \({said}\); it must let"):
         launch(["train"], workers=2, hosts=ssh(script))
 
@@ -360,8 +362,8 @@ def test_a_banner_is_no_part_of_the_result(marked, capfd, ssh):
 @pytest.mark.parametrize("when", ["before the package", "while it runs"])
 def test_connections_that_hang_after_the_first(marked, capfd, monkeypatch, ssh, tmp_path, when):
     """A worker's own time-out cannot help: nothing of the worker arrives."""
-    monkeypatch.setattr("d2l_autorec.training.launch._SILENCE", 3.0)
-    monkeypatch.setattr(_guard, "BEAT", 1.0)
+    monkeypatch.setattr("d2l_autorec.training.distributed.launch._SILENCE", 3.0)
+    monkeypatch.setattr(guard, "BEAT", 1.0)
     asleep = 'case "$*" in *DMLC_ROLE*) exec sleep 60;; esac'
     if when == "while it runs":
         asleep = 'case "$*" in *DMLC_ROLE=worker*) printf "\\000"; exec sleep 60;; esac'
@@ -376,7 +378,7 @@ def test_a_flood_is_not_kept(marked):
     """One line of 300 MB passes through a launcher that needs no more memory for it."""
     code = """
 import resource, sys
-from d2l_autorec.training.launch import run_group
+from d2l_autorec.training.distributed.launch import run_group
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert run_group(sys.argv[1:], 1) == 0
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

@@ -8,9 +8,12 @@ import pytest
 
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.data.matrices import interaction_csr
+from d2l_autorec.data.split import holdout_split
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.autorec import to_net
+from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.training import run
-from d2l_autorec.training.fast import evaluate_fast
+from d2l_autorec.training.dense import evaluate_fast
 
 
 def toy_ratings(num_users=30, num_items=40):
@@ -24,13 +27,13 @@ def toy_ratings(num_users=30, num_items=40):
     return Ratings(table, users, items, None, "toy", "0" * 64)
 
 
-SHORT = {"hidden": (8,), "batch_size": 10, "num_epochs": 40, "lr": 0.01}
+SHORT = RECIPES["chapter"].but(hidden=(8,), batch_size=10, num_epochs=40, lr=0.01)
 
 
 @pytest.mark.parametrize("by", ["item", "user"])
 def test_both_engines_find_the_same(by):
     fast, sparse = (
-        run.train(toy_ratings(), run.Settings(engine=engine, by=by, **SHORT))[1]
+        run.train(toy_ratings(), run.Plan(SHORT.but(by=by), engine))[1]
         for engine in ("fast", "sparse")
     )
     assert sparse.test_rmse == pytest.approx(fast.test_rmse, rel=1e-3)
@@ -41,24 +44,28 @@ def test_both_engines_find_the_same(by):
 
 @pytest.mark.parametrize("engine", ["fast", "sparse"])
 def test_the_epoch_is_chosen_on_validation(engine):
-    settings = run.Settings(engine=engine, val_ratio=0.2, patience=3, **{**SHORT, "lr": 0.1})
+    plan = run.Plan(SHORT.but(val_ratio=0.2, patience=3, lr=0.1), engine)
     ratings = toy_ratings()
-    net, result, epochs = run.train(ratings, settings)
-    rmse = [epoch.test_rmse for epoch in epochs]
-    assert result.epoch == 1 + rmse.index(min(rmse)) and result.val_rmse == min(rmse)
+    model, result, epochs = run.train(ratings, plan)
+    rmse = [epoch.rmse for epoch in epochs]
+    assert result.epoch == 1 + rmse.index(min(rmse))
+    assert result.val_rmse == pytest.approx(min(rmse), rel=1e-6)
+    assert {epoch.scored for epoch in epochs} == {"validation"}
     assert len(epochs) == min(40, result.epoch + 3)
     assert result.num_val == round(0.2 * (800 - result.num_test))
     assert result.epoch < len(epochs)  # and the net is that epoch's
-    train_rows, _, test_rows = run.split(ratings, settings)
+    train_rows, test_rows = run.split(ratings, plan)
+    kept, _ = holdout_split(len(train_rows), 0.2, plan.seed)
     train, test = (
-        interaction_csr(ratings.table, 30, 40, rows) for rows in (train_rows, test_rows)
+        interaction_csr(ratings.table, 30, 40, rows) for rows in (train_rows[kept], test_rows)
     )
+    net = to_net(plan.recipe.architecture, model.networks[0].weights)
     assert evaluate_fast(net, train, test) == pytest.approx(result.test_rmse, rel=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["fast", "sparse"])
 def test_held_out_ratings_take_no_part(engine):
-    settings = run.Settings(engine=engine, val_ratio=0.2, **SHORT)
+    settings = run.Plan(SHORT.but(val_ratio=0.2), engine)
     ratings = toy_ratings()
     _, result, epochs = run.train(ratings, settings)
     from d2l_autorec.data.split import random_split
@@ -68,7 +75,7 @@ def test_held_out_ratings_take_no_part(engine):
     _, test_rows = random_split(ratings.table)
     ratings.table.loc[test_rows, "rating"] += 5
     _, changed, again = run.train(ratings, settings)
-    assert [e.test_rmse for e in again] == [e.test_rmse for e in epochs]
+    assert [e.rmse for e in again] == [e.rmse for e in epochs]
     assert changed.test_rmse > result.test_rmse + 1 and changed.epoch == result.epoch
 
 
@@ -76,28 +83,21 @@ def test_held_out_ratings_take_no_part(engine):
     "wrong, named",
     [
         ({"engine": "slow"}, "--engine"),
-        ({"by": "film"}, "--by"),
-        ({"hidden": (0,)}, "hidden"),
-        ({"decoder": "step"}, "decoder"),
-        ({"dropout": 1.0}, "dropout"),
         ({"test_ratio": 0.0}, "test ratio"),
-        ({"val_ratio": 1.0}, "--val-ratio"),
-        ({"batch_size": 41}, "--batch-size"),
-        ({"hidden": (10**8,)}, r"--hidden 100000000 .* 2\^31 weights"),
-        ({"hidden": (50_000, 50_000)}, "--hidden 50000,50000 "),
-        ({"lr": numpy.inf}, "--lr"),
-        ({"wd": numpy.nan}, "--wd"),
+        ({"recipe": SHORT.but(hidden=(10**8,))}, r"--hidden 100000000 .* 2\^31 weights"),
+        ({"recipe": SHORT.but(hidden=(50_000, 50_000))}, "--hidden 50000,50000 "),
+        ({"recipe": RECIPES["blend"], "checkpoint_every": 1}, "one network .* trains 21"),
     ],
 )
-def test_settings_that_cannot_work(wrong, named):
+def test_plans_that_cannot_work(wrong, named):
     with pytest.raises(InputError, match=named):
-        run.check(run.Settings(**{**SHORT, **wrong}), toy_ratings())
+        run.check(run.Plan(**{"recipe": SHORT, **wrong}), toy_ratings())
 
 
 def test_devices_that_do_not_fit():
-    for settings in (run.Settings(engine="sparse", **SHORT), run.Settings(**SHORT)):
+    for plan in (run.Plan(SHORT, "sparse"), run.Plan(SHORT)):
         with pytest.raises(InputError, match="--devices"):
-            run.check(settings, toy_ratings(), num_devices=3)
+            run.check(plan, toy_ratings(), num_devices=3)
 
 
 def command(*arguments):
@@ -112,14 +112,25 @@ def command(*arguments):
 def test_command_on_ratings_of_one_s_own(tmp_path, engine):
     ratings = toy_ratings().table.assign(user=lambda table: "u" + table["user"].astype(str))
     ratings.drop(columns="timestamp").to_csv(tmp_path / "own.csv", index=False)
-    small = ("--hidden", "8,4,8", "--batch-size", 8, "--epochs", 3, "--engine", engine)
+    small = (
+        "--recipe",
+        "chapter",
+        "--hidden",
+        "8,4,8",
+        "--batch-size",
+        8,
+        "--epochs",
+        3,
+        "--engine",
+        engine,
+    )
     options = ("--data", tmp_path / "own.csv", "--out", tmp_path / "run", "--json")
     done = command(*small, *options)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     recorded = json.loads((tmp_path / "run" / "run.json").read_text())
     assert printed["result"] == recorded["result"]
-    assert recorded["settings"]["hidden"] == [8, 4, 8]
+    assert recorded["plan"]["recipe"]["hidden"] == [8, 4, 8]
     again = command(*small, *options)
     assert again.returncode == 2 and "not empty" in again.stderr
 

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import copy
+import time
 
 import mxnet as mx
+import numba
 import numpy as np
 import pytest
 from mxnet import autograd, gluon, npx
 from scipy import sparse
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.autorec import ACTIVATIONS, AutoRec
+from d2l_autorec.models.activations import ACTIVATIONS
+from d2l_autorec.models.architecture import Architecture
+from d2l_autorec.models.autorec import AutoRec
 from d2l_autorec.runtime import seed_everything
-from d2l_autorec.training import _kernels
-from d2l_autorec.training._state import emptied, padded
 from d2l_autorec.training.batches import rollover_batches
 from d2l_autorec.training.sparse import (
     SparseState,
     compile_kernels,
     evaluate_sparse,
+    kernels,
     kernels_are_cached,
     train_sparse,
 )
+from d2l_autorec.training.sparse.columns import Threads
+from d2l_autorec.training.sparse.state import padded
 
 npx.set_np()
 
@@ -52,7 +57,7 @@ def csr(values, mask):
 
 def make_net(seed=0, sigma=0.3, **settings):
     mx.random.seed(seed)
-    net = AutoRec(COLS, **{"hidden": (7,), "dropout": 0.0, **settings})
+    net = AutoRec(COLS, Architecture(**{"hidden": (7,), "dropout": 0.0, **settings}))
     net.initialize(mx.init.Normal(sigma))
     return net
 
@@ -181,7 +186,7 @@ def test_equal_seeds_and_threads_give_equal_bits(threads):
         net = make_net(dropout=0.2, input_dropout=0.2, hidden=(7, 3, 7))
         seed_everything(5)
         history = list(train_sparse(net, csr(values, mask), csr(values, held_out), **settings))
-        runs.append(([(e.train_loss, e.test_rmse) for e in history], parameters(net)))
+        runs.append(([(e.train_loss, e.rmse) for e in history], parameters(net)))
     assert runs[0][0] == runs[1][0]
     for first, second in zip(runs[0][1], runs[1][1]):
         np.testing.assert_array_equal(first, second)
@@ -233,36 +238,77 @@ def test_a_state_carries_training_on():
         np.testing.assert_array_equal(got, expected)
 
 
-def test_the_net_can_be_emptied_meanwhile_and_written_at_will():
+def test_a_state_can_be_written_to_a_net_at_will():
     values, mask, _ = toy()
     net, other = make_net(), make_net(seed=9)
     state = SparseState.from_net(net)
-    with emptied(net, copy.deepcopy(state)), pytest.raises(RuntimeError):
-        net(mx.np.array(values))
-    epochs = train_sparse(
-        net, csr(values, mask), num_epochs=1, batch_size=BATCH, state=state, keep_net=False
-    )
+    epochs = train_sparse(net, csr(values, mask), num_epochs=1, batch_size=BATCH, state=state)
     next(epochs)
     state.write_to(other)
     assert list(epochs) == []
     for expected, got in zip(parameters(other), parameters(net)):
         np.testing.assert_array_equal(got, expected)
-    assert net.dense_layers()[0].weight.grad_req == "write"
 
 
-@pytest.mark.parametrize("keep_net", [True, False])
-def test_stopping_early_leaves_the_weights_of_that_moment(keep_net):
+def test_stopping_early_leaves_the_weights_of_that_moment():
     values, mask, _ = toy()
     settings = {"batch_size": BATCH, "num_threads": 1}
     whole, stopped = make_net(), make_net()
     seed_everything(1)
     list(train_sparse(whole, csr(values, mask), num_epochs=2, **settings))
     seed_everything(1)
-    epochs = train_sparse(stopped, csr(values, mask), num_epochs=9, keep_net=keep_net, **settings)
+    epochs = train_sparse(stopped, csr(values, mask), num_epochs=9, **settings)
     next(epochs), next(epochs)
     epochs.close()
     for expected, got in zip(parameters(whole), parameters(stopped)):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_an_epoch_that_is_interrupted_leaves_no_half_updated_weights(monkeypatch):
+    values, mask, _ = toy()
+    net = make_net()
+    state, before = SparseState.from_net(net), parameters(net)
+    kernel, calls = kernels.decoder_pass, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return kernel(*arguments)
+
+    monkeypatch.setattr(kernels, "decoder_pass", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(train_sparse(net, csr(values, mask), batch_size=BATCH, state=state, num_threads=1))
+    for expected, got in zip(before, parameters(net)):
+        np.testing.assert_array_equal(got, expected)
+    for ask in (state.arrays, state.weights, state.network_weights):
+        with pytest.raises(InputError, match="interrupted half-way"):
+            ask()
+
+
+def test_after_one_thread_fails_the_others_are_awaited():
+    ended = []
+
+    def work(i, lo, hi):
+        if i == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+        ended.append(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        Threads(3, (0, 9)).run(work, np.array([0, 3, 6, 9]))
+    assert sorted(ended) == [1, 2]
+
+
+def test_without_a_place_for_the_cache_kernels_are_compiled_anew(monkeypatch):
+    def no_place(self, *_):
+        raise RuntimeError("cannot cache function: no locator available for file")
+
+    monkeypatch.setattr(numba.core.caching.FunctionCache, "__init__", no_place)
+    kernel = kernels._jit(kernels.adam.py_func)
+    arrays = [np.ones(2, np.float32) for _ in range(4)]
+    kernel(*arrays, np.float32(0.5), np.float32(0))
+    assert arrays[0][0] == pytest.approx(1 - 0.5 * 1.0 / (np.sqrt(1.0) + 1e-8), abs=1e-6)
 
 
 def test_no_array_grows_with_rows_times_columns():
@@ -273,7 +319,7 @@ def test_no_array_grows_with_rows_times_columns():
     train = sparse.csr_matrix(
         (np.ones(rows, np.float32), (np.arange(rows), rng.integers(0, cols, rows))), (rows, cols)
     )
-    net = AutoRec(cols, hidden=(4,))
+    net = AutoRec(cols, Architecture(hidden=(4,)))
     net.initialize(mx.init.Normal(0.01))
     tracemalloc.start()
     list(train_sparse(net, train, train, num_epochs=1, batch_size=10_000))
@@ -300,7 +346,7 @@ def test_a_batch_is_sorted_by_column():
     ptr = np.empty(COLS + 1, np.int32)
     count = int(mask[rows].sum())
     places, ratings = np.empty(count, np.int32), np.empty(count, np.float32)
-    _kernels.sort_by_column(
+    kernels.sort_by_column(
         matrix.indptr.astype(np.int64), matrix.indices, matrix.data, rows, ptr, places, ratings
     )
     for c in range(COLS):
@@ -314,7 +360,7 @@ def test_shares_cover_all_columns_and_balance_the_work(threads):
     entries = np.r_[np.zeros(50), np.full(100, 3), np.zeros(50), np.full(20, 40)].astype(np.int32)
     ptr = np.r_[0, np.cumsum(entries)].astype(np.int32)
     bounds = np.empty(threads + 1, np.int64)
-    _kernels.share_columns(ptr, np.zeros_like(ptr), bounds)
+    kernels.share_columns(ptr, np.zeros_like(ptr), bounds)
     assert bounds[0] == 0
     assert bounds[-1] == len(entries)
     work = np.add.reduceat(np.where(entries > 0, entries + 5, 0), bounds[:-1])
@@ -330,8 +376,17 @@ def test_kernels_are_compiled_once_for_all_uses():
     wide = csr(values, mask)
     wide.indices, wide.data = wide.indices.astype(np.int64), wide.data.astype(np.float64)
     list(train_sparse(net, wide, csr(values, held_out), num_epochs=1, batch_size=BATCH, wd=0))
-    for kernel in _kernels._KERNELS:
+    for kernel in kernels._KERNELS:
         assert len(kernel.signatures) == 1, kernel.py_func.__name__
+
+
+def test_a_sequence_of_rates_with_batches_of_one_s_own():
+    values, mask, _ = toy()
+    batches = iter([[np.arange(9), np.arange(9, ROWS)]] * 2)
+    epochs = train_sparse(make_net(), csr(values, mask), lr=[0.1] * 3, batches=batches)
+    next(epochs)
+    with pytest.raises(InputError, match="lr has 3 values; give one for each of 4 steps"):
+        next(epochs)
 
 
 def test_padding_fills_cache_lines():
@@ -355,6 +410,7 @@ def with_matrix(change):
         ({"train": with_matrix(lambda m: m.indices.__setitem__(0, COLS))}, "damaged"),
         ({"test": sparse.csr_matrix((ROWS + 1, COLS), dtype=np.float32)}, "test has the shape"),
         ({"state": SparseState.from_net(make_net(hidden=(8,)))}, "another shape"),
+        ({"net": None}, "give a net or a state"),
         ({"batch_size": ROWS + 1}, "batch_size"),
         ({"batch_size": 0}, "batch_size"),
         ({"objective": "max"}, "objective 'max'"),

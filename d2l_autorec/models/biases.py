@@ -1,0 +1,104 @@
+"""User and item biases, shrunken towards zero; and the way from ratings to targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from d2l_autorec.models.recipe import Recipe
+
+SHRINKAGE = 10.0
+"""Ratings of no effect that each bias is averaged with, in the targets of a network."""
+
+
+def shrunken_means(
+    codes: np.ndarray, values: np.ndarray, size: int, shrinkage: float = SHRINKAGE
+) -> np.ndarray:
+    """Return the mean of the values of each code, with ``shrinkage`` zeros among them: (size,)."""
+    return np.bincount(codes, values, size) / (np.bincount(codes, minlength=size) + shrinkage)
+
+
+def fit_biases(
+    first: np.ndarray,
+    second: np.ndarray,
+    ratings: np.ndarray,
+    shape: tuple[int, int],
+    shrinkage: tuple[float, float] = (SHRINKAGE, SHRINKAGE),
+    num_sweeps: int = 10,
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Fit ``mean + a[first] + b[second]`` by alternating least squares with shrinkage.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray of int, shape (n,)
+        Codes of the two sides, such as items and users. In a sweep the first side is fitted first.
+    ratings : numpy.ndarray, shape (n,)
+    shape : (int, int)
+        Number of codes of each side.
+    shrinkage : (float, float)
+        For each side, the number of ratings of no effect that a bias is averaged with.
+    num_sweeps : int
+
+    Returns
+    -------
+    mean : float
+    a, b : numpy.ndarray of float64, shapes (shape[0],) and (shape[1],)
+    """
+    mean = float(ratings.mean())
+    a, b = np.zeros(shape[0]), np.zeros(shape[1])
+    for _ in range(num_sweeps):
+        a = shrunken_means(first, ratings - mean - b[second], shape[0], shrinkage[0])
+        b = shrunken_means(second, ratings - mean - a[first], shape[1], shrinkage[1])
+    return mean, a, b
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The way from stars to what a network reads: ``(r - mean - row - col) / unit``.
+
+    Attributes
+    ----------
+    mean, unit : float
+    row, col : numpy.ndarray of float64, shapes (num_rows,) and (num_cols,)
+        Biases of the rows and of the columns of the matrix that the network reads.
+    """
+
+    mean: float
+    unit: float
+    row: np.ndarray
+    col: np.ndarray
+
+    @classmethod
+    def of(cls, train: sparse.csr_matrix, recipe: Recipe) -> Scale:
+        """Fit the scale that a recipe's targets ask for to training ratings (rows, columns)."""
+        mean, row, col = 0.0, np.zeros(train.shape[0]), np.zeros(train.shape[1])
+        if recipe.targets == "unit":
+            assert isinstance(recipe.clip, tuple)  # Recipe has seen to it
+            return cls(mean, recipe.clip[1], row, col)
+        if recipe.targets == "mean":
+            mean = float(train.data.mean())
+        elif recipe.targets == "biases":
+            at = train.tocoo()
+            mean, row, col = fit_biases(at.row, at.col, at.data, train.shape)
+        return cls(mean, 1.0, row, col)
+
+    @property
+    def is_stars(self) -> bool:
+        """Whether the network reads and predicts the ratings as they are."""
+        return self.unit == 1 and not (self.mean or self.row.any() or self.col.any())
+
+    def base(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Return the stars at entries where the network says zero."""
+        return self.mean + self.row[rows] + self.col[cols]
+
+    def apply(self, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Return what the network reads of some ratings (rows, columns): float32."""
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        data = (matrix.data - self.base(rows, matrix.indices)) / self.unit
+        return sparse.csr_matrix(
+            (data.astype(np.float32), matrix.indices, matrix.indptr), matrix.shape
+        )

@@ -1,0 +1,141 @@
+"""A trained network in NumPy: ``f(W g(V r + mu) + b)``, for any depth, and back to stars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from d2l_autorec.models.activations import activate
+from d2l_autorec.models.architecture import Architecture
+from d2l_autorec.models.biases import Scale
+from d2l_autorec.models.recipe import Recipe
+
+_CHUNK = 4096  # pairs worked on at a time: two arrays of them x hidden[-1]
+
+Layers = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+def hidden_outputs(
+    architecture: Architecture,
+    bias: np.ndarray,
+    middle: Layers,
+    read: np.ndarray,
+    mask: np.ndarray | None = None,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Compute the outputs of the hidden layers, (batch, hidden[i]) each.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    bias : numpy.ndarray, shape (hidden[0],)
+        Of the first layer.
+    middle : sequence of (weight, bias)
+        Layers between the first and the last; weights are (out, in).
+    read : numpy.ndarray, shape (batch, hidden[0])
+        ``V r``, without the bias.
+    mask : numpy.ndarray, optional
+        Multiplied with the code: dropout.
+
+    Returns
+    -------
+    outputs, passed : list of numpy.ndarray
+        As they are, and after dropout.
+    """
+    z = read + bias
+    outputs: list[np.ndarray] = []
+    passed: list[np.ndarray] = []
+    for layer in range(len(architecture.hidden)):
+        if layer > 0:
+            weight, own = middle[layer - 1]
+            z = passed[-1] @ weight.T + own
+        outputs.append(activate(architecture.encoder, z))
+        dropped = mask is not None and layer == architecture.code_layer
+        passed.append(outputs[-1] * mask if dropped else outputs[-1])
+    return outputs, passed
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A trained network.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Of this network alone.
+    weights : dict of str to numpy.ndarray
+        float32, ``"0.weight"`` (hidden[0], num_inputs), ``"0.bias"`` and so on, input side first.
+    scale : Scale
+        From stars to what the network reads, and back.
+    epoch : int
+        The epoch that the weights are of.
+    """
+
+    recipe: Recipe
+    weights: dict[str, np.ndarray]
+    scale: Scale
+    epoch: int = 0
+
+    @property
+    def by(self) -> str:
+        """What a row is: "item" or "user"."""
+        return self.recipe.architecture.by
+
+    @property
+    def output_layer(self) -> tuple[np.ndarray, np.ndarray]:
+        """W (num_inputs, hidden[-1]) and b (num_inputs,)."""
+        last = len(self.recipe.architecture.hidden)
+        return self.weights[f"{last}.weight"], self.weights[f"{last}.bias"]
+
+    def rows_and_cols(self, users: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return users and items as rows and columns of what the network reads."""
+        return (items, users) if self.by == "item" else (users, items)
+
+    def read(self, rows: sparse.csr_matrix) -> np.ndarray:
+        """Return ``V r`` of rows (batch, num_inputs), without the bias: (batch, hidden[0])."""
+        return rows @ self.weights["0.weight"].T
+
+    def encode(self, read: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs of the hidden layers, (batch, hidden[i]) each, for ``V r``."""
+        architecture, weights = self.recipe.architecture, self.weights
+        middle = [
+            (weights[f"{i}.weight"], weights[f"{i}.bias"])
+            for i in range(1, len(architecture.hidden))
+        ]
+        return hidden_outputs(architecture, weights["0.bias"], middle, read)[0]
+
+    def output(self, z: np.ndarray) -> np.ndarray:
+        """Apply the output's activation."""
+        return activate(self.recipe.architecture.decoder, z)
+
+    def reconstruct(self, rows: sparse.csr_matrix) -> np.ndarray:
+        """Return what the network makes of rows that it reads, (batch, num_inputs)."""
+        W, b = self.output_layer
+        return self.output(self.encode(self.read(rows))[-1] @ W.T + b)
+
+    def pairs(self, inputs: sparse.csr_matrix, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Return what the network says at single entries, (len(rows),), float32.
+
+        Parameters
+        ----------
+        inputs : scipy.sparse.csr_matrix
+            What the network reads, (num_rows, num_inputs).
+        rows, cols : numpy.ndarray of int
+            The entries, in any order.
+        """
+        wanted, place = np.unique(rows, return_inverse=True)
+        code = self.encode(self.read(inputs[wanted]))[-1]  # (wanted, hidden[-1])
+        W, b = self.output_layer
+        z = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            z[part] = np.einsum("ij,ij->i", code[place[part]], W[cols[part]])
+        return self.output(z + b[cols])
+
+    def to_stars(self, raw: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        """Turn what the network says at entries into stars, not clipped."""
+        if self.scale.is_stars:
+            return raw
+        return raw * self.scale.unit + self.scale.base(rows, cols)

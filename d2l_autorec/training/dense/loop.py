@@ -1,0 +1,172 @@
+"""The book's updates without the book's overheads: same seeds, same batches, same numbers.
+
+What is left out is not arithmetic of the model: the DataLoader, which stacks a batch row by row;
+the chain of sign, square and mean, each with an array of its own and a backward pass; the second
+dense matrix for the held-out ratings. The gradient of the loss is formed directly::
+
+    y = net(x);  error = (y - x) * mask;  y.backward(error)
+
+and its factor, 1 over the batch and the columns, goes into the optimizer's step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator
+
+import mxnet as mx
+import numpy as np
+from scipy import sparse
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.models.autorec import AutoRec
+from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.dense.state import DenseState
+from d2l_autorec.training.distributed.group import Group
+from d2l_autorec.training.history import Epoch
+from d2l_autorec.training.matrix import check_matrix
+from d2l_autorec.training.updates import Rate, Updates
+
+
+def train_fast(
+    net: AutoRec,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix | None = None,
+    *,
+    num_epochs: int = CHAPTER.num_epochs,
+    batch_size: int = CHAPTER.batch_size,
+    lr: Rate = CHAPTER.lr,
+    wd: float = CHAPTER.wd,
+    objective: str = "mean",
+    decay_biases: bool = True,
+    clip: tuple[float, float] | None = None,
+    devices: list[mx.Context] | None = None,
+    state: DenseState | None = None,
+    batches: Iterator[list[np.ndarray]] | None = None,
+    group: Group | None = None,
+) -> Generator[Epoch, None, None]:
+    """Train a net as the chapter's loop does, epoch by epoch.
+
+    Draws from MXNet's and NumPy's global generators in the chapter's order, so that with equal
+    seeds it ends where ``chapter.train_autorec`` ends.
+
+    Parameters
+    ----------
+    net : AutoRec
+        Initialised on `devices`.
+    train : scipy.sparse.csr_matrix
+        Ratings, (num_rows, net.num_inputs); what is stored is rated, zeros and negatives too.
+    test : scipy.sparse.csr_matrix, optional
+        Held-out ratings of the same shape, for ``Epoch.rmse``.
+    num_epochs, batch_size : int
+        Passes, and rows in a batch.
+    lr, wd, objective, decay_biases
+        See `d2l_autorec.training.updates.Updates`.
+    clip : (float, float), optional
+        Range that predictions are clipped to in evaluation.
+    devices : list of mxnet.Context, optional
+        Each batch is split evenly over them. One CPU by default.
+    state : DenseState, optional
+        The net with its optimizer, to carry an earlier run on; it has the net, the devices, the
+        updates and the group that count. Adam starts anew where none is given.
+    batches : iterator, optional
+        Batches of each epoch, of any sizes; ``rollover_batches`` with the rest of an earlier run
+        resumes it in step. The chapter's order where none is given.
+    group : Group, optional
+        The workers to share the columns with, each on its first device. The net is whole on all
+        of them whenever an epoch is given.
+
+    Yields
+    ------
+    Epoch
+
+    Raises
+    ------
+    InputError
+        If the matrices, the net and the settings do not fit together.
+    """
+    check_matrix("train", train, (train.shape[0], net.num_inputs))
+    if test is not None:
+        check_matrix("test", test, train.shape)
+    devices = devices or [mx.cpu()]
+    if batches is None:
+        batches = rollover_batches(train.shape[0], batch_size)
+    net.hybridize(static_alloc=True)
+    if state is None:
+        state = DenseState(net, devices, Updates(lr, wd, objective, decay_biases), group)
+    return _epochs(state, train, test, batches, num_epochs, clip, group)
+
+
+def _epochs(
+    state: DenseState,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix | None,
+    batches: Iterator[list[np.ndarray]],
+    num_epochs: int,
+    clip: tuple[float, float] | None,
+    group: Group | None,
+) -> Generator[Epoch, None, None]:
+    for epoch in range(1, num_epochs + 1):
+        start = time.perf_counter()
+        rows_of = next(batches)
+        losses = [state.update(train[rows]) for rows in rows_of]
+        mean = sum(
+            float(part.item()) / len(rows)
+            for rows, parts in zip(rows_of, losses)
+            for part in parts
+        ) / (len(rows_of) * train.shape[1])
+        if group is not None:
+            mean = group.total(mean)
+        if state.shard is not None:
+            state.shard.write_to(state.net)
+        seconds = time.perf_counter() - start
+        rmse = None
+        if test is not None:
+            rmse = evaluate_fast(state.net, train, test, state.devices, group, clip)
+        yield Epoch(epoch, 0.5 * mean, rmse, seconds)
+
+
+def evaluate_fast(
+    net: AutoRec,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix,
+    devices: list[mx.Context] | None = None,
+    group: Group | None = None,
+    clip: tuple[float, float] | None = None,
+) -> float:
+    """Compute the RMSE over the held-out ratings, as the chapter's evaluator does.
+
+    Parameters
+    ----------
+    net : AutoRec
+    train, test : scipy.sparse.csr_matrix, shape (num_rows, net.num_inputs)
+        The rows that are read, and the ratings to predict.
+    devices : list of mxnet.Context, optional
+        The first one works.
+    group : Group, optional
+        The workers to share the rows with; all have the whole net.
+    clip : (float, float), optional
+        Range that predictions are clipped to.
+
+    Returns
+    -------
+    float
+        Root of the mean squared error over the entries stored in `test`; nan without any.
+    """
+    check_matrix("train", train, (train.shape[0], net.num_inputs))
+    check_matrix("test", test, train.shape)
+    low, high = clip or (-math.inf, math.inf)
+    device = (devices or [mx.cpu()])[0]
+    squared, count = 0.0, test.nnz
+    if group is not None:
+        train, test = (part[group.rank :: group.num_workers] for part in (train, test))
+    for first in range(0, train.shape[0], CHAPTER.eval_batch_size):
+        rows = slice(first, first + CHAPTER.eval_batch_size)
+        recons = net(mx.np.array(train[rows].toarray(), ctx=device)).asnumpy()
+        held_out = test[rows].tocoo()
+        error = recons[held_out.row, held_out.col].clip(low, high) - held_out.data
+        squared += float(np.square(error, dtype=np.float64).sum())
+    if group is not None:
+        squared = group.total(squared)
+    return math.sqrt(squared / count) if count else math.nan

@@ -1,0 +1,1 @@
+"""One training run shared by several processes, over MXNet's KVStore."""

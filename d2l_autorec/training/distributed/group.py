@@ -1,0 +1,306 @@
+"""The worker's side of a run that several processes share, over MXNet's KVStore.
+
+What is shared out are the *columns* of the rating matrix: in the chapter's item-based model, the
+users. A worker holds the ratings of its users and the weights that belong to them, ``V[:, lo:hi]``
+and ``W[lo:hi]``, with their Adam moments. All workers draw the same batches of rows from the same
+seed. In a step they sum, over the network::
+
+    V r of the batch               (batch, hidden)   before the activation
+    the gradient of that sum       (batch, hidden)   and of the few weights between V and W
+
+and each updates its own columns. Those sums are the only traffic: 1 MB for a batch of 256 with
+500 hidden units, whatever the number of users. The usual cut, through the rows of a batch, sums
+the gradients of all weights instead: 24 MB in each direction and step on MovieLens 1M, which alone
+takes most of the time that a step takes in one process. Either way the updates are those of one
+process, dropout included, since every worker draws the same masks.
+
+The server only adds up: it has no optimizer (``update_on_kvstore=False`` in Gluon's words).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.runtime import num_threads
+from d2l_autorec.training.distributed.guard import GAVE_UP
+
+STEP_TIMEOUT = 120.0  # seconds
+
+
+class Group:
+    """The worker's place among the others, and its way to add up with them.
+
+    All workers must call the same methods in the same order with arrays of the same shapes.
+
+    Parameters
+    ----------
+    kv : mxnet.kvstore.KVStore
+        Of the type ``dist_sync``.
+    rank : int
+        From 0; worker 0 is the one that writes and prints.
+    num_workers : int
+    step_timeout : float
+        Seconds that one exchange may take before this process gives up.
+
+    Attributes
+    ----------
+    rank, num_workers, step_timeout
+        As given.
+    """
+
+    def __init__(
+        self, kv: Any, rank: int, num_workers: int, step_timeout: float = STEP_TIMEOUT
+    ) -> None:
+        self.rank, self.num_workers, self.step_timeout = rank, num_workers, step_timeout
+        self._kv = kv
+        self._keys: dict[tuple[Any, ...], str] = {}
+        # Else a worker that fails would wait at its exit for the others, who wait for it.
+        _no_barrier_before_exit(kv)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this worker writes the run folder and shows the progress."""
+        return self.rank == 0
+
+    @property
+    def threads(self) -> int:
+        """Threads this worker is to use: the launcher deals out the machine's cores."""
+        return num_threads()
+
+    def span(self, work: np.ndarray) -> tuple[int, int]:
+        """Return the first column of this worker and the one behind its last.
+
+        Parameters
+        ----------
+        work : numpy.ndarray, shape (num_columns,)
+            What each column costs; the workers get about equal sums of it.
+
+        Raises
+        ------
+        InputError
+            If there are fewer columns than workers.
+        """
+        if len(work) < self.num_workers:
+            raise InputError(
+                f"--workers is {self.num_workers} and the matrix has {len(work)} columns to share "
+                "out; give fewer workers."
+            )
+        done = np.cumsum(work, dtype=np.float64)
+        parts = np.arange(1, self.num_workers) / self.num_workers
+        cuts = [0, *np.searchsorted(done, done[-1] * parts), len(work)]
+        for i in range(1, self.num_workers):  # nobody is left without a column
+            cuts[i] = min(max(cuts[i], cuts[i - 1] + 1), len(work) - self.num_workers + i)
+        return int(cuts[self.rank]), int(cuts[self.rank + 1])
+
+    def start_sum(self, arrays: Sequence[Any]) -> None:
+        """Begin to add up MXNet arrays over the workers, in place; who reads one waits for it.
+
+        Parameters
+        ----------
+        arrays : sequence of mxnet.np.ndarray
+            float32, on one device. They become the sums, equal on all workers to the last bit;
+            the first ones are sent first.
+        """
+        keyed = [(self._key(i, array), array.as_nd_ndarray()) for i, array in enumerate(arrays)]
+        for i, (key, array) in enumerate(keyed):
+            self._kv.push(key, array, priority=-i)
+        for i, (key, array) in enumerate(keyed):
+            self._kv.pull(key, out=array, priority=-i)
+
+    def _key(self, i: int, array: Any) -> str:
+        form = (i, array.shape)
+        if form not in self._keys:
+            self._keys[form] = str(len(self._keys))
+            with self.watch():
+                self._kv.init(self._keys[form], array.as_nd_ndarray())  # sums take its place
+        return self._keys[form]
+
+    def sum(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Add up NumPy arrays over the workers.
+
+        Parameters
+        ----------
+        arrays : sequence of numpy.ndarray
+            float32, of at least one dimension; MXNet's servers add up in no other type.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            The sums, equal on all workers to the last bit.
+        """
+        import mxnet as mx
+
+        with self.watch():
+            sums = [mx.np.array(array) for array in arrays]
+            self.start_sum(sums)
+            return [array.asnumpy() for array in sums]
+
+    def each(self, row: np.ndarray) -> np.ndarray:
+        """Return what every worker gave: (num_workers, len(row)), float32."""
+        rows = np.zeros((self.num_workers, len(row)), np.float32)
+        rows[self.rank] = row
+        return self.sum([rows])[0]
+
+    def total(self, value: float) -> float:
+        """Add up one number over the workers, to 14 digits."""
+        high = np.float32(value)
+        return float(self.each(np.array([high, value - high])).sum(dtype=np.float64))
+
+    def gather(self, array: np.ndarray, lo: int, hi: int, chunk: int = 4096) -> None:
+        """Make an array whole, in place, of which each worker has its own rows ``lo`` to ``hi``.
+
+        Parameters
+        ----------
+        array : numpy.ndarray, shape (num_columns, ...)
+            What stands outside of ``lo`` to ``hi`` is overwritten.
+        lo, hi : int
+            From `span`.
+        chunk : int
+            Rows sent at a time.
+        """
+        for start in range(0, len(array), chunk):
+            part = array[start : start + chunk]
+            mine = slice(max(lo - start, 0), max(hi - start, 0))
+            own = np.zeros_like(part)
+            own[mine] = part[mine]
+            part[...] = self.sum([own])[0]
+
+    def broadcast(self, array: np.ndarray) -> None:
+        """Give all workers worker 0's array, in place."""
+        self.gather(array, 0, len(array) if self.is_first else 0)
+
+    def agree(self, what: str, text: str) -> None:
+        """Compare something that must be the same on all workers.
+
+        Raises
+        ------
+        InputError
+            On every worker, naming those that differ from worker 0.
+        """
+        digest = hashlib.sha256(text.encode()).digest()
+        seen = self.each(np.frombuffer(digest, np.uint8))
+        other = [str(rank) for rank in range(self.num_workers) if (seen[rank] != seen[0]).any()]
+        if other:
+            raise InputError(
+                f"{what} on worker {', '.join(other)} differs from worker 0: give all the same."
+            )
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[None]:
+        """End this process if what stands inside takes longer than ``step_timeout``.
+
+        A worker whose partner has died waits in MXNet for ever, and neither an exception nor a
+        signal handler written in Python reaches it there.
+        """
+        with _watch(self.rank, self.step_timeout):
+            yield
+
+    def close(self) -> None:
+        """Leave the group, without waiting for any other process.
+
+        A barrier here would cost a finished run if the scheduler hung. None is needed: the last
+        sum has been received, and the launcher stops the servers after the last worker.
+        """
+        from mxnet.base import _LIB, check_call
+
+        if self._kv.handle is not None:
+            check_call(_LIB.MXKVStoreFree(self._kv.handle))
+            self._kv.handle = None  # the object's own end must not free it again
+
+
+def check_step_timeout(seconds: float, option: str) -> float:
+    """Return the seconds if a thread can wait that long.
+
+    Raises
+    ------
+    InputError
+        If it cannot, as for zero, ``inf`` and ``nan``. The sentence names the option.
+    """
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise InputError(f"{option} is {seconds:g}; give a number of seconds, as 120.")
+    return seconds
+
+
+def step_timeout_from_environment() -> float:
+    """Return the seconds in ``D2L_AUTOREC_STEP_TIMEOUT``, or the default of 120.
+
+    Raises
+    ------
+    InputError
+        If it is no number of seconds.
+    """
+    text = os.environ.get("D2L_AUTOREC_STEP_TIMEOUT") or str(STEP_TIMEOUT)
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise InputError(
+            f"D2L_AUTOREC_STEP_TIMEOUT is {text!r}; give a number of seconds, as 120."
+        ) from None
+    return check_step_timeout(seconds, "D2L_AUTOREC_STEP_TIMEOUT")
+
+
+def group_from_environment() -> Group | None:
+    """Join the group that ``d2l-autorec launch`` has started this process in.
+
+    Returns
+    -------
+    Group or None
+        None where this process runs by itself.
+
+    Raises
+    ------
+    InputError
+        If the environment names another role than a worker's, or no rank or time-out.
+    """
+    role = os.environ.get("DMLC_ROLE")
+    if role is None:
+        return None
+    if role != "worker":
+        raise InputError(f"DMLC_ROLE is {role!r}; unset it, or let d2l-autorec launch set it.")
+    import mxnet as mx
+
+    rank_text = os.environ.get("D2L_AUTOREC_RANK", "0")
+    if not re.fullmatch("[0-9]{1,6}", rank_text):
+        raise InputError(f"D2L_AUTOREC_RANK is {rank_text!r}; give a worker's number, from 0.")
+    rank, step_timeout = int(rank_text), step_timeout_from_environment()
+    with _watch(rank, step_timeout):
+        kv = mx.kv.create("dist_sync")
+    rank = rank if "D2L_AUTOREC_RANK" in os.environ else kv.rank
+    return Group(kv, rank, kv.num_workers, step_timeout)
+
+
+def _no_barrier_before_exit(kv: Any) -> None:
+    from mxnet.base import _LIB, check_call
+
+    check_call(_LIB.MXKVStoreSetBarrierBeforeExit(kv.handle, ctypes.c_int(False)))
+
+
+@contextlib.contextmanager
+def _watch(rank: int, seconds: float) -> Iterator[None]:
+    def give_up() -> None:
+        print(
+            f"d2l-autorec: worker {rank} has waited {seconds:g} s for the other workers and "
+            "servers; one of them has died, hangs or cannot be reached (--step-timeout).",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(GAVE_UP)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

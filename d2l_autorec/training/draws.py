@@ -1,0 +1,110 @@
+"""Random draws in training: from MXNet's and NumPy's global generators, or from one of NumPy's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.runtime import seed_everything
+
+Mask = Callable[[], np.ndarray]
+
+
+class Draws(Protocol):
+    """A source of random numbers for training.
+
+    Attributes
+    ----------
+    name : {"mxnet", "numpy"}
+    """
+
+    name: str
+
+    def seed(self, seed: int) -> None:
+        """Begin anew."""
+
+    def shuffle(self, rows: np.ndarray) -> None:
+        """Bring row numbers into a random order, in place."""
+
+    def mask(self, shape: tuple[int, ...], rate: float) -> Mask:
+        """Begin to draw dropout's mask, 0 or ``1 / (1 - rate)``; return a function to get it."""
+
+
+class GlobalDraws:
+    """The book's: dropout from MXNet's global generator, the order of rows from NumPy's.
+
+    Initial weights come from MXNet's too, when a net is initialised.
+    """
+
+    name = "mxnet"
+
+    def seed(self, seed: int) -> None:
+        """Seed both generators."""
+        seed_everything(seed)
+
+    def shuffle(self, rows: np.ndarray) -> None:
+        """Shuffle with the generator that Gluon's sampler draws from."""
+        np.random.shuffle(rows)  # noqa: NPY002
+
+    def mask(self, shape: tuple[int, ...], rate: float) -> Mask:
+        """Let MXNet draw, beside what follows, what ``nn.Dropout`` would."""
+        import mxnet as mx
+
+        with mx.autograd.train_mode():
+            return mx.npx.dropout(mx.np.ones(shape), p=rate).asnumpy
+
+
+class NumPyDraws:
+    """A generator of NumPy's for everything; MXNet is not needed.
+
+    Parameters
+    ----------
+    seed : int
+    """
+
+    name = "numpy"
+
+    def __init__(self, seed: int) -> None:
+        self.seed(seed)
+
+    def seed(self, seed: int) -> None:
+        """Begin anew."""
+        self.generator = np.random.default_rng(seed)
+
+    def shuffle(self, rows: np.ndarray) -> None:
+        """Shuffle."""
+        self.generator.shuffle(rows)
+
+    def mask(self, shape: tuple[int, ...], rate: float) -> Mask:
+        """Draw."""
+        kept = self.generator.random(shape, np.float32) >= rate
+        mask = kept * np.float32(1 / (1 - rate))
+        return lambda: mask
+
+    def weight(self, shape: tuple[int, ...], init: str) -> np.ndarray:
+        """Draw an initial weight (out, in): float32.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        init : {"normal", "xavier"}
+            The chapter's normal distribution, or MXNet's default for Xavier: uniform within
+            ``sqrt(6 / (in + out))``, from Glorot and Bengio (2010).
+        """
+        if init == "normal":
+            return np.float32(CHAPTER.sigma) * self.generator.standard_normal(shape, np.float32)
+        bound = math.sqrt(6 / sum(shape))
+        return self.generator.uniform(-bound, bound, shape).astype(np.float32)
+
+
+def has_mxnet() -> bool:
+    """Tell whether MXNet can be imported."""
+    try:
+        import mxnet  # noqa: F401
+    except (ImportError, OSError, AttributeError):  # not there, without its libraries, or too old
+        return False
+    return True

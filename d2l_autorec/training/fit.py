@@ -1,0 +1,259 @@
+"""From ratings and a recipe to a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.biases import Scale
+from d2l_autorec.models.network import Network
+from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.models.trained import TrainedModel
+from d2l_autorec.training.blend import Member, blend, member_seeds
+from d2l_autorec.training.engines import Beginning, Compute, Engine, make_engine
+from d2l_autorec.training.history import Epoch
+from d2l_autorec.training.stopping import BestEpoch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from d2l_autorec.training.checkpoint import Keeper
+
+Follow = Callable[[Epoch], None]
+Watch = Callable[[Epoch, TrainedModel], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which network of a model is trained, and whether it is trained again on all ratings."""
+
+    network: int = 1
+    refit: bool = False
+
+
+def fit(
+    table: pd.DataFrame,
+    shape: tuple[int, int],
+    recipe: Recipe,
+    seed: int = 0,
+    *,
+    split: tuple[np.ndarray, np.ndarray] | None = None,
+    test: sparse.csr_matrix | None = None,
+    compute: Compute | None = None,
+    follow: Follow = lambda epoch: None,
+    watch: Watch | None = None,
+    keeper: Keeper | None = None,
+) -> TrainedModel:
+    """Train what a recipe says: a network, several of them averaged, or a blend.
+
+    Where the recipe has validation ratings, they choose the epoch of each network and the weights
+    of a blend. With ``refit`` each network is then trained again up to its epoch on all ratings.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The training ratings: ``user`` and ``item`` (codes from 0) and ``rating``.
+    shape : (int, int)
+        Number of users and of items.
+    recipe : Recipe
+    seed : int
+        For the validation split and all draws. The networks that are averaged have the seeds
+        ``seed``, ``seed + 1000`` and so on.
+    split : (numpy.ndarray, numpy.ndarray), optional
+        Rows of the table to train on, and for validation; `holdout_split` by default.
+    test : scipy.sparse.csr_matrix, optional
+        Ratings (num_items, num_users) to score after each epoch where there is no validation; for
+        the history only.
+    compute : Compute, optional
+        The sparse engine by default.
+    follow : callable
+        Told of each epoch.
+    watch : callable, optional
+        Told of each epoch, with the network as it is then.
+    keeper : Keeper, optional
+        For the checkpoints of a recipe with one network.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    InputError
+        If the recipe does not fit the ratings, or the training diverges.
+    """
+    from d2l_autorec.data.matrices import interaction_csr
+    from d2l_autorec.data.split import holdout_split
+
+    compute = compute or Compute()
+    whole = interaction_csr(table, *shape)
+    recipe = recipe.for_ratings(*shape, _range(whole))
+    if not recipe.val_ratio:
+        kept, validation = whole, None
+    else:
+        split = split or holdout_split(len(table), recipe.val_ratio, seed)
+        kept, validation = (interaction_csr(table, *shape, rows=rows) for rows in split)
+    seeds = member_seeds(seed, recipe.num_seeds)
+    places = [(part, own) for part in recipe.parts for own in seeds]
+    resumed = keeper is not None and keeper.refits
+    fits: list[TrainedModel] = []
+    for i, (part, own) in enumerate(places, 1):
+        if resumed:
+            break
+        fits.append(
+            fit_network(
+                kept, replace(part, patience=recipe.patience), own, validation=validation,
+                test=test, compute=compute, follow=follow, watch=watch, keeper=keeper,
+                place=Place(i),
+            )
+        )  # fmt: skip
+    members = [
+        Member(part, tuple(fits[i * len(seeds) : (i + 1) * len(seeds)]))
+        for i, part in enumerate(recipe.parts)
+    ]
+    held_out = table.iloc[split[1]] if recipe.val_ratio and split is not None else None
+
+    def refit(place: int) -> TrainedModel:
+        part, own = places[place]
+        if keeper is not None:
+            keeper.begin_refit(fits[place].history if fits else ())
+        chosen = keeper.chosen_epoch if keeper is not None else fits[place].epoch
+        return fit_network(
+            whole, part, own, test=test if len(places) == 1 else None, stop=chosen,
+            compute=compute, follow=follow, watch=watch, keeper=keeper,
+            place=Place(place + 1, True),
+        )  # fmt: skip
+
+    if keeper is not None and resumed:
+        model = refit(0)
+        return replace(model, recipe=recipe, history=(*keeper.chosen, *model.history))
+    return blend(recipe, whole if recipe.refit else kept, members, held_out, refit)
+
+
+def fit_network(
+    ratings: sparse.csr_matrix,
+    recipe: Recipe,
+    seed: int = 0,
+    *,
+    validation: sparse.csr_matrix | None = None,
+    test: sparse.csr_matrix | None = None,
+    stop: int | None = None,
+    compute: Compute | None = None,
+    follow: Follow = lambda epoch: None,
+    watch: Watch | None = None,
+    keeper: Keeper | None = None,
+    place: Place | None = None,
+) -> TrainedModel:
+    """Train one network.
+
+    Parameters
+    ----------
+    ratings : scipy.sparse.csr_matrix
+        (num_items, num_users), whatever the recipe's ``by``.
+    recipe : Recipe
+        Of one network; its validation share, refit and seeds are left aside.
+    seed : int
+        For the initial weights, dropout and the order of rows.
+    validation : scipy.sparse.csr_matrix, optional
+        Held-out ratings of the same shape; the weights of the epoch that is best on them are kept.
+    test : scipy.sparse.csr_matrix, optional
+        Scored after each epoch where there is no validation, and without any effect.
+    stop : int, optional
+        End after this epoch, with a schedule that is still for ``num_epochs``.
+    compute, follow, watch, keeper
+        As for `fit`.
+    place : Place, optional
+        For the history.
+
+    Returns
+    -------
+    TrainedModel
+        With this network alone; the history holds its epochs.
+    """
+    compute, place = compute or Compute(), place or Place()
+    num_items, num_users = ratings.shape
+    recipe = recipe.for_ratings(num_users, num_items, _range(ratings))
+    watched, scored = (test, "test") if validation is None else (validation, "validation")
+    train, held_out = ratings, watched
+    if recipe.architecture.by == "user":
+        train, held_out = (None if m is None else m.T.tocsr() for m in (train, held_out))
+    scale = Scale.of(train, recipe)
+    if not scale.is_stars:
+        train, held_out = (None if m is None else scale.apply(m) for m in (train, held_out))
+    former = keeper.former if keeper else None
+    beginning = Beginning(keeper.epoch_seed) if keeper else Beginning()
+    history = list(former.history) if former else []
+    if former is not None:
+        beginning = replace(beginning, rest=former.rest, epoch=len(history))
+    engine = make_engine(recipe, scale, train, held_out, seed, compute, beginning)
+    rmses = [epoch.rmse or 0.0 for epoch in history] if validation is not None else []
+    best = BestEpoch(recipe.patience, rmses, former.best_weights if former else None)
+    if former is not None:
+        engine.state.load(former.arrays, former.step)
+    num_epochs = stop or recipe.num_epochs
+
+    def is_over() -> bool:
+        return len(history) >= num_epochs or (validation is not None and best.is_over)
+
+    def model(number: int) -> TrainedModel:
+        network = Network(recipe, _finite_weights(engine), scale, number)
+        return TrainedModel(recipe, (network,), (1.0,), ratings, tuple(history))
+
+    left = 0 if is_over() else num_epochs - len(history)
+    loop = engine.epochs(left)
+    while not is_over():
+        epoch = next(loop)
+        rmse = None if epoch.rmse is None else epoch.rmse * scale.unit
+        number = len(history) + 1
+        epoch = replace(
+            epoch, epoch=number, rmse=rmse, scored=scored, network=place.network, refit=place.refit
+        )
+        check_finite(epoch)
+        history.append(epoch)
+        if validation is not None and rmse is not None:
+            best.add(rmse, engine.state.weights)
+        if keeper is not None:
+            keeper.after(history, best, engine, is_over())
+        follow(epoch)
+        if watch is not None:
+            watch(epoch, model(number))
+        if keeper is not None and keeper.stops and not is_over():
+            loop.close()
+            raise KeyboardInterrupt
+    if best.weights:
+        engine.state.set_weights(best.weights)
+    if left:
+        loop.close()
+    else:
+        next(loop, None)  # close would do nothing where it has not begun
+    return model(best.best if validation is not None else len(history))
+
+
+def check_finite(epoch: Epoch) -> None:
+    """Raise an InputError if an epoch's loss or RMSE is not finite."""
+    if not np.isfinite([epoch.train_loss, epoch.rmse or 0.0]).all():
+        raise InputError(
+            f"Training diverged: in epoch {epoch.epoch} loss or RMSE is not finite; train with a "
+            "lower learning rate (--lr)."
+        )
+
+
+def _finite_weights(engine: Engine) -> dict[str, np.ndarray]:
+    weights = engine.state.network_weights()
+    if not all(np.isfinite(values).all() for values in weights.values()):
+        raise InputError(
+            "Training diverged: some weights are not finite; train with a lower learning rate "
+            "(--lr)."
+        )
+    return weights
+
+
+def _range(ratings: sparse.csr_matrix) -> tuple[float, float]:
+    if not ratings.nnz:
+        raise InputError("There are no ratings to train on; give some.")
+    return float(ratings.data.min()), float(ratings.data.max())

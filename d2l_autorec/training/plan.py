@@ -1,0 +1,148 @@
+"""What a training run does: a recipe, followed on a split of some ratings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.models.recipes import RECIPES
+from d2l_autorec.runtime import check_shares
+from d2l_autorec.training.draws import has_mxnet
+from d2l_autorec.training.engines import ENGINES
+
+if TYPE_CHECKING:
+    from d2l_autorec.data.formats import Ratings
+
+_MAX_WEIGHTS = 2**31 - 1  # in one array
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training run does.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        The chapter's by default.
+    engine : {"fast", "sparse"}
+        Dense matrices in MXNet, or the sparse engine. Both make the same updates.
+    test_ratio : float
+        Share of the ratings that is held out to score.
+    seed : int
+    checkpoint_every : int
+        Epochs between two checkpoints; 0 for none. With checkpoints the generators are seeded
+        anew for each epoch, so that the draws are not the book's.
+    """
+
+    recipe: Recipe = field(default_factory=lambda: RECIPES["chapter"])
+    engine: str = "fast"
+    test_ratio: float = CHAPTER.test_ratio
+    seed: int = 0
+    checkpoint_every: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, for JSON."""
+        return {**vars(self), "recipe": self.recipe.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
+        """Make a plan of what `to_dict` has returned.
+
+        Raises
+        ------
+        InputError, KeyError, TypeError
+            If it is none.
+        """
+        given = {part.name: values[part.name] for part in fields(cls)}
+        for name, kind in (("engine", str), ("seed", int), ("checkpoint_every", int)):
+            if type(given[name]) is not kind:
+                raise TypeError(name)
+        given["test_ratio"] = float(given["test_ratio"])
+        return cls(**{**given, "recipe": Recipe.from_dict(given["recipe"])})
+
+
+def parse_hidden(text: str) -> tuple[int, ...]:
+    """Turn ``500,100,500`` into sizes; an InputError says what is none."""
+    sizes = [size.strip() for size in text.split(",")]
+    if not all(size.isdecimal() and len(size) < 10 for size in sizes):
+        raise InputError(f"--hidden {text[:80]!r} is no list of sizes; write 500 or 500,100,500.")
+    return tuple(map(int, sizes))
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Turn ``1,5`` into the lowest and the highest rating; an InputError says what is none."""
+    try:
+        low, high = map(float, text.split(","))
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"--rating-range {text[:80]!r} is no range; write the lowest and the highest rating, "
+            "as in 1,5."
+        ) from None
+    return low, high
+
+
+def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int = 1) -> None:
+    """Refuse a plan that cannot work, before anything is written.
+
+    Raises
+    ------
+    InputError
+        Naming the setting and what it may be.
+    """
+    from d2l_autorec.data.split import check_ratio
+
+    check_engine(plan)
+    check_ratio(plan.test_ratio)
+    if plan.checkpoint_every < 0:
+        raise InputError(
+            f"--checkpoint-every is {plan.checkpoint_every}; give a number of epochs."
+        )
+    if plan.checkpoint_every and plan.recipe.num_networks > 1:
+        raise InputError(
+            "--checkpoint-every is for one network and this recipe trains "
+            f"{plan.recipe.num_networks}; leave it out."
+        )
+    if plan.engine == "sparse" and num_devices > 1:
+        raise InputError("--devices: the sparse engine runs on one CPU device; use cpu.")
+    if num_workers > 1 and num_devices > 1:
+        raise InputError("--devices: under launch each worker runs on one device; name one.")
+    for part in plan.recipe.parts:
+        rows, columns = part.architecture.oriented(ratings.num_users, ratings.num_items)
+        shapes = part.architecture.weight_shapes(columns).values()
+        if max(map(math.prod, shapes)) >= _MAX_WEIGHTS:
+            raise InputError(
+                f"--hidden {','.join(map(str, part.architecture.hidden))} with {columns:,} "
+                "columns makes a layer of more than 2^31 weights; give fewer hidden units."
+            )
+        if num_workers > columns:
+            raise InputError(
+                f"--workers is {num_workers} and there are {columns} columns to share out; give "
+                "fewer."
+            )
+        check_shares(min(part.batch_size, rows), num_devices)
+
+
+def check_engine(plan: Plan) -> None:
+    """Raise an InputError if there is no such engine here."""
+    if plan.engine not in ENGINES:
+        raise InputError(f"--engine {plan.engine!r} is unknown; use fast or sparse.")
+    if plan.engine == "fast" and not has_mxnet():
+        raise InputError("--engine fast needs MXNet, which is not here; use --engine sparse.")
+
+
+def check_batch_size(plan: Plan, ratings: Ratings) -> None:
+    """Raise an InputError if a batch size that was asked for exceeds the rows."""
+    for part in plan.recipe.parts:
+        rows = part.architecture.oriented(ratings.num_users, ratings.num_items)[0]
+        if part.batch_size > rows:
+            raise InputError(
+                f"--batch-size is {part.batch_size}; give 1 to {rows}, the number of "
+                f"{part.architecture.by}s."
+            )

@@ -1,0 +1,96 @@
+"""What the sparse engine works on: ratings by column, and threads that share the columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.runtime import num_threads
+from d2l_autorec.training.draws import Draws
+from d2l_autorec.training.sparse import kernels
+
+if TYPE_CHECKING:
+    from d2l_autorec.training.distributed.group import Group
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The ratings of some rows, sorted by column; ``inputs`` differ by dropout only."""
+
+    ptr: np.ndarray  # (num_cols + 1,)
+    rows: np.ndarray  # (ratings,)
+    ratings: np.ndarray  # (ratings,)
+    inputs: np.ndarray  # (ratings,)
+
+
+def read_batch(
+    matrix: sparse.csr_matrix,
+    rows: np.ndarray,
+    input_dropout: float = 0.0,
+    draws: Draws | None = None,
+) -> Batch:
+    """Take some rows of a matrix, and draw their input's dropout."""
+    count = int((matrix.indptr[rows + 1] - matrix.indptr[rows]).sum())
+    ptr = np.empty(matrix.shape[1] + 1, np.int32)
+    places, ratings = np.empty(count, np.int32), np.empty(count, np.float32)
+    kernels.sort_by_column(matrix.indptr, matrix.indices, matrix.data, rows, ptr, places, ratings)
+    inputs = ratings
+    if draws is not None and input_dropout > 0 and count > 0:
+        inputs = ratings * draws.mask((count,), input_dropout)()
+    return Batch(ptr, places, ratings, inputs)
+
+
+def no_ratings(num_cols: int) -> Batch:
+    """Make a batch without any."""
+    none = np.empty(0, np.float32)
+    return Batch(np.zeros(num_cols + 1, np.int32), np.empty(0, np.int32), none, none)
+
+
+class Threads:
+    """Run a kernel on all shares of the columns at once, one thread to a share.
+
+    The columns are ``lo`` to ``hi``. The threads end when the object goes.
+    """
+
+    def __init__(self, count: int, span: tuple[int, int]) -> None:
+        self.count = count
+        self.lo, self.hi = span
+        self.pool = ThreadPoolExecutor(max(count - 1, 1))
+
+    def run(self, kernel: Callable[[int, int, int], Any], bounds: np.ndarray) -> list[Any]:
+        """Return the results in the order of the shares, which fixes all sums over them."""
+        shares = [(i, int(bounds[i]), int(bounds[i + 1])) for i in range(self.count)]
+        others = [self.pool.submit(kernel, *share) for share in shares[1:]]
+        try:
+            own = kernel(*shares[0])
+        finally:  # whatever fails, nothing is left running on the weights
+            wait(others)
+        return [own, *(other.result() for other in others)]
+
+    def shares(self, batch: Batch, following: Batch) -> np.ndarray:
+        """Cut the columns of two batches into shares of about equal work."""
+        bounds = np.empty(self.count + 1, np.int64)
+        mine = slice(self.lo, self.hi + 1)
+        kernels.share_columns(batch.ptr[mine], following.ptr[mine], bounds)
+        return bounds + self.lo
+
+
+def thread_count(wanted: int | None) -> int:
+    """Return the number of threads to use; an InputError if it is below 1."""
+    count = num_threads() if wanted is None else wanted
+    if count < 1:
+        raise InputError(f"num_threads is {count}; give at least 1.")
+    return count
+
+
+def total(parts: np.ndarray, group: Group | None) -> np.ndarray:
+    """Add up what the threads have gathered, in a fixed order, here and on the other workers."""
+    for part in parts[1:]:
+        parts[0] += part
+    return parts[0] if group is None else group.sum([parts[0]])[0]

@@ -1,0 +1,115 @@
+"""The error of the sparse engine's weights on held-out ratings."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.training.matrix import canonical, check_matrix
+from d2l_autorec.training.sparse import kernels
+from d2l_autorec.training.sparse.columns import (
+    Batch,
+    Threads,
+    no_ratings,
+    read_batch,
+    thread_count,
+    total,
+)
+from d2l_autorec.training.sparse.hidden import forward, pad
+from d2l_autorec.training.sparse.state import SparseState, own_columns
+
+if TYPE_CHECKING:
+    from d2l_autorec.training.distributed.group import Group
+
+
+def evaluate_sparse(
+    state: SparseState,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix,
+    *,
+    clip: tuple[float, float] | None = None,
+    num_threads: int | None = None,
+    batch_size: int = CHAPTER.eval_batch_size,
+    group: Group | None = None,
+) -> float:
+    """Pooled RMSE over held-out ratings, each predicted from its row's training ratings.
+
+    Parameters
+    ----------
+    state : SparseState
+        From ``SparseState.from_net``, or in training.
+    train, test : scipy.sparse.csr_matrix
+        (num_rows, num_cols); only rows of ``test`` with ratings are read, and only its stored
+        entries are predicted.
+    clip : (float, float), optional
+        Range that predictions are clipped to.
+    num_threads : int, optional
+        `d2l_autorec.runtime.num_threads` where none is given.
+    batch_size : int
+        Rows worked on at a time.
+    group : Group, optional
+        The workers to share the columns with; each needs the state of its own ones only.
+
+    Returns
+    -------
+    float
+        nan where ``test`` is empty.
+
+    Raises
+    ------
+    InputError
+        If the matrices do not fit each other and the state.
+    """
+    check_matrix("train", train, (train.shape[0], len(state.out_bias)))
+    check_matrix("test", test, train.shape)
+    train, test = canonical(train), canonical(test)
+    threads = Threads(thread_count(num_threads), own_columns(group, train))
+    return pooled_rmse(state, train, test, clip, threads, group, batch_size)
+
+
+def pooled_rmse(
+    state: SparseState,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix,
+    clip: tuple[float, float] | None,
+    threads: Threads,
+    group: Group | None,
+    batch_size: int = CHAPTER.eval_batch_size,
+) -> float:
+    """Compute the RMSE with matrices that have been checked; see `evaluate_sparse`."""
+    low, high = (np.float32(end) for end in clip or (-np.inf, np.inf))
+    V, W, num_cols = state.V, state.W, train.shape[1]
+    wanted = np.flatnonzero(np.diff(test.indptr))
+    empty, nothing = no_ratings(num_cols), np.zeros((1, V.weight.shape[1]), np.float32)
+    done, no_rates = np.zeros(num_cols, np.int32), np.zeros(0, np.float32)
+    grad = np.empty(V.weight.shape[1], np.float32)  # not used: nothing is updated
+    squared = 0.0
+    for start in range(0, len(wanted), batch_size):
+        rows = wanted[start : start + batch_size]
+        batch, held_out = read_batch(train, rows), read_batch(test, rows)
+        pre = np.empty((threads.count, len(rows), V.weight.shape[1]), np.float32)
+
+        def encode(i: int, lo: int, hi: int, batch: Batch = batch, pre: Any = pre) -> None:
+            kernels.encoder_pass(
+                lo, hi, empty.ptr, empty.rows, empty.inputs, nothing,
+                batch.ptr, batch.rows, batch.inputs,
+                V.weight, V.moments, done, -1, no_rates, np.float32(0), pre[i], grad,
+            )  # fmt: skip
+
+        threads.run(encode, threads.shares(empty, batch))
+        code = pad(forward(state, total(pre, group), None)[1][-1])
+
+        def score(i: int, lo: int, hi: int, batch: Batch = held_out, code: Any = code) -> float:
+            return kernels.squared_error(
+                lo, hi, batch.ptr, batch.rows, batch.ratings, code, state.kinds[1],
+                W.weight, state.out_bias, low, high,
+            )  # fmt: skip
+
+        squared += sum(threads.run(score, threads.shares(empty, held_out)))
+    if group is not None:
+        squared = group.total(squared)
+    return math.sqrt(squared / test.nnz) if test.nnz else math.nan

@@ -1,0 +1,271 @@
+"""Training whose cost grows with the ratings, and not with rows x columns.
+
+The objective and the updates are those of the chapter's loop. Only the arithmetic on zeros is left
+out: the input layer adds up the weights of rated columns, the output layer is worked out at rated
+entries alone. A step is two passes over the columns of its batch (`kernels`)::
+
+    hidden = g(pre + mu) ...                    small and dense, here
+    decoder_pass: predict, error, update W      -> gradient of the code
+    ... back through the hidden layers          small and dense, here
+    encoder_pass: update V, read the next batch -> pre of the next step
+
+No array of rows x columns is ever made.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.errors import InputError
+from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.history import Epoch
+from d2l_autorec.training.matrix import canonical, check_matrix
+from d2l_autorec.training.sparse import kernels
+from d2l_autorec.training.sparse.columns import (
+    Batch,
+    Threads,
+    no_ratings,
+    read_batch,
+    thread_count,
+    total,
+)
+from d2l_autorec.training.sparse.evaluate import pooled_rmse
+from d2l_autorec.training.sparse.hidden import backward, forward, pad
+from d2l_autorec.training.sparse.state import Dense, SparseState, own_columns, whole_at_end
+from d2l_autorec.training.updates import Rate, Updates
+
+if TYPE_CHECKING:
+    from d2l_autorec.models.autorec import AutoRec
+    from d2l_autorec.training.distributed.group import Group
+
+_BETA1, _BETA2 = 0.9, 0.999
+
+
+def train_sparse(
+    net: AutoRec | None,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix | None = None,
+    *,
+    num_epochs: int = CHAPTER.num_epochs,
+    batch_size: int = CHAPTER.batch_size,
+    lr: Rate = CHAPTER.lr,
+    wd: float = CHAPTER.wd,
+    objective: str = "mean",
+    decay_biases: bool = True,
+    clip: tuple[float, float] | None = None,
+    num_threads: int | None = None,
+    state: SparseState | None = None,
+    batches: Iterator[list[np.ndarray]] | None = None,
+    group: Group | None = None,
+) -> Generator[Epoch, None, None]:
+    """Train a net on ratings, epoch by epoch; the net gets the new weights at the end.
+
+    The end is the last epoch, or the moment the generator is closed. If an epoch is interrupted
+    half-way, the net keeps the weights that it had.
+
+    By default the order of rows comes from NumPy's global generator and dropout from MXNet's,
+    drawn as the chapter's loop draws them; a state has draws of its own. Runs with the same seeds
+    and the same number of threads are equal to the last bit.
+
+    Parameters
+    ----------
+    net : AutoRec or None
+        Initialised. None where there is a state: MXNet is then not needed.
+    train : scipy.sparse.csr_matrix
+        Ratings, (num_rows, net.num_inputs); what is stored is rated, zeros and negatives too.
+    test : scipy.sparse.csr_matrix, optional
+        Held-out ratings of the same shape, for ``Epoch.rmse``.
+    num_epochs, batch_size : int
+        Passes, and rows in a batch.
+    lr, wd, objective, decay_biases
+        See `d2l_autorec.training.updates.Updates`.
+    clip : (float, float), optional
+        Range that predictions are clipped to in evaluation.
+    num_threads : int, optional
+        `d2l_autorec.runtime.num_threads` where none is given.
+    state : SparseState, optional
+        Continue from here, not from the weights of the net. It is changed in place.
+    batches : iterator, optional
+        Batches of each epoch, of any sizes; ``rollover_batches`` with the rest of an earlier run
+        resumes it in step. The chapter's order where none is given.
+    group : Group, optional
+        The workers to share the columns with; ``num_threads`` is of each. Until the end, a state
+        holds only the worker's own columns; ``state.gather`` makes it whole for a checkpoint.
+
+    Yields
+    ------
+    Epoch
+
+    Raises
+    ------
+    InputError
+        If the matrices, the net and the settings do not fit together.
+    """
+    if state is None:
+        if net is None:
+            raise InputError("There is nothing to train; give a net or a state.")
+        state = SparseState.from_net(net)
+    elif net is not None and state.architecture.hidden != net.architecture.hidden:
+        raise InputError("state belongs to a net of another shape; make it with from_net.")
+    check_matrix("train", train, (train.shape[0], len(state.out_bias)))
+    if test is not None:
+        check_matrix("test", test, train.shape)
+    updates = Updates(lr, wd, objective, decay_biases)
+    if batches is None:
+        batches = rollover_batches(train.shape[0], batch_size, draws=state.draws)
+        if isinstance(lr, (Sequence, np.ndarray)):
+            updates.rates(state.step, train.shape[0] * num_epochs // batch_size)
+    threads = Threads(thread_count(num_threads), own_columns(group, train))
+    held_out = None if test is None else canonical(test)
+    return _epochs(
+        net, state, canonical(train), held_out, batches, num_epochs, updates, clip, threads, group
+    )
+
+
+def _epochs(
+    net: AutoRec | None, state: SparseState, train: sparse.csr_matrix,
+    test: sparse.csr_matrix | None, batches: Iterator[list[np.ndarray]], num_epochs: int,
+    updates: Updates, clip: tuple[float, float] | None, threads: Threads, group: Group | None,
+) -> Generator[Epoch, None, None]:  # fmt: skip
+    try:
+        with whole_at_end(state, group, (threads.lo, threads.hi)):
+            for epoch in range(1, num_epochs + 1):
+                start = time.perf_counter()
+                rows = next(batches)
+                rates = corrected(updates, state.step, len(rows))
+                state.torn = True
+                loss = _train_epoch(state, train, rows, updates, rates, threads, group)
+                state.torn = False
+                seconds = time.perf_counter() - start
+                rmse = None
+                if test is not None:
+                    rmse = pooled_rmse(state, train, test, clip, threads, group)
+                yield Epoch(epoch, loss, rmse, seconds)
+    finally:
+        if net is not None and not state.torn:  # also where the caller stops early
+            state.write_to(net)
+
+
+def corrected(updates: Updates, start: int, count: int) -> np.ndarray:
+    """Return the learning rates of steps ``start`` onwards, corrected for Adam's bias."""
+    rates = [
+        lr * math.sqrt(1 - _BETA2 ** (t + 1)) / (1 - _BETA1 ** (t + 1))
+        for t, lr in enumerate(updates.rates(start, count), start)
+    ]
+    return np.array(rates, np.float32)
+
+
+def _train_epoch(
+    state: SparseState,
+    train: sparse.csr_matrix,
+    batches: list[np.ndarray],
+    updates: Updates,
+    rates: np.ndarray,
+    threads: Threads,
+    group: Group | None,
+) -> float:
+    """Take a step for each batch; return the mean loss."""
+    V, W, num_cols = state.V, state.W, train.shape[1]
+    sizes = [len(rows) for rows in batches]
+    largest = max(sizes)
+    divisor, architecture = updates.divisor(num_cols), state.architecture
+    wd, bias_wd = np.float32(updates.wd), np.float32(updates.bias_wd)
+    done_V, done_W = np.zeros(num_cols, np.int32), np.zeros(num_cols, np.int32)
+    # Each thread adds into arrays of its own.
+    pre = np.empty((threads.count, largest, V.weight.shape[1]), np.float32)
+    delta = np.empty((threads.count, largest, W.weight.shape[1]), np.float32)
+    grad_V = np.empty((threads.count, V.weight.shape[1]), np.float32)
+    grad_W = np.empty((threads.count, W.weight.shape[1]), np.float32)
+
+    def encoder_pass(step: int, batch: Batch, back: np.ndarray, following: Batch) -> None:
+        size = sizes[step + 1] if step + 1 < len(sizes) else 0
+
+        def share(i: int, lo: int, hi: int) -> None:
+            kernels.encoder_pass(
+                lo, hi, batch.ptr, batch.rows, batch.inputs, back,
+                following.ptr, following.rows, following.inputs,
+                V.weight, V.moments, done_V, step, rates, wd, pre[i, :size], grad_V[i],
+            )  # fmt: skip
+
+        threads.run(share, threads.shares(batch, following))
+
+    def decoder_pass(step: int, batch: Batch, code: np.ndarray) -> float:
+        scale = np.float32(1 / (divisor * len(code)))
+
+        def share(i: int, lo: int, hi: int) -> float:
+            return kernels.decoder_pass(
+                lo, hi, batch.ptr, batch.rows, batch.ratings, code, state.kinds[1], scale,
+                W.weight, W.moments, state.out_bias, done_W, step, rates, wd, bias_wd,
+                delta[i, : len(code)], grad_W[i],
+            )  # fmt: skip
+
+        return sum(threads.run(share, threads.shares(batch, empty)))
+
+    empty = no_ratings(num_cols)
+    nothing = np.zeros((1, V.weight.shape[1]), np.float32)
+
+    def draw(step: int) -> tuple[Batch, Callable[[], np.ndarray] | None]:
+        """Read a batch, and begin to draw its dropout, beside what follows."""
+        batch = read_batch(train, batches[step], architecture.input_dropout, state.draws)
+        if not architecture.dropout:
+            return batch, None
+        shape = (sizes[step], architecture.hidden[architecture.code_layer])
+        return batch, state.draws.mask(shape, architecture.dropout)
+
+    batch, drawn = draw(0)
+    encoder_pass(-1, empty, nothing, batch)
+    loss = 0.0
+    for step, size in enumerate(sizes):
+        mask = None if drawn is None else drawn()
+        outputs, passed = forward(state, total(pre[:, :size], group), mask)
+        loss += 0.5 * decoder_pass(step, batch, pad(passed[-1])) / (divisor * size)
+
+        def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
+            decay = bias_wd if part.is_bias else wd
+            arrays = (part.value, part.mean, part.var, np.ascontiguousarray(grad))
+            value, mean, var, flat = (array.ravel() for array in arrays)
+            kernels.adam(value, mean, var, flat, rate, decay)
+
+        following = empty
+        if step + 1 < len(batches):
+            following, drawn = draw(step + 1)
+        back = backward(state, outputs, passed, mask, total(delta[:, :size], group), update)
+        encoder_pass(step, batch, pad(back), following)
+        batch = following
+    _settle(state, threads, done_V, done_W, rates, wd, bias_wd)
+    state.step += len(batches)
+    if group is not None:
+        loss = group.total(loss)
+    return loss / len(batches)
+
+
+def _settle(
+    state: SparseState, threads: Threads, done_V: np.ndarray, done_W: np.ndarray,
+    rates: np.ndarray, wd: np.float32, bias_wd: np.float32,
+) -> None:  # fmt: skip
+    """Bring the columns that were put off up to the end of the epoch."""
+    steps = len(rates)
+    for part, bias, done in (
+        (state.V, state.out_bias[:0], done_V),
+        (state.W, state.out_bias, done_W),
+    ):
+        share = partial(
+            _settle_share, (part.weight, part.moments, done, bias, steps, rates, wd, bias_wd)
+        )
+        # an even share of the steps that are left
+        missing = np.cumsum(steps - done[threads.lo : threads.hi])
+        cuts = missing[-1] * np.arange(1, threads.count) / threads.count
+        bounds = np.r_[0, np.searchsorted(missing, cuts), len(missing)]
+        threads.run(share, bounds + threads.lo)
+
+
+def _settle_share(arguments: tuple[Any, ...], i: int, lo: int, hi: int) -> None:
+    kernels.settle(lo, hi, *arguments)

@@ -1,0 +1,251 @@
+"""Weights and Adam's state of the sparse engine, and their way from and to a net."""
+
+from __future__ import annotations
+
+import math
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.activations import ACTIVATIONS
+from d2l_autorec.models.architecture import Architecture
+from d2l_autorec.training.checkpoint import check_arrays
+from d2l_autorec.training.draws import Draws, GlobalDraws, NumPyDraws
+
+if TYPE_CHECKING:
+    from d2l_autorec.models.autorec import AutoRec
+    from d2l_autorec.training.distributed.group import Group
+
+_LINE = 16  # float32 values in a cache line; unpadded rows of 500 take twice the time to stream
+
+
+def padded(width: int) -> int:
+    """Round a row up to whole cache lines; the padding holds zeros and stays zero."""
+    return -(-width // _LINE) * _LINE
+
+
+@dataclass
+class Columns:
+    """A large weight matrix, one row for each column of the ratings.
+
+    Attributes
+    ----------
+    weight : numpy.ndarray
+        float32, (num_cols, padded width).
+    moments : numpy.ndarray
+        Adam's mean and variance, float32, (num_cols, 2, padded width).
+    """
+
+    weight: np.ndarray
+    moments: np.ndarray
+
+
+@dataclass
+class Dense:
+    """A small weight or bias and Adam's moments, all float32 and of one shape."""
+
+    value: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+    is_bias: bool
+
+
+@dataclass
+class SparseState:
+    """All that changes while the sparse engine trains, level at every yield.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    V, W : Columns
+        Input layer, transposed, and output layer: rows of hidden[0] and of hidden[-1].
+    out_bias : numpy.ndarray
+        float32, (num_cols, 3): the output's bias, its mean and its variance.
+    dense : list of Dense
+        Bias of the input layer, then weight (out, in) and bias of each layer between.
+    step : int
+        Updates made.
+    draws : Draws
+        Where dropout comes from.
+    torn : bool
+        Whether an epoch has failed half-way. The weights are then of no use.
+    """
+
+    architecture: Architecture
+    V: Columns
+    W: Columns
+    out_bias: np.ndarray
+    dense: list[Dense]
+    step: int = 0
+    draws: Draws = field(default_factory=GlobalDraws)
+    torn: bool = False
+
+    @classmethod
+    def new(
+        cls, architecture: Architecture, num_cols: int, draws: NumPyDraws, init: str = "normal"
+    ) -> SparseState:
+        """Draw initial weights; MXNet is not needed.
+
+        Parameters
+        ----------
+        architecture : Architecture
+        num_cols : int
+            Columns of the ratings.
+        draws : NumPyDraws
+        init : {"normal", "xavier"}
+        """
+        weights = {
+            name: np.zeros(shape, np.float32) if len(shape) == 1 else draws.weight(shape, init)
+            for name, shape in architecture.weight_shapes(num_cols).items()
+        }
+        return cls.from_weights(architecture, weights, draws)
+
+    @classmethod
+    def from_weights(
+        cls, architecture: Architecture, weights: dict[str, np.ndarray], draws: Draws
+    ) -> SparseState:
+        """Copy weights, named as in `Network`; Adam starts anew."""
+        last = len(architecture.hidden)
+        dense = [_dense(weights["0.bias"])]
+        for i in range(1, last):
+            dense += [_dense(weights[f"{i}.weight"]), _dense(weights[f"{i}.bias"])]
+        V, W = _columns(weights["0.weight"].T), _columns(weights[f"{last}.weight"])
+        out_bias = np.zeros((len(W.weight), 3), np.float32)
+        out_bias[:, 0] = weights[f"{last}.bias"]
+        return cls(architecture, V, W, out_bias, dense, draws=draws)
+
+    @classmethod
+    def from_net(cls, net: AutoRec) -> SparseState:
+        """Copy the weights of a net; Adam starts anew.
+
+        Raises
+        ------
+        InputError
+            If the net has not been initialised.
+        """
+        from d2l_autorec.models.autorec import get_weights
+
+        return cls.from_weights(net.architecture, get_weights(net), GlobalDraws())
+
+    def write_to(self, net: AutoRec) -> None:
+        """Copy the weights into a net of the same shape, on all its devices."""
+        from d2l_autorec.models.autorec import set_weights
+
+        set_weights(net, self.network_weights())
+
+    @property
+    def kinds(self) -> tuple[int, int]:
+        """Activations of the hidden layers and of the output, as places in ``ACTIVATIONS``."""
+        architecture = self.architecture
+        return ACTIVATIONS.index(architecture.encoder), ACTIVATIONS.index(architecture.decoder)
+
+    def network_weights(self) -> dict[str, np.ndarray]:
+        """Copy the weights, named as in `Network`."""
+        self._check()
+        hidden = self.architecture.hidden
+        weights = {"0.weight": np.ascontiguousarray(self.V.weight[:, : hidden[0]].T)}
+        for i, part in enumerate(self.dense):  # bias, weight, bias, ...
+            weights[f"{(i + 1) // 2}.{'weight' if i % 2 else 'bias'}"] = part.value.copy()
+        weights[f"{len(hidden)}.weight"] = self.W.weight[:, : hidden[-1]].copy()
+        weights[f"{len(hidden)}.bias"] = self.out_bias[:, 0].copy()
+        return weights
+
+    def _check(self) -> None:
+        if self.torn:
+            raise InputError(
+                "An epoch was interrupted half-way, and its weights are of no use; make a new "
+                "state, or go on from a checkpoint."
+            )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Name the live arrays, for a checkpoint; only ``step`` need be kept with them."""
+        self._check()
+        named = {"V": self.V.weight, "V_moments": self.V.moments, "out_bias": self.out_bias}
+        named.update({"W": self.W.weight, "W_moments": self.W.moments})
+        for i, part in enumerate(self.dense):
+            named.update({f"{i}": part.value, f"{i}_mean": part.mean, f"{i}_var": part.var})
+        return named
+
+    def load(self, arrays: dict[str, np.ndarray], step: int) -> None:
+        """Go on from where `arrays` and ``step`` were kept, by a state of the same shape."""
+        live = self.arrays()
+        check_arrays(arrays, {name: array.shape for name, array in live.items()})
+        for name, array in live.items():
+            array[...] = arrays[name]
+        self.step = step
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Copy the arrays without the two large ones of moments."""
+        live = self.arrays()
+        return {name: live[name].copy() for name in live if not name.endswith("_moments")}
+
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Put copied weights back."""
+        live = self.arrays()
+        for name, array in weights.items():
+            live[name][...] = array
+
+    def gather(self, group: Group, span: tuple[int, int], moments: bool = False) -> None:
+        """Make the weights whole on all workers; for a checkpoint, Adam's moments too."""
+        arrays = [self.V.weight, self.W.weight, self.out_bias]
+        if moments:
+            arrays += [self.V.moments, self.W.moments]
+        for array in arrays:
+            group.gather(array, *span)
+
+
+def own_columns(group: Group | None, train: sparse.csr_matrix) -> tuple[int, int]:
+    """Return the first column that is worked on here and the one behind the last."""
+    if group is None:
+        return 0, train.shape[1]
+    # A column costs as much as its ratings and something for itself.
+    return group.span(np.bincount(train.indices, minlength=train.shape[1]) + 5.0)
+
+
+@contextmanager
+def whole_at_end(state: SparseState, group: Group | None, span: tuple[int, int]) -> Iterator[None]:
+    """Give all workers the same weights, and at the end what each has learned in its columns."""
+    if group is None:
+        yield
+        return
+    arrays = [state.V.weight, state.W.weight, state.out_bias]
+    for array in [*arrays, *(part.value for part in state.dense)]:
+        group.broadcast(array)
+    try:
+        yield
+    except GeneratorExit:  # stopped early, as on all workers; after an error nobody would answer
+        state.gather(group, span)
+        raise
+    state.gather(group, span)
+
+
+def _dense(value: np.ndarray) -> Dense:
+    value = value.astype(np.float32)
+    return Dense(value, np.zeros_like(value), np.zeros_like(value), value.ndim == 1)
+
+
+def _columns(weight: np.ndarray) -> Columns:
+    num_cols, width = weight.shape
+    rows = _zeros((num_cols, padded(width)))
+    rows[:, :width] = weight
+    return Columns(rows, _zeros((num_cols, 2, padded(width))))
+
+
+def _zeros(shape: tuple[int, ...]) -> np.ndarray:
+    """Return zeros in large pages where the system has such, and untouched until they are used.
+
+    NumPy asks for large pages for memory that it fills, and not for what it takes zeroed.
+    """
+    size = math.prod(shape) * np.dtype(np.float32).itemsize
+    if not hasattr(mmap, "MADV_HUGEPAGE") or size < mmap.PAGESIZE:
+        return np.zeros(shape, np.float32)
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a system may know the word and not have them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.float32).reshape(shape)

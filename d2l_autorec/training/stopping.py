@@ -1,0 +1,45 @@
+"""The choice of the epoch on validation ratings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+class BestEpoch:
+    """Follow the validation RMSE of each epoch, and keep the weights of the best.
+
+    Parameters
+    ----------
+    patience : int, optional
+        Epochs without a better one after which training is over.
+    rmses : sequence of float
+        Of epochs that an earlier process has been through.
+    weights : dict of str to numpy.ndarray
+        Those of the best of these.
+
+    Attributes
+    ----------
+    best : int
+        The number of the best epoch, from 1; 0 before the first.
+    """
+
+    def __init__(
+        self, patience: int | None, rmses: Sequence[float] = (), weights: Arrays | None = None
+    ) -> None:
+        self.patience, self.rmses, self.weights = patience, list(rmses), weights or {}
+        self.best = 1 + int(np.argmin(self.rmses)) if self.rmses else 0
+
+    def add(self, rmse: float, weights: Callable[[], Arrays]) -> None:
+        """Take in the next epoch; of equal ones the first is best."""
+        self.rmses.append(rmse)
+        if not self.best or rmse < self.rmses[self.best - 1]:
+            self.best, self.weights = len(self.rmses), weights()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the patience is used up."""
+        return self.patience is not None and len(self.rmses) - self.best >= self.patience

@@ -1,0 +1,62 @@
+"""A run to look at while it goes on, in TensorBoard."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.training.history import Epoch
+
+
+@contextlib.contextmanager
+def tensorboard(folder: Path | None, first_epoch: int = 1) -> Iterator[Callable[[Epoch], None]]:
+    """Log loss, RMSE and seconds of each epoch for ``tensorboard --logdir``.
+
+    Parameters
+    ----------
+    folder : Path or None
+        For the event files; None logs nothing.
+    first_epoch : int
+        What an earlier process has logged from here on is no longer shown.
+
+    Yields
+    ------
+    callable
+        To be called with each `Epoch`.
+
+    Raises
+    ------
+    InputError
+        If tensorboardX is missing or the folder cannot be written.
+    """
+    if folder is None:
+        yield lambda epoch: None
+        return
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        raise InputError(
+            "--tensorboard needs the package tensorboardX; run: pip install -e .[tensorboard]"
+        ) from None
+    try:
+        writer = SummaryWriter(str(folder), purge_step=first_epoch)
+    except OSError as error:
+        raise InputError(
+            f"--tensorboard {folder} cannot be written ({error.strerror}); name another folder."
+        ) from None
+
+    steps = itertools.count(first_epoch)
+
+    def log(epoch: Epoch) -> None:
+        step = next(steps)
+        writer.add_scalar("train_loss", epoch.train_loss, step)
+        if epoch.rmse is not None:
+            writer.add_scalar("rmse", epoch.rmse, step)
+        writer.add_scalar("seconds", epoch.seconds, step)
+        writer.flush()
+
+    with contextlib.closing(writer):
+        yield log
