@@ -150,8 +150,6 @@ def _train(
     if former is None and first:
         new = not folder.exists() or options.out is None
         folder = runs.new_folder(options.out, f"train-seed{settings.seed}")
-    if first:
-        held.enter_context(lock_folder(folder))
     if settings.checkpoint_every and former is None:
         say("Draws are seeded for each epoch, for the checkpoints, and so are not the book's.")
     kept = {
@@ -163,6 +161,9 @@ def _train(
     }
     keep = checkpoint.Keep(folder, kept, former)
     try:
+        if first:
+            held.enter_context(lock_folder(folder))
+            checkpoint.sweep(folder)
         net, result, history = _epochs(
             ratings, settings, contexts, options.tensorboard if first else None, group, keep, quiet
         )
