@@ -51,7 +51,8 @@ def write_atomic(path: Path, write: Callable[[Any], object]) -> None:
             file.close()  # Windows replaces closed files only
             os.replace(temporary, path)
         except BaseException:
-            file.close()
+            with contextlib.suppress(OSError):  # on a full disk what is left fails again
+                file.close()
             temporary.unlink()
             raise
 
@@ -104,32 +105,37 @@ def lock_folder(folder: Path) -> Iterator[None]:
     own = {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid())}
     own["token"] = secrets.token_hex(4)  # tells two locks of one process apart
     try:
-        while not _make_lock(path, own):
-            holder = _read_lock(path)
-            if holder is None:  # released meanwhile
-                continue
-            if not _is_stale(holder):
-                raise InputError(_in_use(folder, holder))
-            # Of several processes that find it stale, one moves it away.
-            aside = path.with_name(f"{LOCK}.{secrets.token_hex(4)}")
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(path, aside)
-                moved = _read_lock(aside)
-                aside.unlink()
-                if moved is not None and moved != holder:  # another process has been faster
-                    _make_lock(path, moved)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be locked ({error.strerror or error}); let it be written, or name "
-            "another folder."
-        ) from None
-    try:
+        try:
+            while not _make_lock(path, own):
+                _take_stale_lock(folder, path)
+        except OSError as error:
+            raise InputError(
+                f"{folder} cannot be locked ({error.strerror or error}); let it be written, or "
+                "name another folder."
+            ) from None
         sweep(folder)
         yield
     finally:
         if _read_lock(path) == own:
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def _take_stale_lock(folder: Path, path: Path) -> None:
+    """Remove a lock whose process has died; raise an InputError if it lives."""
+    holder = _read_lock(path)
+    if holder is None:  # released meanwhile
+        return
+    if not _is_stale(holder):
+        raise InputError(_in_use(folder, holder))
+    # Of several processes that find it stale, one moves it away.
+    aside = path.with_name(f"{LOCK}.{secrets.token_hex(4)}")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(path, aside)
+        moved = _read_lock(aside)
+        aside.unlink()
+        if moved is not None and moved != holder:  # another process has been faster
+            _make_lock(path, moved)
 
 
 def _make_lock(path: Path, own: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """Run folders and the files in them."""
 
 import os
+import resource
 import subprocess
 import sys
 
@@ -74,3 +75,15 @@ def test_starting_up_imports_nothing_before_ctrl_c_is_handled():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     own = [name for name in run.stdout.split() if name.startswith("d2l_autorec")]
     assert own == ["d2l_autorec", "d2l_autorec.__main__"]
+
+
+def test_a_file_too_large_leaves_nothing(tmp_path):
+    """What is still in the buffer fails again when the file is closed."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_atomic(tmp_path / "file", lambda file: file.write(b"x" * 5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

@@ -24,6 +24,7 @@ from d2l_autorec.cli.common import (
 )
 from d2l_autorec.cli.tables import say
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.paths import kind
 
 Hosts = Annotated[
     Optional[Path], typer.Option(help="File: a machine on each line, reached with ssh.")
@@ -176,7 +177,7 @@ def train(
     report(done.folder, done.record, (done.name, f"{done.plan.engine} engine"), table, as_json)
     if result.test_rmse >= min(result.biases_rmse, result.mean_rmse):
         tell("The model is no better than user and item biases, or than the mean.", quiet)
-    if not as_json and (done.folder / "model").exists():
+    if not as_json and kind(done.folder / "model"):
         typer.echo(f"The model too: d2l-autorec recommend --model {done.folder} --user ID")
 
 

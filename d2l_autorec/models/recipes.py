@@ -11,6 +11,7 @@ from typing import Any
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.paths import kind
 
 _MAX_BYTES = 1024**2
 
@@ -75,7 +76,7 @@ def find_recipe(text: str) -> Named:
     if text in RECIPES:
         return Named(text, RECIPES[text])
     path = Path(text)
-    if path.suffix != ".toml" and not path.is_file():
+    if path.suffix != ".toml" and kind(path) != "file":
         raise InputError(
             f"--recipe {text[:200]!r} is unknown; use {', '.join(RECIPES)} or a file that ends in "
             ".toml."

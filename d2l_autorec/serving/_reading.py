@@ -20,6 +20,7 @@ from d2l_autorec.models.biases import Scale
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
+from d2l_autorec.paths import kind
 from d2l_autorec.serving._parts import (
     AGAIN,
     ratings_matrix,
@@ -214,7 +215,7 @@ def _check_place(path: Path) -> None:
     """Refuse a link that leaves the folder, and what is no plain file."""
     if path.resolve().parent != path.parent.resolve():
         raise InputError(f"{path} is a link out of the folder; copy the file itself there.")
-    if not path.is_file():
+    if kind(path) != "file":
         raise InputError(f"{path} is no file; {AGAIN}.")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from d2l_autorec.data.blobs import file_blob, scan
 from d2l_autorec.data.delimited import clip, match_columns, readable_text, split_fields
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def read_columns(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if not path.is_file():
+    if kind(path) != "file":
         raise InputError(f"{path} is no file; check the path.")
     blob = file_blob(path)
     scan(blob, limit=MAX_BYTES)

@@ -22,6 +22,7 @@ import numpy as np
 
 from d2l_autorec.atomic import write_npz
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import kind
 from d2l_autorec.serving._parts import TITLE_COLUMNS
 from d2l_autorec.serving._reading import FORMAT, description_digest, read_folder
 from d2l_autorec.serving.model import Model, flat_arrays, ids_digest, make_model
@@ -79,10 +80,10 @@ def load_model(folder: Path) -> Model:
         names the file.
     """
     folder = Path(folder)
-    if not folder.exists():
+    if not kind(folder):
         raise InputError(f"{folder} does not exist; name a model folder or the folder of a run.")
     inside = folder / "model"
-    if not (folder / "model.json").exists() and (inside / "model.json").exists():
+    if not kind(folder / "model.json") and kind(inside / "model.json"):
         folder = inside
     return read_folder(folder)
 

@@ -14,6 +14,7 @@ from d2l_autorec import runs
 from d2l_autorec.atomic import write_npz
 from d2l_autorec.data.blobs import read_npz, readable
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import open_file
 from d2l_autorec.serving.model import Model, flat_arrays, flat_shapes, with_arrays
 from d2l_autorec.serving.onnx_graph import describe
 
@@ -74,7 +75,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
         safetensors package where that is missing.
     """
     path = Path(path)
-    with readable(str(path)), open(path, "rb") as file:
+    with readable(str(path)), open_file(path) as file:
         zipped = file.read(4) == b"PK\x03\x04"
     arrays, metadata = _read_npz(path) if zipped else _read_safetensors(path)
     weights = {}

@@ -20,6 +20,7 @@ import numpy as np
 from d2l_autorec.atomic import write_atomic, write_npz
 from d2l_autorec.data.blobs import readable
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import kind, require_file
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan
 from d2l_autorec.training.stopping import BestEpoch
@@ -209,13 +210,14 @@ def load(folder: Path) -> Checkpoint:
     """
     path = folder / NAME
     with readable(str(path)):
-        finished, there = (folder / "run.json").exists(), path.exists()
+        finished, there = kind(folder / "run.json"), kind(path)
     if finished:
         raise InputError(f"--resume {folder}: this run is finished; train a new one.")
     if not there:
         raise InputError(
             f"--resume {folder} has no {NAME}; name the folder of a run with --checkpoint-every."
         )
+    require_file(path)
     damaged = InputError(f"{path} is damaged; start the run again in a new folder.")
     with readable(str(path)), zipfile.ZipFile(path) as archive:
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import kind
 from d2l_autorec.training import checkpoint
 from d2l_autorec.training.plan import Plan
 
@@ -100,6 +101,6 @@ def interrupt_after_epoch(say: Callable[[str], None]) -> Iterator[Callable[[], b
 
 def farewell(folder: Path) -> str:
     """Return the line for a run that was interrupted."""
-    if (folder / checkpoint.NAME).exists():
+    if kind(folder / checkpoint.NAME):
         return f"Stopped. To go on: d2l-autorec train --resume {folder}"
     return "Stopped, and nothing was kept: there was no checkpoint (--checkpoint-every)."

@@ -20,6 +20,7 @@ from d2l_autorec.data.sources import load_ml100k
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipes import RECIPES, find_recipe
 from d2l_autorec.models.trained import TrainedModel
+from d2l_autorec.paths import kind
 from d2l_autorec.progress import epochs_bar
 from d2l_autorec.training import checkpoint, resume, run
 from d2l_autorec.training.distributed.group import Group, group_from_environment
@@ -217,10 +218,8 @@ def _train(
     _check_range(plan, ratings)
     folder, new, held = asked.out or Path(), False, contextlib.ExitStack()
     if former is None and first:
-        new = not folder.exists() or asked.out is None
+        new = not kind(folder) or asked.out is None
         folder = runs.new_folder(asked.out, f"train-seed{plan.seed}")
-    if first:
-        held.enter_context(lock_folder(folder))
     wanted = plan.recipe.parts[0].draws
     if wanted != "numpy" and choose_draws(plan.recipe.parts[0], plan.engine) == "numpy":
         say("MXNet is not here: the random draws are NumPy's, not the book's.")
@@ -228,6 +227,8 @@ def _train(
         say("Draws are seeded for each epoch, for the checkpoints, and so are not the book's.")
     keep = checkpoint.Keep(folder, asked.kept(), former)
     try:
+        if first:
+            held.enter_context(lock_folder(folder))
         watched = asked.tensorboard if first else None
         model, result, history = _epochs(ratings, plan, contexts, watched, group, keep, quiet)
         if group is not None:
