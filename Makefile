@@ -10,6 +10,7 @@ CODE = d2l_autorec tests notebooks benchmarks .ci
 # uv reads its own settings only: hand it the index that pip is set up for
 UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get \
 	global.index-url 2>/dev/null)}}" $(BIN)/uv pip
+LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
 .PHONY: reproduce test lint format notebooks bench lock clean fresh dist-check container-check
@@ -50,15 +51,17 @@ $(BIN)/uv:
 	@echo "Making $(VENV) for $$($(PYTHON) --version)."
 	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
 		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --disable-pip-version-check --quiet \
-			install --constraint $(LOCK) uv; \
+			install --retries 2 $(LOCKED_UV) 2>$(VENV)/said; \
 	elif command -v uv >/dev/null; then \
 		uv venv --quiet --clear --python $(PYTHON) $(VENV) && \
-			uv pip install --quiet --python $(BIN)/python --constraints $(LOCK) uv; \
+			uv pip install --quiet --python $(BIN)/python $(LOCKED_UV) 2>$(VENV)/said; \
 	else \
 		echo "$(PYTHON) has no ensurepip: apt-get install python3-venv, or install uv" \
 			"(https://docs.astral.sh/uv), which needs no rights. Then run make again." >&2; exit 2; \
-	fi || { echo "$(VENV) could not be made; the lines above say why. If the package index cannot be" \
-		"reached, set HTTPS_PROXY, or PIP_INDEX_URL to a mirror, and run make again." >&2; exit 2; }
+	fi || { if grep -Eq 'connection broken|Failed to fetch' $(VENV)/said; then \
+			echo "The package index cannot be reached: check the network, set HTTPS_PROXY behind a" \
+				"proxy, or PIP_INDEX_URL to a mirror. Then run make again."; \
+		else cat $(VENV)/said; fi >&2; exit 2; }
 
 $(VENV)/installed: setup.cfg pyproject.toml $(LOCK) | $(BIN)/uv
 	@echo "Installing the tested set; this takes a minute or two."

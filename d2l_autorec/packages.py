@@ -81,7 +81,7 @@ def _reason(said: str) -> str:
     broken = [match for match in _UNREACHABLE.finditer(said)]
     if broken:
         why = plain(next(filter(None, broken[-1].groups())))
-        why = re.sub(r"<[^>]*>[:,] ", "", why).rstrip("')")
+        why = re.sub(r"<[^>]*>[:,] |\w+Error\(['\"]?", "", why).rstrip("')")
         return (
             f"The package index cannot be reached ({why}): check the network, set HTTPS_PROXY "
             "behind a proxy, or PIP_INDEX_URL to a mirror."

@@ -275,8 +275,8 @@ RETRY = "WARNING: Retrying (Retry(total=0)) after connection broken by "
             RETRY + "'NewConnectionError('<pip._vendor.X object at 0x7f>: Failed to establish a "
             "new connection: [Errno -2] Name or service not known')': /simple/mxnet/\n"
             "ERROR: No matching distribution found for mxnet==1.9.1",
-            "cannot be reached (NewConnectionError('Failed to establish a new connection: "
-            "[Errno -2] Name or service not known)",
+            "cannot be reached (Failed to establish a new connection: [Errno -2] Name or service "
+            "not known)",
         ),
         (
             "error: Request failed\n  cause: Failed to fetch: https://a/simple/pip/\n  cause: dns",
