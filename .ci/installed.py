@@ -106,8 +106,9 @@ def main() -> None:
         if do(root, f"{python} versions.py numpy pandas matplotlib") != before:
             sys.exit("The first cell changed what was there.")
         command = f"{HOME}/hosted/bin/d2l-autorec"
-        for word in do(root, f"{python} commands.py").split():
-            do(root, f"{command} {word} --help > help.txt")
+        words = do(root, f"{python} commands.py").strip()
+        each = f"for word in {words}; do {command} $word --help > help.txt || exit 1; done"
+        do(root, each)
         do(root, f"{command} doctor")
         do(root, f"{command} reproduce")
         do(root, f"{python} -m pip install --quiet '{sdist.name}[test]'")
