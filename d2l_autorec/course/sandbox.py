@@ -76,6 +76,8 @@ class Sandbox:
         Bytes that the submission may use beyond what MXNet takes.
     num_threads : int
         Of MXNet.
+    kernel : bool
+        Whether to ask the kernel for help where it can; the tests look at the hook alone.
 
     Attributes
     ----------
@@ -92,8 +94,11 @@ class Sandbox:
         If the process cannot be started, which is no fault of the submission.
     """
 
-    def __init__(self, seconds: float, memory: int, num_threads: int = 1) -> None:
-        self.seconds, self.memory, self.num_threads = seconds, memory, num_threads
+    def __init__(
+        self, seconds: float, memory: int, num_threads: int = 1, kernel: bool = True
+    ) -> None:
+        self.seconds, self.memory = seconds, memory
+        self.num_threads, self.kernel = num_threads, kernel
         self.held: list[str] = []
         self.refused: list[str] = []
 
@@ -123,6 +128,7 @@ class Sandbox:
             "readable": _readable(),
             "hidden": str(_PACKAGE),
             "shown": [str(path) for path in _shown()],
+            "kernel": self.kernel,
             "memory": self.memory,
             "seconds": int(2 * self.seconds * self.num_threads) + 10,
         }
@@ -229,9 +235,9 @@ class Sandbox:
 
 
 def _search_path() -> list[str]:
-    """The folders this process imports from, but the current one."""
-    here = {"", os.getcwd()}
-    paths = [path for path in sys.path if path not in here and not path.endswith((".py", "tests"))]
+    """The folders with packages that this process imports from, and that of this package."""
+    places = tuple(_readable())
+    paths = [path for path in sys.path if path and os.path.realpath(path).startswith(places)]
     root = str(_PACKAGE.parent)
     return paths if root in paths else [*paths, root]
 
