@@ -278,8 +278,9 @@ class _Examination:
             return (
                 "The process ended itself, with exit code 0. A submission returns; it never exits."
             )
-        code = error.code or 0
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if error.code is None:
+            return "The process closed all 2 of its channels, and can give no answer."
+        how = f"signal {-error.code}" if error.code < 0 else f"exit code {error.code}"
         return (
             f"The process ended early ({how}). It exited by itself, crashed or ran out of its "
             f"{self.sandbox.memory / 2**30:.3g} GB of memory."

@@ -140,6 +140,16 @@ def restrict_calls() -> bool:
     if not sys.platform.startswith("linux") or platform.machine() not in _MACHINES:
         return False
     column, architecture = _MACHINES[platform.machine()]
+    code = filter_calls(column, architecture, os.getpid())
+    buffer = ctypes.create_string_buffer(code, len(code))
+    described = struct.pack("HP", len(code) // 8, ctypes.addressof(buffer))
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    arguments = (2, described, 0, 0)  # 2: a filter
+    return _no_new_privileges() and prctl(_SET_SECCOMP, *arguments) == 0
+
+
+def filter_calls(column: int, architecture: int, process: int) -> bytes:
+    """Return the seccomp program for one architecture and the process that may signal itself."""
     program = _Filter()
     program.load(4)  # the architecture
     program.unless_equal(architecture, _EPERM)
@@ -151,14 +161,9 @@ def restrict_calls() -> bool:
             program.if_equal(numbers[column], _EPERM)
     program.if_equal(_CLONE3[column], _ENOSYS)  # its flags cannot be seen; libraries try clone
     for numbers in _ONLY_ITSELF.values():
-        program.if_equal_unless_argument(numbers[column], os.getpid())
+        program.if_equal_unless_argument(numbers[column], process)
     program.if_equal_unless_flag(_CLONE[column], _CLONE_THREAD)
-    code = program.finish()
-    buffer = ctypes.create_string_buffer(code, len(code))
-    described = struct.pack("HP", len(code) // 8, ctypes.addressof(buffer))
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    arguments = (2, described, 0, 0)  # 2: a filter
-    return _no_new_privileges() and prctl(_SET_SECCOMP, *arguments) == 0
+    return program.finish()
 
 
 def _no_new_privileges() -> bool:

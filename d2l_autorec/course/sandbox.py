@@ -209,11 +209,14 @@ class Sandbox:
             raise Ended("late") from None
         if not isinstance(answer, Exception):
             return answer
+        if not isinstance(answer, (wire.Closed, OSError)):
+            self.kill()
+            raise Ended("garbled")
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(1)
+            self.process.wait(5)
         code = self.process.poll()
         self.kill()
-        raise Ended("garbled" if code is None else "died", code)
+        raise Ended("died", code)
 
     def kill(self) -> None:
         """End the process and those it may have started."""

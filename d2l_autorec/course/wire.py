@@ -16,7 +16,11 @@ _KINDS = ("float32", "float64", "uint8")
 
 
 class BrokenChannel(Exception):
-    """The other side is gone, or sent something that is no message."""
+    """What came is no message."""
+
+
+class Closed(BrokenChannel):
+    """The other side is gone."""
 
 
 def send(file: BinaryIO, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
@@ -48,7 +52,8 @@ def receive(file: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Raises
     ------
     BrokenChannel
-        At the end of the file, and where the bytes are no message or a larger one than allowed.
+        Where the bytes are no message, or a larger one than allowed; `Closed` at the end of the
+        file.
     """
     (length,) = struct.unpack(">I", _exactly(file, 4))
     if length > MAX_HEADER:
@@ -78,7 +83,7 @@ def _exactly(file: BinaryIO, length: int) -> bytes:
     while length:
         part = file.read(min(length, 1 << 20))
         if not part:
-            raise BrokenChannel("the message ends early")
+            raise Closed("the message ends early")
         parts.append(part)
         length -= len(part)
     return b"".join(parts)
