@@ -62,8 +62,9 @@ def limit(memory: int, seconds: int) -> list[str]:
         "RLIMIT_NOFILE": MAX_OPEN_FILES,
         "RLIMIT_CORE": 0,
     }
-    if sys.platform == "darwin":  # Linux counts threads there, of all of the user's processes
-        wanted["RLIMIT_NPROC"] = 0
+    if sys.platform == "darwin":
+        del wanted["RLIMIT_AS"]  # macOS accepts it and does not hold it
+        wanted["RLIMIT_NPROC"] = 0  # Linux counts threads, of all of the user's processes
     held = []
     for name, value in wanted.items():
         with contextlib.suppress(AttributeError, ValueError, OSError):

@@ -48,6 +48,15 @@ CHECKS = {
 }  # fmt: skip
 
 
+# What each layer of the containment guards, for the sentence where one does not hold.
+GUARDS = {
+    "RLIMIT_AS": "memory",
+    "RLIMIT_FSIZE": "the size of files",
+    "landlock": "files, from C code",
+    "seccomp": "processes and the network, from C code",
+}
+
+
 @dataclass(frozen=True)
 class Finding:
     """The outcome of one check.
@@ -116,6 +125,11 @@ class Report:
         """Whether all is right."""
         return self.points == self.total
 
+    @property
+    def not_held(self) -> list[str]:
+        """What this system does not guard; see `d2l_autorec.course.containment`."""
+        return [guarded for layer, guarded in GUARDS.items() if layer not in self.held]
+
     def finding(self, check: str) -> Finding:
         """Return the outcome of one check."""
         return next(finding for finding in self.findings if finding.check == check)
@@ -141,6 +155,7 @@ class Report:
             "checks": checks,
             "refused": self.refused,
             "contained_by": self.held,
+            "not_contained": self.not_held,
             "seed": self.seed,
         }
 
@@ -156,6 +171,9 @@ class Report:
                 )
         if self.refused:
             lines += ["", *textwrap.wrap("Refused: " + "; ".join(map(plain, self.refused)), 80)]
+        if self.not_held:
+            warning = f"This system does not guard: {'; '.join(self.not_held)}."
+            lines += ["", *textwrap.wrap(warning, 80)]
         return "\n".join(lines)
 
     __repr__ = __str__

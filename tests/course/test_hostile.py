@@ -109,7 +109,7 @@ main._answer = answer
 
 
 def test_a_process_that_answers_what_it_likes_is_not_believed(submit):
-    report, wrong = submit(FORGER)
+    report, wrong = submit(right() + FORGER)  # right, so that only the answers are judged
     states = {finding.check: finding.state for finding in report.findings}
     assert "activation" in wrong and "score" in wrong and "prediction" in wrong
     assert states["training"] == states["devices"] == "not reached"

@@ -227,6 +227,14 @@ def test_the_text_fits_a_terminal_and_does_not_obey_the_submission():
     assert max(map(len, text.splitlines())) <= 80 and "\x1b" not in text
 
 
+def test_what_the_system_does_not_guard_is_said():
+    report = Report("me.py", [], held=["landlock", "hook", "RLIMIT_AS"])
+    assert report.not_held == ["the size of files", "processes and the network, from C code"]
+    assert "This system does not guard: the size of files; processes" in str(report)
+    held = ["landlock", "seccomp", "RLIMIT_AS", "RLIMIT_FSIZE"]
+    assert "guard" not in str(dataclasses.replace(report, held=held))
+
+
 def test_what_a_submission_raised_is_one_short_sentence():
     said = judge.error({"kinds": ["ValueError"], "text": "x" * 500, "line": 3}, "forward")
     assert said.startswith("forward stopped in line 3 with ValueError: xxx") and len(said) < 210
