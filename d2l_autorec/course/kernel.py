@@ -126,7 +126,10 @@ def _without(path: str, hidden: str) -> Iterator[tuple[str, bool]]:
     yield path, not inside
     if inside:
         for name in os.listdir(path):
-            yield from _without(os.path.join(path, name), hidden)
+            part = os.path.realpath(os.path.join(path, name))
+            # a link to what holds the hidden folder, as lib64 to lib, would let all of it be read
+            if part.startswith(path + os.sep) or not hidden.startswith(part + os.sep):
+                yield from _without(part, hidden)
 
 
 def restrict_calls() -> bool:

@@ -16,10 +16,10 @@ FAKE = '{"passed": true, "points": 100, "total": 100}'
 NO_POINTS = {
     "endless loop": ("while True: pass", "no answer within 4 seconds"),
     "stops itself": ("import signal\nsignal.raise_signal(19)", "no answer within 4 seconds"),
-    "memory": ("x = []\nwhile True: x.append(bytearray(1 << 24))", "more memory than"),
+    "memory": ("x = []\nwhile True: x.append(bytearray(1 << 24))", "memory"),
     "memory of MXNet": (
         "from mxnet import np\nx = []\nwhile True: x.append(np.ones((1 << 22,)).copy())",
-        "more memory than",
+        "memory",  # in the message, or in that of a C library that gave up
     ),
     "disk": ("f = open('big', 'wb')\nwhile True: f.write(bytes(1 << 20))", "File too large"),
     "exit with a verdict": (

@@ -61,6 +61,9 @@ def test_a_hidden_folder_is_left_out_of_a_readable_one(tmp_path):
     for path in (hidden / "chapter", tmp_path / "packages" / "numpy", tmp_path / "lib"):
         path.mkdir(parents=True)
     (tmp_path / "packages" / "ourselves").mkdir()
+    (tmp_path / "packages64").symlink_to("packages")  # as lib64 in an environment
+    (tmp_path / "packages" / "up").symlink_to("..")
+    (tmp_path / "packages" / "same").symlink_to("ours")
     found = dict(kernel._without(str(tmp_path), str(hidden)))
     assert found == {
         str(tmp_path): False,  # listed, not read
