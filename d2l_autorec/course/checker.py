@@ -6,8 +6,10 @@ The submission runs in a process of its own, with a temporary folder as its home
 environment of the checker, with limits on time, memory and file size; see
 `d2l_autorec.course.containment`. The verdict cannot be forged by what a submission prints or
 writes, nor by changing MXNet or the program that runs it: that process sends arrays for inputs
-and parameters that are drawn anew, and the right answers are worked out on this side. A
-submission that sends the right arrays has computed them.
+and parameters that are drawn anew, and the right answers are worked out on this side. Full marks
+take the right numbers, and who sends those has computed them. Points for behaviour alone (masks,
+dropout) could be had by code that answers in the network's place, which is more work than the
+network.
 
 On Linux 5.13 and later the kernel keeps the submission from writing outside its folder, from
 reading home folders and this package's solutions (Landlock), and on x86-64 and aarch64 from
@@ -21,6 +23,7 @@ nothing, run the checker in a container.
 
 from __future__ import annotations
 
+import math
 import secrets
 import shutil
 import sys
@@ -40,6 +43,7 @@ MOVIELENS_SECONDS = 240.0
 MEMORY = 2 << 30  # bytes
 MAX_SOURCE = 1 << 20  # bytes
 
+_MAX_ARRAYS = 64  # of parameters
 _LESSON = "04-autorec"
 _BATCH, _HIDDEN, _USERS, _ITEMS = 5, 4, 7, 11
 
@@ -260,6 +264,9 @@ class _Examination:
                 message = self.ended(error)
             except _Stop as error:
                 message = str(error)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                # the judges take what fits the question; only a forged answer does not
+                message = f"What came back does not fit the question ({type(error).__name__})."
             state = WRONG if message else RIGHT
             if message:
                 message = f"{plain(message)} See lesson {_LESSON}, {CHECKS[name].see}."
@@ -317,8 +324,11 @@ class _Examination:
         told = self.ask("AutoRec", "shapes")[0].get("shapes")
         try:
             shapes = [tuple(int(size) for size in shape) for shape in told or ()]
-            fine = all(len(shape) < 5 and 0 < np.prod(shape) < 1e6 for shape in shapes)
-        except (TypeError, ValueError):
+            fine = len(shapes) <= _MAX_ARRAYS and all(
+                len(shape) < 5 and min(shape, default=1) > 0 and math.prod(shape) < 1e6
+                for shape in shapes
+            )
+        except (TypeError, ValueError, OverflowError):
             fine = False
         if not fine or not shapes:
             raise _Stop(
@@ -498,7 +508,7 @@ def _number(answer: dict[str, Any], results: dict[str, np.ndarray]) -> float:
     """What an evaluator returned, as a number."""
     value = results.get("value")
     if value is None or value.size != 1:
-        kind = answer.get("type", "nothing")
+        kind = str(answer.get("type", "nothing"))[:80]
         raise _Stop(f"The evaluator returned an object of type {kind}. An RMSE is 1 number.")
     return float(value.reshape(()))
 

@@ -19,6 +19,7 @@ SCORE_TOLERANCE = 1e-4  # relative
 TRAINED_RMSE = 0.75  # on `synthetic`; right ones end near 0.31, the mean at 1.42
 MOVIELENS_RMSE = (0.87, 0.93)  # 30 splits: mean 0.9001, standard deviation 0.0073
 NOISE = 0.3
+MAX_PARAMETERS = 8  # arrays; with more, there are too many networks that they may stand for
 
 
 def _softmax(values: Array) -> Array:
@@ -117,6 +118,8 @@ def dissect(
     known = rows > 0
     nearest = np.inf
     found = None
+    if len(parameters) > MAX_PARAMETERS:
+        return None, nearest
     rows, parameters = rows.astype("f8"), [array.astype("f8") for array in parameters]
     with np.errstate(all="ignore"):
         for anatomy, expected in networks(rows, parameters, num_hidden):
@@ -146,10 +149,11 @@ def activation(
                 "are cut to the rating range, and where they are cut nothing is learned."
             )
         how_many = len(parameters)
+        away = f"up to {distance:.2g} away from" if np.isfinite(distance) else "not"
         return (
-            f"With the {how_many} arrays of parameters that the network holds, its output is up "
-            f"to {distance:.2g} away from that of one encoder and one decoder. A layer is "
-            "missing, doubled or in another place."
+            f"With the {how_many} arrays of parameters that the network holds, its output is "
+            f"{away} that of one encoder and one decoder. A layer is missing, doubled or in "
+            "another place."
         )
     if anatomy.output == "softmax":
         total = output.sum(1).mean() if (output != 0).all() else 1.0
@@ -424,7 +428,7 @@ def devices(
             "network has a value of its own on each."
         )
     if len(set(used)) < num_devices:
-        where = next(iter(used), "none")
+        where = next(iter(used), "none")[:40]
         return (
             f"Of {num_devices} devices only {where} got rows. The list of devices says where the "
             "work goes, and a part of it stays idle."
@@ -439,10 +443,11 @@ def devices(
 
 def error(raised: dict[str, Any], where: str) -> str:
     """Say in a sentence what the submission raised."""
-    kinds = [str(kind) for kind in raised.get("kinds") or ["Exception"]]
+    told = raised.get("kinds")
+    kinds = [str(kind)[:80] for kind in told] if isinstance(told, list) and told else ["Exception"]
     line = raised.get("line")
     at = f" in line {line}" if isinstance(line, int) else ""
-    text = str(raised.get("text", "")).rstrip(".")
+    text = str(raised.get("text", ""))[:300].rstrip(".")
     while text.startswith(f"{kinds[0]}: "):  # MXNet says it twice
         text = text[len(kinds[0]) + 2 :]
     if "refused: " in text:  # other errors pass it on
@@ -462,8 +467,9 @@ def error(raised: dict[str, Any], where: str) -> str:
     if "SyntaxError" in kinds:
         return f"Python cannot read the file: {text}{at}."
     if "ModuleNotFoundError" in kinds:
+        missing = str(raised.get("missing"))[:80]
         return (
-            f"{where} imports {raised.get('missing')}{at}, which is not there. A submission is "
-            "one file, beside MXNet and its packages."
+            f"{where} imports {missing}{at}, which is not there. A submission is one file, beside "
+            "MXNet and its packages."
         )
     return f"{where} stopped{at} with {kinds[0]}: {text[:160] or 'no text'}."

@@ -2,8 +2,8 @@
 
 Run as a program, with one argument: JSON with the paths and limits. It knows no right answer:
 those are worked out by the checker, from arrays that are drawn anew each time. So nothing that a
-submission does in here, to this program or to MXNet, can make a wrong network look right, short
-of computing what a right one would.
+submission does in here, to this program or to MXNet, gives a wrong network full marks, short of
+computing what a right one would.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ EDITS = {
     "no block": ("(nn.Block)", "", "class", "0 Gluon blocks"),
     "signature": (", dropout=0.05", "", "class", "takes 3 positional arguments but 4 were given"),
     "exception": ("self.decoder(hidden)", "self.decode(hidden)", "shape",
-                  "in line 19 with AttributeError: 'AutoRec' object has no attribute 'decode'"),
+                  "in line 18 with AttributeError: 'AutoRec' object has no attribute 'decode'"),
     "narrow": ("nn.Dense(num_users", "nn.Dense(num_hidden", "shape",
                "(5, 7) gave an output of shape (5, 4)"),
     "linear": (SIGMOID, "", "activation", "it has no activation"),
