@@ -1,6 +1,7 @@
 """The subcommands; each one calls one function. MXNet is imported when a command needs it."""
 
 from d2l_autorec.cli import (
+    course,
     data,
     experiments_chapter,
     experiments_paper,
@@ -14,6 +15,7 @@ from d2l_autorec.cli.common import app
 
 __all__ = [
     "app",
+    "course",
     "data",
     "experiments_chapter",
     "experiments_paper",
