@@ -183,8 +183,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """
     described = dict(vars(checkpoint))
     arrays = {"rest": described.pop("rest")}
-    for kind in ("arrays", "best_weights"):
-        arrays.update({f"{kind}/{name}": a for name, a in described.pop(kind).items()})
+    for group in ("arrays", "best_weights"):
+        arrays.update({f"{group}/{name}": a for name, a in described.pop(group).items()})
     described["plan"] = checkpoint.plan.to_dict()
     for name in ("chosen", "history"):
         described[name] = [asdict(epoch) for epoch in described[name]]
