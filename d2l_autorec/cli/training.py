@@ -9,6 +9,7 @@ import typer
 
 from d2l_autorec import runtime
 from d2l_autorec.cli.common import (
+    READING,
     Data,
     Devices,
     Json,
@@ -17,10 +18,12 @@ from d2l_autorec.cli.common import (
     Ratings,
     Seed,
     app,
+    reads_ratings,
     report,
     tell,
 )
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 
 Hosts = Annotated[
@@ -88,8 +91,10 @@ def reproduce(
 
 
 @app.command()
+@reads_ratings
 def train(
     context: typer.Context,
+    reading: ReadOptions,
     data: Ratings = None,
     engine: Annotated[str, typer.Option(help="fast (dense) or sparse.")] = "fast",
     by: Annotated[str, typer.Option(help="What a row is: item or user.")] = "item",
@@ -154,10 +159,15 @@ def train(
     options = session.Options(
         data, devices, out, save, tensorboard,
         rating_range=None if rating_range is None else parse_range(rating_range),
-        fit_batch=batch_size is None,
+        fit_batch=batch_size is None, reading=reading,
     )  # fmt: skip
     if resume is not None:
         given = {name for name in context.params if _stands_there(context, name)}
+        if changed := sorted(given & set(READING)):
+            raise InputError(
+                f"--{changed[0].replace('_', '-')} cannot be changed with --resume: the ratings "
+                "are read as they were; leave it out."
+            )
         done = session.go_on(resume, settings, options, given, quiet)
     else:
         done = session.begin(settings, options, quiet)

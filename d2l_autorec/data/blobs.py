@@ -1,11 +1,12 @@
 """Files that may hold anything: opened lazily, read in chunks, refused before they fill memory.
 
-A ratings file may lie in a folder, in a zip archive or gzipped. All three become a `Blob`, which
-can be opened again and again, so that nothing is extracted and nothing is held whole.
+A ratings file may lie in a folder, in a zip archive or compressed. All three become a `Blob`,
+which can be opened again and again, so that nothing is extracted and nothing is held whole.
 """
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import hashlib
@@ -17,11 +18,13 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Callable, cast
+from typing import Any, BinaryIO, Callable, cast
 
 import numpy as np
 
@@ -31,6 +34,7 @@ MAX_LINE = 1024**2
 MAX_UNPACKED = 2 * 1024**3
 MAX_RATIO = 200
 RATIO_COUNTS_FROM = 16 * 1024**2
+MAX_COMMENTS = 100_000
 
 # zipfile, gzip and lzma raise all of these on bytes that went astray.
 _DAMAGE = (
@@ -62,20 +66,108 @@ class Blob:
 
 @dataclass(frozen=True)
 class Scan:
-    """What one pass over a blob told: SHA-256 in hex, size in bytes, and its first chunk."""
+    """What one pass over a blob told.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of its bytes, in hex.
+    size : int
+        In bytes.
+    head : str
+        Its first chunk, decoded.
+    encoding : str
+        As Python names it.
+    comments : tuple of int
+        The lines that begin with ``#``, counted from 1; of very many, the first.
+    """
 
     digest: str
     size: int
-    head: bytes
+    head: str
+    encoding: str
+    comments: tuple[int, ...] = ()
 
 
 def file_blob(path: Path) -> Blob:
-    """Make a blob of a file; one ending in ``.gz`` is read through gzip."""
-    if path.suffix == ".gz":
-        with readable(str(path)):
-            packed = path.stat().st_size
-        return Blob(str(path), path.stem, lambda: cast(BinaryIO, gzip.open(path, "rb")), packed)
-    return Blob(str(path), path.name, lambda: open(path, "rb"))
+    """Make a blob of a file; a compressed one is read through gzip, bzip2, xz or Zstandard."""
+    return unpacked(Blob(str(path), path.name, lambda: open(path, "rb")))
+
+
+def unpacked(blob: Blob) -> Blob:
+    """Look through one layer of compression, which the first bytes or the name's ending tell."""
+    with readable(blob.label), blob.open() as stream:
+        head = stream.read(16)
+        for suffix, (magic, opener) in _PACKED.items():
+            if blob.name.endswith(suffix) or re.match(magic, head):
+                packed = stream.seek(0, io.SEEK_END)
+                name = blob.name[: -len(suffix)] if blob.name.endswith(suffix) else blob.name
+                return Blob(blob.label, name, partial(_Unpacking.of, blob, opener), packed)
+    return blob
+
+
+class _Unpacking(io.BufferedReader):
+    """What a compressed stream unpacks to; closes that stream too."""
+
+    @classmethod
+    def of(cls, blob: Blob, opener: Callable[[BinaryIO], Any]) -> BinaryIO:
+        """Open a blob and unpack it."""
+        return cast(BinaryIO, cls(opener, blob.open()))
+
+    def __init__(self, opener: Callable[[BinaryIO], Any], packed: BinaryIO) -> None:
+        self._packed = packed
+        super().__init__(opener(packed))
+
+    def close(self) -> None:
+        """Close both streams."""
+        super().close()
+        self._packed.close()
+
+
+class _Zstandard(io.RawIOBase):
+    """A reader that, unlike zstandard's own, notices a file that was cut short."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        try:
+            import zstandard
+        except ImportError:
+            raise InputError(
+                f"{getattr(packed, 'name', 'The file')} is packed with Zstandard, which needs the "
+                'package zstandard; install it (pip install "d2l-autorec[zst]") or unpack it.'
+            ) from None
+        self._new = zstandard.ZstdDecompressor().decompressobj
+        self._errors = zstandard.ZstdError
+        self._frame, self._packed, self._left = self._new(), packed, b""
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer."""
+        try:
+            while not self._left:
+                chunk = self._frame.unused_data or self._packed.read(1024)  # small: may swell
+                if not chunk:
+                    if not self._frame.eof:
+                        raise EOFError("the file ends before the end of the data")
+                    return 0
+                if self._frame.eof:
+                    self._frame = self._new()
+                self._left = self._frame.decompress(chunk)
+        except self._errors as error:
+            raise EOFError(str(error)) from error
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+_PACKED: dict[str, tuple[bytes, Callable[[BinaryIO], Any]]] = {
+    ".gz": (rb"\x1f\x8b", lambda packed: gzip.GzipFile(fileobj=packed)),
+    ".bz2": (rb"BZh[1-9]1AY&SY", bz2.BZ2File),
+    ".xz": (rb"\xfd7zXZ\0", lzma.LZMAFile),
+    ".zst": (rb"\x28\xb5\x2f\xfd", _Zstandard),
+}
 
 
 def blob_digest(blob: Blob) -> str:
@@ -214,15 +306,16 @@ def swells(size: int, packed: int) -> bool:
     return size > RATIO_COUNTS_FROM and size > MAX_RATIO * packed
 
 
-def scan(blob: Blob, utf8: bool = True, limit: int = MAX_UNPACKED) -> Scan:
+def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> Scan:
     """Read a blob once in chunks of 1 MiB: take its digest, and refuse what cannot be a text.
 
     Parameters
     ----------
     blob : Blob
         The file.
-    utf8 : bool
-        Whether its text must be UTF-8.
+    encoding : str, optional
+        Of its text. Without it: UTF-16 or UTF-32 where the first bytes say so, else UTF-8, else
+        Latin-1 or Windows-1252 where the bytes look like words of those.
     limit : int
         The largest size in bytes, unpacked.
 
@@ -230,13 +323,77 @@ def scan(blob: Blob, utf8: bool = True, limit: int = MAX_UNPACKED) -> Scan:
     ------
     InputError
         If the blob is empty, damaged, over the limit or 200 times its packed size, holds a zero
-        byte or a line over 1 MiB, or is not UTF-8 where it must be. The sentence names the line.
+        byte or a line over 1 MiB, or is not in that encoding. The sentence names the line.
     """
-    digest, size, lines, carried, head = hashlib.sha256(), 0, 0, 0, b""
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    with readable(blob.label), blob.open() as stream:
+        start = stream.read(256)
+    chosen = encoding or _encoding_of(start)
+    try:
+        return _scan(blob, chosen, limit)
+    except _Undecodable as error:
+        guess = None if encoding or chosen != "utf-8-sig" else _western(blob)
+        if guess is None:
+            raise InputError(
+                f"{blob.label}, line {error.line}: byte 0x{error.byte:02x} is not "
+                f"{chosen.replace('-sig', '').upper()}; save the file as UTF-8, or name its "
+                "encoding with --encoding."
+            ) from None
+        return _scan(blob, guess, limit)
+
+
+class _Undecodable(Exception):
+    """A byte that is not in the encoding, and its line."""
+
+    def __init__(self, byte: int, line: int) -> None:
+        self.byte, self.line = byte, line
+
+
+def _encoding_of(start: bytes) -> str:
+    for mark, encoding in (
+        (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+    ):  # fmt: skip
+        if start.startswith(mark):
+            return encoding
+    even, odd = set(start[::2]), set(start[1::2])
+    if len(start) > 3 and {0} in (even, odd) and even != odd:
+        return "utf-16-le" if odd == {0} else "utf-16-be"
+    return "utf-8-sig"
+
+
+# Bytes that Latin-1 text has not: three beyond ASCII in a row (another alphabet), what looks like
+# UTF-8 (damaged text), what Windows-1252 leaves free, and a letter amid digits and separators.
+_NOT_WESTERN = re.compile(
+    rb"[\x80-\xff]{3}|[\xc2-\xf4][\x80-\xbf]|[\x81\x8d\x8f\x90\x9d]"
+    rb"|(?<![A-Za-z \x80-\xff])[\x80-\xff](?![A-Za-z \x80-\xff])"
+)
+
+
+def _western(blob: Blob) -> str | None:
+    """Latin-1, or Windows-1252 where its quotes and dashes occur, or neither."""
+    before, guess = b"", "iso-8859-1"
     with readable(blob.label), blob.open() as stream:
         while chunk := stream.read(MAX_LINE):
-            head = head or chunk
+            if _NOT_WESTERN.search(before + chunk):
+                return None
+            if re.search(rb"[\x80-\x9f]", chunk):
+                guess = "cp1252"
+            before = chunk[-2:]
+    return guess
+
+
+def _scan(blob: Blob, encoding: str, limit: int) -> Scan:
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        b"".decode(encoding)
+    except LookupError:
+        raise InputError(f"--encoding {encoding!r} is unknown; use utf-8, latin-1, ...") from None
+    digest, size, lines, carried = hashlib.sha256(), 0, 0, 0
+    head, waiting, comments, fresh, more = "", "", array("q"), True, True
+    with readable(blob.label), blob.open() as stream:
+        while more:
+            chunk = stream.read(MAX_LINE)
+            more = bool(chunk)
             digest.update(chunk)
             size += len(chunk)
             if size > limit:
@@ -246,45 +403,54 @@ def scan(blob: Blob, utf8: bool = True, limit: int = MAX_UNPACKED) -> Scan:
                     f"{blob.label} unpacks to more than {MAX_RATIO} times its size; unpack it "
                     "yourself if you trust it."
                 )
-            zero = chunk.find(b"\0")
+            text = waiting + _decoded(decoder, chunk, lines, not more)
+            waiting = "\r" if more and text.endswith("\r") else ""  # its "\n" may follow
+            text = text[: len(text) - len(waiting)]
+            head = head or text
+            zero = text.find("\0")
             if zero >= 0:
-                line = lines + chunk.count(b"\n", 0, zero) + 1
                 raise InputError(
-                    f"{blob.label}, line {line}: it holds a "
+                    f"{blob.label}, line {lines + _breaks(text[:zero]) + 1}: it holds a "
                     "zero byte, so it is no text file; save it as CSV in UTF-8."
                 )
-            first = chunk.find(b"\n")
-            carried += len(chunk) if first < 0 else first
+            ends = [text.find(end) for end in "\r\n"]
+            first = min((end for end in ends if end >= 0), default=-1)
+            carried += len(text) if first < 0 else first
             if carried > MAX_LINE:
                 raise InputError(
                     f"{blob.label}, line {lines + 1}: the line is longer than {MAX_LINE:,} bytes; "
                     "write one rating on each line."
                 )
             if first >= 0:
-                carried = len(chunk) - chunk.rfind(b"\n") - 1
-            if utf8:
-                _check_utf8(blob, decoder, chunk, lines)
-            lines += chunk.count(b"\n")
-    if utf8:
-        _check_utf8(blob, decoder, b"", lines, final=True)
-    if not size or (size <= MAX_LINE and not head.strip()):
+                carried = len(text) - 1 - max(text.rfind("\r"), text.rfind("\n"))
+            if "#" in text and len(comments) < MAX_COMMENTS:
+                comments.extend(_comments(text, lines, fresh))
+            fresh = text[-1:] in ("\r", "\n", "") or bool(waiting)
+            lines += _breaks(text)
+    if not size or (size <= MAX_LINE and not head.strip("\ufeff \t\r\n")):
         raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
-    return Scan(digest.hexdigest(), size, head)
+    return Scan(digest.hexdigest(), size, head, encoding, tuple(comments))
 
 
-def _check_utf8(
-    blob: Blob,
-    decoder: codecs.IncrementalDecoder,
-    chunk: bytes,
-    lines: int,
-    final: bool = False,
-) -> None:
+def _breaks(text: str) -> int:
+    return max(text.count("\n"), text.count("\r"))
+
+
+def _comments(text: str, lines: int, fresh: bool) -> Iterator[int]:
+    """Number the lines that begin with ``#``; ``fresh`` if the text begins with a line."""
+    at, line = 0, lines + 1
+    for match in re.finditer(r"(?:\A|(?<=[\r\n]))#", text):
+        line += _breaks(text[at : match.start()])
+        at = match.start()
+        if at or fresh:
+            yield line
+
+
+def _decoded(decoder: codecs.IncrementalDecoder, chunk: bytes, lines: int, final: bool) -> str:
     try:
-        decoder.decode(chunk, final)
+        return decoder.decode(chunk, final)
     except UnicodeDecodeError as error:
         # error.object is the chunk with the unfinished character before it, which has no newline
-        line = lines + error.object.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{blob.label}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8; "
-            "save the file as UTF-8."
-        ) from error
+        before = error.object[: error.start]
+        line = lines + max(before.count(b"\n"), before.count(b"\r")) + 1
+        raise _Undecodable(error.object[min(error.start, len(error.object) - 1)], line) from None

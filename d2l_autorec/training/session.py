@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from d2l_autorec import runs, runtime
 from d2l_autorec.data.formats import Ratings, read_ratings
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.sources import load_ml100k
 from d2l_autorec.errors import InputError
 from d2l_autorec.progress import compilation, epochs_bar
@@ -44,6 +45,8 @@ class Options:
         What the model's predictions are clipped to; the range of its ratings by default.
     fit_batch : bool
         Have fewer rows in a batch, where the ratings have fewer.
+    reading : ReadOptions
+        How the file of ratings is read.
     """
 
     data: Path | None = None
@@ -53,6 +56,7 @@ class Options:
     tensorboard: Path | None = None
     rating_range: tuple[float, float] | None = None
     fit_batch: bool = False
+    reading: ReadOptions = field(default_factory=ReadOptions)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ def go_on(
             bool(kept["save"]),
             Path(kept["tensorboard"]) if kept["tensorboard"] else None,
             tuple(kept["rating_range"]) if kept.get("rating_range") else None,
+            reading=ReadOptions.from_json(kept["reading"]) if "reading" in kept else ReadOptions(),
         )
     except (KeyError, TypeError):
         raise InputError(
@@ -137,9 +142,12 @@ def _train(
     contexts, notice = runtime.parse_devices(options.devices)
     say(notice)
     if options.data:
-        ratings = read_ratings(options.data, allow_nonpositive=True)
+        ratings = read_ratings(options.data, options.reading, allow_nonpositive=True)
     else:
         ratings = load_ml100k(quiet=quiet)
+    if ratings.understood is not None:
+        say(ratings.understood.line())
+        ratings.understood.check_trainable()
     if options.fit_batch:
         most = ratings.num_users if settings.by == "user" else ratings.num_items
         settings = replace(settings, batch_size=min(settings.batch_size, most))
@@ -159,6 +167,7 @@ def _train(
         "save": options.save,
         "tensorboard": str(options.tensorboard.resolve()) if options.tensorboard else None,
         "rating_range": options.rating_range,
+        "reading": options.reading.as_json(),
     }
     keep = checkpoint.Keep(folder, kept, former)
     try:
