@@ -32,8 +32,9 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Say what is understood of a ratings file, and what looks suspicious in it."""
-    from d2l_autorec.data.formats import locate, read_located
+    from d2l_autorec.data.formats import read_located
     from d2l_autorec.data.histogram import check_plot, draw
+    from d2l_autorec.data.locate import locate
 
     if plot is not None:
         check_plot(plot)

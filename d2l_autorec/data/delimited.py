@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
-from d2l_autorec.data.blobs import Blob, Scan, scan
+from d2l_autorec.data.blobs import Blob
 from d2l_autorec.data.columns import Places
-from d2l_autorec.data.form import Form, Lines, find_form, records
+from d2l_autorec.data.form import find_form
 from d2l_autorec.data.options import COLUMNS, ReadOptions
+from d2l_autorec.data.rows import Form, Lines, records
+from d2l_autorec.data.scan import Scan, scan
 from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,9 +109,8 @@ def read_delimited(
         )
     if form.comments:
         count = len(form.comments)
-        notices.append(
-            f"{count:,} line{'s' * (count > 1)} that begin{'s' * (count == 1)} with # left out."
-        )
+        lines = "1 line that begins" if count == 1 else f"{count:,} lines that begin"
+        notices.append(f"Left out as comments: {lines} with #.")
     return Parsed(
         frame,
         seen.digest,

@@ -8,12 +8,12 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
-from d2l_autorec.data.blobs import Blob, readable, scan
+from d2l_autorec.data.blobs import Blob, readable
 from d2l_autorec.data.columns import take_columns
 from d2l_autorec.data.delimited import Parsed
-from d2l_autorec.data.form import clip
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.errors import InputError
+from d2l_autorec.data.scan import scan
+from d2l_autorec.errors import InputError, clip
 
 MAX_ARRAY = 256 * 1024**2
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data import fetch, known
-from d2l_autorec.data.blobs import blob_digest, file_blob, scan
-from d2l_autorec.data.form import clip
-from d2l_autorec.data.formats import Located, Ratings, locate, read_located
+from d2l_autorec.data.blobs import blob_digest, file_blob
+from d2l_autorec.data.formats import Ratings, read_located
+from d2l_autorec.data.locate import Located, locate
 from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.data.scan import scan
 from d2l_autorec.data.titles import read_titles
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, clip
 
 STRICT = ReadOptions(duplicates="error", strict=True)
 TITLES = ("u.item", "ml-100k.item")

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
-from d2l_autorec.data.blobs import Blob, readable, scan
+from d2l_autorec.data.blobs import Blob, readable
 from d2l_autorec.data.columns import find_columns, simple_name
-from d2l_autorec.data.form import clip, split_rows
-from d2l_autorec.errors import InputError
+from d2l_autorec.data.rows import split_rows
+from d2l_autorec.data.scan import scan
+from d2l_autorec.errors import InputError, clip
 
 if TYPE_CHECKING:
     import pandas as pd

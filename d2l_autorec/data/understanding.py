@@ -78,13 +78,16 @@ class Understanding:
 
     def line(self) -> str:
         """Say all of it in one line."""
-        columns = ", ".join(f"{name} from {said}" for name, said in self.columns.items())
+        places = self.columns.values()
+        named = not any(said.endswith("(no header)") for said in places)
+        columns = ", ".join(said.replace("column ", "").split(" (no")[0] for said in places)
         form = ", ".join(said for said in (self.kind, self.separator, self.encoding) if said)
-        titles = "" if self.titles is None else f", {self.titles:,} titles"
+        titles = "" if self.titles is None else f" ({self.titles:,} titles)"
+        times = "" if self.timestamps == "none" else f"; times {self.timestamps}"
         return plain(
-            f"{self.file}: {self.ratings:,} ratings {self.low:g} to {self.high:g} by "
-            f"{self.users:,} users of {self.items:,} items{titles} ({columns}; {form}; "
-            f"timestamps {self.timestamps})."
+            f"{self.file}: {self.ratings:,} ratings {self.low:g} to {self.high:g}, "
+            f"{self.users:,} users, {self.items:,} items{titles}; columns {columns}"
+            f"{'' if named else ' (no header)'}; {form}{times}."
         )
 
     def text(self, width: int = 80) -> str:
@@ -124,7 +127,12 @@ class Understanding:
         return asdict(self)
 
     def check_trainable(self) -> None:
-        """Raise an InputError if all ratings are equal, so that nothing can be learned."""
+        """Raise an InputError if the ratings are all equal or times: nothing can be learned."""
+        if self.low > _SINCE:
+            raise InputError(
+                f"{self.file}: the ratings, from {self.low:g} to {self.high:g}, look like times; "
+                "say which column is which with --columns."
+            )
         if self.low == self.high:
             raise InputError(
                 f"{self.file}: all {self.ratings:,} ratings are {self.low:g}, so that nothing can "

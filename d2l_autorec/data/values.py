@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Callable
 import numpy as np
 
 from d2l_autorec.data.delimited import recoded
-from d2l_autorec.data.form import MISSING, clip
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.errors import InputError
+from d2l_autorec.data.rows import MISSING
+from d2l_autorec.errors import InputError, clip
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec.data.blobs import file_blob, scan
+from d2l_autorec.data.blobs import file_blob
 from d2l_autorec.data.columns import match_columns
 from d2l_autorec.data.delimited import read_delimited
 from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.data.scan import scan
 from d2l_autorec.data.values import id_codes, rated_rows, rating_values
 from d2l_autorec.errors import InputError
 

@@ -27,8 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from d2l_autorec.data.form import clip
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, clip
 from d2l_autorec.serving.inference import (
     hidden_layers,
     num_ratings,

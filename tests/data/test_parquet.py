@@ -68,7 +68,10 @@ def test_names_times_and_the_other_ending(tmp_path):
 @pytest.mark.parametrize(
     "columns, words",
     [
-        ({"rating": ["4", "5", "3"]}, "the ratings are of type string; save them as numbers"),
+        (
+            {"rating": ["4", "5", "3"]},
+            "the ratings are of type (large_)?string; save them as numbers",
+        ),
         ({"rating": [True, False, True]}, "the ratings are of type bool"),
         ({"user": [1.0, 2.5, 3.0]}, r"row 2: the user 2\.5 is no whole number"),
         ({"user": [b"a", b"b", b"c"]}, "the users are of type binary"),

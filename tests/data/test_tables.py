@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from d2l_autorec.data.blobs import MAX_LINE, Blob, scan
+from d2l_autorec.data.blobs import MAX_LINE, Blob
 from d2l_autorec.data.columns import is_header, match_columns
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.data.scan import scan
 from d2l_autorec.errors import InputError
 
 TEXT = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=9)
