@@ -15,3 +15,9 @@ def plain(value: object) -> str:
     Names, ids and titles come from files of unknown origin, and a terminal obeys what they hold.
     """
     return "".join(c if c.isprintable() else " " if c.isspace() else "" for c in str(value))
+
+
+def clip(text: object) -> str:
+    """Quote a value from a file, shortened to what fits into a sentence."""
+    shown = str(text)
+    return repr(shown if len(shown) <= 40 else shown[:37] + "...")

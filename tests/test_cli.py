@@ -123,7 +123,7 @@ def test_warnings_and_errors_reach_no_terminal(tmp_path):
     (tmp_path / "\x1b[7mown.csv").write_text("1,2,3\n1,2,4\n1,3,4\n")
     run = d2l_autorec("train", "--data", tmp_path / "\x1b[7mown.csv", "--by", "film")
     assert run.returncode == 2
-    warning, error = run.stderr.splitlines()
+    warning, _, error = run.stderr.splitlines()
     assert "the last rating was kept" in warning and "--by" in error
     assert warning.isprintable() and "[7mown.csv, line 2" in warning
 

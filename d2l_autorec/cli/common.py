@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Callable, Optional, get_args, get_type_hints
 
 import typer
 
 from d2l_autorec import __version__, runtime
+from d2l_autorec.data.options import ReadOptions, parse_columns
 from d2l_autorec.errors import plain
 
 app = typer.Typer(
@@ -27,11 +30,74 @@ Ratings = Annotated[
     Optional[Path],
     typer.Option(help="CSV, TSV, Parquet or MovieLens. MovieLens 100K if left out."),
 ]
+Columns = Annotated[
+    Optional[str],
+    typer.Option(help="user=NAME,item=NAME,rating=NAME, or positions from 1. Found by itself."),
+]
+Separator = Annotated[
+    Optional[str], typer.Option("--sep", help="Between fields: ',', ';', '::', tab, space.")
+]
+Decimal = Annotated[Optional[str], typer.Option(help="Decimal sign of the ratings: . or ,")]
+Encoding = Annotated[Optional[str], typer.Option(help="Of the text: utf-8, latin-1, cp1251, ...")]
+NotRated = Annotated[
+    Optional[list[str]],
+    typer.Option(help="A rating that means 'not rated', such as -1. May be repeated."),
+]
+Titles = Annotated[Optional[Path], typer.Option(help="File of titles with a header.")]
+Duplicates = Annotated[
+    str, typer.Option(help="Of several ratings of a pair: latest, mean or error.")
+]
+READING = {
+    "columns": (Columns, None), "sep": (Separator, None), "decimal": (Decimal, None),
+    "encoding": (Encoding, None), "not_rated": (NotRated, None), "titles": (Titles, None),
+    "duplicates": (Duplicates, "latest"),
+}  # fmt: skip
+"""The options that `reads_ratings` gives to a command, and their defaults."""
+for _kind, _ in READING.values():
+    get_args(_kind)[1].rich_help_panel = "How the ratings file is read"
 Out = Annotated[Optional[Path], typer.Option(help="New folder for the run.")]
 Seed = Annotated[int, typer.Option(min=0, help="For both random generators.")]
 Devices = Annotated[str, typer.Option(help="cpu, cpu:2, gpu or gpu:0,1.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def reads_ratings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how a ratings file is read.
+
+    The command takes them as one argument ``reading``, a `d2l_autorec.data.options.ReadOptions`.
+    """
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> None:
+        said = {name: given.pop(name) for name in READING}
+        reading = ReadOptions(
+            columns=parse_columns(said["columns"]) if said["columns"] else {},
+            separator=said["sep"],
+            decimal=said["decimal"],
+            encoding=said["encoding"],
+            not_rated=tuple(said["not_rated"] or ()),
+            titles=said["titles"],
+            duplicates=said["duplicates"],
+        )
+        command(**given, reading=reading)
+
+    own = inspect.signature(command)
+    hints = get_type_hints(command, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    kept = [
+        parameter.replace(annotation=hints[parameter.name], kind=keyword)
+        for parameter in own.parameters.values()
+        if parameter.name != "reading"
+    ]
+    added = [
+        inspect.Parameter(name, keyword, default=default, annotation=kind)
+        for name, (kind, default) in READING.items()
+    ]
+    wrapper.__signature__ = own.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in (*kept, *added)}
+    del wrapper.__wrapped__
+    return wrapper
 
 
 def tell(text: str | None, quiet: bool) -> None:

@@ -1,4 +1,4 @@
-"""Data: ``synthetic``."""
+"""Data: ``inspect`` and ``synthetic``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,44 @@ from typing import Annotated, Optional
 
 import typer
 
-from d2l_autorec.cli.common import Json, Quiet, Seed, app
-from d2l_autorec.errors import InputError
+from d2l_autorec.cli.common import Json, Quiet, Seed, app, reads_ratings
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.errors import InputError, plain
 
 Size = Annotated[Optional[int], typer.Option(help="In place of that set's.")]
 NewFile = Annotated[
     Optional[Path],
     typer.Option(help="New .csv, .csv.gz or .npz. Named after the size if left out."),
 ]
+
+Plot = Annotated[
+    Optional[Path], typer.Option(help="Draw the ratings' histogram: new .png, .svg or .pdf.")
+]
+
+
+@app.command()
+@reads_ratings
+def inspect(
+    file: Annotated[Path, typer.Argument(help="Ratings file, folder or archive.")],
+    reading: ReadOptions,
+    plot: Plot = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is understood of a ratings file, and what looks suspicious in it."""
+    from d2l_autorec.data.formats import read_located
+    from d2l_autorec.data.histogram import check_plot, draw
+    from d2l_autorec.data.locate import locate
+
+    if plot is not None:
+        check_plot(plot)
+    ratings = read_located(locate(file), reading, allow_nonpositive=True)[0]
+    understood = ratings.understood
+    assert understood is not None
+    if plot is not None:
+        draw(ratings, plot)
+    typer.echo(json.dumps(understood.as_json()) if as_json else understood.text())
+    if plot is not None and not as_json:
+        typer.echo(f"The histogram is in {plain(plot)}")
 
 
 @app.command()

@@ -10,8 +10,9 @@ from typing import Annotated, Optional
 
 import typer
 
-from d2l_autorec.cli.common import Json, app
+from d2l_autorec.cli.common import Json, app, reads_ratings
 from d2l_autorec.cli.tables import records, say, show, titled
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 
 Model = Annotated[Path, typer.Option(help="Model folder, or the folder of a run that kept one.")]
@@ -68,8 +69,10 @@ def recommend(
 
 
 @app.command()
+@reads_ratings
 def predict(
     model: Model,
+    reading: ReadOptions,
     user: User = None,
     item: Item = None,
     pairs: Pairs = None,
@@ -86,7 +89,7 @@ def predict(
 
     ids: tuple[list[object], list[object]] = ([user], [item])
     if pairs is not None:
-        read = read_columns(pairs, ("user", "item"))
+        read = read_columns(pairs, ("user", "item"), reading)
         ids = (read["user"].tolist(), read["item"].tolist())
     table = predict(load_model(model), *ids)
     show(table, FORMATS, {"command": "predict", "model": str(model)}, as_json, as_csv)
@@ -153,9 +156,11 @@ def explain(
 
 
 @app.command()
+@reads_ratings
 def new_user(
     model: Model,
     ratings: Annotated[Path, typer.Option(help="File: item,rating on each line.")],
+    reading: ReadOptions,
     number: Number = 10,
     min_ratings: MinRatings = 1,
     as_json: Json = False,
@@ -166,6 +171,6 @@ def new_user(
     from d2l_autorec.serving.folder import load_model
     from d2l_autorec.serving.foldin import new_user
 
-    rated = read_columns(ratings, ("item", "rating"))
+    rated = read_columns(ratings, ("item", "rating"), reading)
     table = new_user(load_model(model), rated, number, min_ratings)
     show(table, FORMATS, {"command": "new-user", "model": str(model)}, as_json, as_csv)

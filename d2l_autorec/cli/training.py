@@ -11,6 +11,7 @@ import typer
 from d2l_autorec import runtime
 from d2l_autorec.cli import recipe_options as options
 from d2l_autorec.cli.common import (
+    READING,
     Data,
     Devices,
     Json,
@@ -19,11 +20,14 @@ from d2l_autorec.cli.common import (
     Ratings,
     Seed,
     app,
+    reads_ratings,
     report,
     tell,
 )
 from d2l_autorec.cli.tables import say
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
 
 Hosts = Annotated[
@@ -83,8 +87,10 @@ def reproduce(
 
 
 @app.command()
+@reads_ratings
 def train(
     context: typer.Context,
+    reading: ReadOptions,
     data: Ratings = None,
     recipe: options.RecipeName = None,
     engine: options.Engine = None,
@@ -148,12 +154,19 @@ def train(
         {name: value for name, value in values.items() if value is not None},
         {name: value for name, value in plan.items() if _stands_there(context, name)},
         data, devices if _stands_there(context, "devices") else None, out, save, tensorboard,
+        reading,
     )  # fmt: skip
 
     def keep(folder: Path, model: Any, ratings: Any, record: dict[str, Any]) -> None:
         save_model(folder, make_model(model, ratings, record))
 
     if resume is not None:
+        given = {name for name in READING if _stands_there(context, name)}
+        if changed := sorted(given):
+            raise InputError(
+                f"--{changed[0].replace('_', '-')} cannot be changed with --resume: the ratings "
+                "are read as they were; leave it out."
+            )
         done = session.go_on(resume, asked, keep, quiet)
     else:
         done = session.begin(asked, keep, quiet)

@@ -1,12 +1,12 @@
 """Files that may hold anything: opened lazily, read in chunks, refused before they fill memory.
 
-A ratings file may lie in a folder, in a zip archive or gzipped. All three become a `Blob`, which
-can be opened again and again, so that nothing is extracted and nothing is held whole.
+A ratings file may lie in a folder, in a zip archive or compressed. All three become a `Blob`,
+which can be opened again and again, so that nothing is extracted and nothing is held whole.
 """
 
 from __future__ import annotations
 
-import codecs
+import bz2
 import gzip
 import hashlib
 import io
@@ -20,8 +20,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Callable, cast
+from typing import Any, BinaryIO, Callable, cast
 
 import numpy as np
 
@@ -61,27 +62,85 @@ class Blob:
     packed: int = 0
 
 
-@dataclass(frozen=True)
-class Scan:
-    """What one pass over a blob told: SHA-256 in hex, size in bytes, and its first chunk."""
-
-    digest: str
-    size: int
-    head: bytes
-
-
 def file_blob(path: Path) -> Blob:
-    """Make a blob of a file; one ending in ``.gz`` is read through gzip."""
-    if path.suffix == ".gz":
-        with readable(str(path)):
-            packed = path.stat().st_size
+    """Make a blob of a file; a compressed one is read through gzip, bzip2, xz or Zstandard."""
+    return unpacked(Blob(str(path), path.name, lambda: open_file(path)))
 
-        def unpack() -> BinaryIO:
-            require_file(path)
-            return cast(BinaryIO, gzip.open(path, "rb"))
 
-        return Blob(str(path), path.stem, unpack, packed)
-    return Blob(str(path), path.name, lambda: open_file(path))
+def unpacked(blob: Blob) -> Blob:
+    """Look through one layer of compression, which the first bytes or the name's ending tell."""
+    with readable(blob.label), blob.open() as stream:
+        head = stream.read(16)
+        for suffix, (magic, opener) in _PACKED.items():
+            if blob.name.endswith(suffix) or re.match(magic, head):
+                packed = stream.seek(0, io.SEEK_END)
+                name = blob.name[: -len(suffix)] if blob.name.endswith(suffix) else blob.name
+                return Blob(blob.label, name, partial(_Unpacking.of, blob, opener), packed)
+    return blob
+
+
+class _Unpacking(io.BufferedReader):
+    """What a compressed stream unpacks to; closes that stream too."""
+
+    @classmethod
+    def of(cls, blob: Blob, opener: Callable[[BinaryIO], Any]) -> BinaryIO:
+        """Open a blob and unpack it."""
+        return cast(BinaryIO, cls(opener, blob.open()))
+
+    def __init__(self, opener: Callable[[BinaryIO], Any], packed: BinaryIO) -> None:
+        self._packed = packed
+        super().__init__(opener(packed))
+
+    def close(self) -> None:
+        """Close both streams."""
+        super().close()
+        self._packed.close()
+
+
+class _Zstandard(io.RawIOBase):
+    """A reader that, unlike zstandard's own, notices a file that was cut short."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        try:
+            import zstandard
+        except ImportError:
+            raise InputError(
+                f"{getattr(packed, 'name', 'The file')} is packed with Zstandard, which needs the "
+                'package zstandard; install it (pip install "d2l-autorec[zst]") or unpack it.'
+            ) from None
+        self._new = zstandard.ZstdDecompressor().decompressobj
+        self._errors = zstandard.ZstdError
+        self._frame, self._packed, self._left = self._new(), packed, b""
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer."""
+        try:
+            while not self._left:
+                chunk = self._frame.unused_data or self._packed.read(1024)  # small: may swell
+                if not chunk:
+                    if not self._frame.eof:
+                        raise EOFError("the file ends before the end of the data")
+                    return 0
+                if self._frame.eof:
+                    self._frame = self._new()
+                self._left = self._frame.decompress(chunk)
+        except self._errors as error:
+            raise EOFError(str(error)) from error
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+_PACKED: dict[str, tuple[bytes, Callable[[BinaryIO], Any]]] = {
+    ".gz": (rb"\x1f\x8b", lambda packed: gzip.GzipFile(fileobj=packed)),
+    ".bz2": (rb"BZh[1-9]1AY&SY", bz2.BZ2File),
+    ".xz": (rb"\xfd7zXZ\0", lzma.LZMAFile),
+    ".zst": (rb"\x28\xb5\x2f\xfd", _Zstandard),
+}
 
 
 def blob_digest(blob: Blob) -> str:
@@ -220,79 +279,3 @@ def _check_member(info: zipfile.ZipInfo, label: str) -> None:
 def swells(size: int, packed: int) -> bool:
     """Whether so many bytes unpack from so few as no honest file's do."""
     return size > RATIO_COUNTS_FROM and size > MAX_RATIO * packed
-
-
-def scan(blob: Blob, utf8: bool = True, limit: int = MAX_UNPACKED) -> Scan:
-    """Read a blob once in chunks of 1 MiB: take its digest, and refuse what cannot be a text.
-
-    Parameters
-    ----------
-    blob : Blob
-        The file.
-    utf8 : bool
-        Whether its text must be UTF-8.
-    limit : int
-        The largest size in bytes, unpacked.
-
-    Raises
-    ------
-    InputError
-        If the blob is empty, damaged, over the limit or 200 times its packed size, holds a zero
-        byte or a line over 1 MiB, or is not UTF-8 where it must be. The sentence names the line.
-    """
-    digest, size, lines, carried, head = hashlib.sha256(), 0, 0, 0, b""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with readable(blob.label), blob.open() as stream:
-        while chunk := stream.read(MAX_LINE):
-            head = head or chunk
-            digest.update(chunk)
-            size += len(chunk)
-            if size > limit:
-                raise InputError(f"{blob.label} holds more than {limit:,} bytes; split the file.")
-            if blob.packed and swells(size, blob.packed):
-                raise InputError(
-                    f"{blob.label} unpacks to more than {MAX_RATIO} times its size; unpack it "
-                    "yourself if you trust it."
-                )
-            zero = chunk.find(b"\0")
-            if zero >= 0:
-                line = lines + chunk.count(b"\n", 0, zero) + 1
-                raise InputError(
-                    f"{blob.label}, line {line}: it holds a "
-                    "zero byte, so it is no text file; save it as CSV in UTF-8."
-                )
-            first = chunk.find(b"\n")
-            carried += len(chunk) if first < 0 else first
-            if carried > MAX_LINE:
-                raise InputError(
-                    f"{blob.label}, line {lines + 1}: the line is longer than {MAX_LINE:,} bytes; "
-                    "write one rating on each line."
-                )
-            if first >= 0:
-                carried = len(chunk) - chunk.rfind(b"\n") - 1
-            if utf8:
-                _check_utf8(blob, decoder, chunk, lines)
-            lines += chunk.count(b"\n")
-    if utf8:
-        _check_utf8(blob, decoder, b"", lines, final=True)
-    if not size or (size <= MAX_LINE and not head.strip()):
-        raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
-    return Scan(digest.hexdigest(), size, head)
-
-
-def _check_utf8(
-    blob: Blob,
-    decoder: codecs.IncrementalDecoder,
-    chunk: bytes,
-    lines: int,
-    final: bool = False,
-) -> None:
-    try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError as error:
-        # error.object is the chunk with the unfinished character before it, which has no newline
-        line = lines + error.object.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{blob.label}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8; "
-            "save the file as UTF-8."
-        ) from error

@@ -1,14 +1,17 @@
-"""Parquet, where pyarrow is installed."""
+"""Parquet, where pyarrow is installed, and the arrays that ``synthetic`` writes."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, blob_digest, readable, swells
-from d2l_autorec.data.delimited import COLUMNS, Parsed, check_columns, match_columns
+from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, blob_digest, read_npz, readable, swells
+from d2l_autorec.data.columns import Places, take_columns
+from d2l_autorec.data.delimited import Parsed
+from d2l_autorec.data.options import COLUMNS, ReadOptions
 from d2l_autorec.errors import InputError, plain
 
 if TYPE_CHECKING:
@@ -19,14 +22,15 @@ _PYARROW = 15  # before 14.0.1 it could run what a file holds (CVE-2023-47248)
 _ROW_BYTES = 24  # two codes and a rating, once read
 
 
-def read_parquet(blob: Blob) -> Parsed:
+def read_parquet(blob: Blob, options: ReadOptions) -> Parsed:
     """Read ratings from a Parquet file with columns user, item, rating and, if there, timestamp.
 
     Parameters
     ----------
     blob : Blob
-        The file; its columns go by the same names as in a CSV header. Ids are whole numbers or
-        text.
+        The file; its columns go by the same names as in a CSV header. Ids are whole numbers, also
+        as floating point, or text.
+    options : ReadOptions
 
     Returns
     -------
@@ -55,43 +59,43 @@ def read_parquet(blob: Blob) -> Parsed:
 
     try:
         with readable(blob.label):
-            frame, digest = _read(blob), blob_digest(blob)
+            (frame, places), digest = _read(blob, options), blob_digest(blob)
     except pyarrow.ArrowException as error:  # the few that are no ValueError, OSError or the like
         raise InputError(
             f"{blob.label} is damaged ({plain(error).strip()}); save it again."
         ) from error
     if not len(frame):
         raise InputError(f"{blob.label} is empty; give a file with at least one rating.")
-    for column in frame.columns:
+    for column in ("user", "item"):
         empty = frame[column].isna().to_numpy()
         if empty.any():
             raise InputError(
                 f"{where(int(empty.argmax()))}: the {column} is empty; correct or remove the row."
             )
-    if "timestamp" not in frame:
-        frame["timestamp"] = 0
-    times = frame["timestamp"].to_numpy()
-    if times.dtype.kind == "f" and not (within := np.abs(times) < 2**63).all():
-        row = int(np.argmin(within))
-        raise InputError(
-            f"{where(row)}: the timestamp {times[row]:g} is no time; correct or remove the row."
-        )
-    frame = frame.astype({"rating": "float64", "timestamp": "int64"})
-    for column in ("user", "item"):
+        if frame[column].dtype.kind == "f":
+            numbers = frame[column].to_numpy()
+            whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
+            if not whole.all():
+                row = int(np.argmin(whole))
+                raise InputError(
+                    f"{where(row)}: the {column} {numbers[row]:g} is no whole number; save the "
+                    f"{column}s as whole numbers or text."
+                )
+            frame[column] = numbers.astype(np.int64)
         # pandas keeps categories that no row has
         ids = frame[column].astype("category").cat.remove_unused_categories()
-        frame[column] = ids.cat.rename_categories(ids.cat.categories.astype(str))
-    return Parsed(frame[list(COLUMNS)], digest, where)
+        frame[column] = ids.cat.rename_categories([str(name) for name in ids.cat.categories])
+    return Parsed(frame, digest, where, "Parquet", places, notices=places.notices)
 
 
-def _read(blob: Blob) -> pd.DataFrame:
+def _read(blob: Blob, options: ReadOptions) -> tuple[pd.DataFrame, Places]:
     import pyarrow.parquet
 
     with blob.open() as stream:
         file = pyarrow.parquet.ParquetFile(stream)
         names = file.schema_arrow.names
-        found = match_columns(names)
-        check_columns(found, blob.label)
+        places = take_columns(names, dict(options.columns), blob.label)
+        found = {column: places.at[column] for column in COLUMNS if column in places.at}
         _check_size(blob.label, stream.seek(0, os.SEEK_END), file.metadata)
         for column, i in found.items():
             _check_type(blob.label, column, file.schema_arrow.field(i).type)
@@ -100,7 +104,7 @@ def _read(blob: Blob) -> pd.DataFrame:
         file = pyarrow.parquet.ParquetFile(stream, read_dictionary=texts)
         table = file.read(columns=[names[i] for i in found.values()])
         frame = table.to_pandas(ignore_metadata=True)
-    return frame.rename(columns={names[i]: column for column, i in found.items()})
+    return frame.rename(columns={names[i]: column for column, i in found.items()}), places
 
 
 def _check_size(label: str, packed: int, metadata: pyarrow.parquet.FileMetaData) -> None:
@@ -119,10 +123,56 @@ def _check_type(label: str, column: str, kind: pyarrow.DataType) -> None:
     if column in ("user", "item"):
         value = kind.value_type if types.is_dictionary(kind) else kind
         fits = types.is_integer(kind) or types.is_string(value) or types.is_large_string(value)
+        fits |= types.is_floating(kind)
         wanted = "whole numbers or text"
     else:
-        fits = types.is_integer(kind) or types.is_floating(kind)
+        fits = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
         fits |= column == "timestamp" and types.is_timestamp(kind)
         wanted = "numbers"
     if not fits:
         raise InputError(f"{label}: the {column}s are of type {kind}; save them as {wanted}.")
+
+
+def read_arrays(blob: Blob, path: Path) -> tuple[Parsed, str]:
+    """Read the ``.npz`` that `d2l_autorec.data.synthetic_files.write_synthetic` writes.
+
+    Returns
+    -------
+    parsed : Parsed
+        Ids are codes + 1, as in the CSV that it writes.
+    name : str
+        What the data is called.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or holds other arrays.
+    """
+    import pandas as pd
+
+    arrays = read_npz(path)
+    kinds = {"user": "i", "item": "i", "rating": "f"}
+    if set(arrays) != {*kinds, "name"} or arrays["name"].shape or arrays["name"].dtype.kind != "U":
+        raise InputError(
+            f"{path} holds no ratings as the synthetic command writes them; save them as CSV."
+        )
+    name, sizes = str(arrays.pop("name")), {array.shape for array in arrays.values()}
+    if (
+        len(sizes) != 1
+        or len(next(iter(sizes))) != 1
+        or not next(iter(sizes))[0]
+        or any(arrays[column].dtype.kind != kind for column, kind in kinds.items())
+        or min(arrays["user"].min(), arrays["item"].min()) < 0
+    ):
+        raise InputError(f"{path}: its arrays are not columns of ratings; make it again.")
+    frame = pd.DataFrame({"rating": arrays["rating"].astype(np.float64)})
+    for column in ("user", "item"):
+        codes, labels = pd.factorize(arrays[column].astype(np.int64), sort=True)
+        texts = [str(label + 1) for label in labels]
+        frame[column] = pd.Categorical.from_codes(codes, texts)
+    why = {column: f"array {column!r}" for column in kinds}
+    where = f"{path}, rating {{}}"
+    parsed = Parsed(
+        frame, blob_digest(blob), lambda row: where.format(row + 1), "npz", Places({}, why)
+    )
+    return parsed, name

@@ -7,289 +7,261 @@ where.
 from __future__ import annotations
 
 import csv
-import io
 import re
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
-from d2l_autorec.data.blobs import Blob, Scan, readable, scan
+from d2l_autorec.data.blobs import Blob
+from d2l_autorec.data.columns import Places
+from d2l_autorec.data.form import find_form
+from d2l_autorec.data.options import COLUMNS, ReadOptions
+from d2l_autorec.data.rows import Form, Lines, records
+from d2l_autorec.data.scan import Scan, scan
 from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("user", "item", "rating", "timestamp")
-ALIASES = {
-    "user": ("user", "userid", "user_id", "uid"),
-    "item": ("item", "itemid", "item_id", "movie", "movieid", "movie_id", "iid"),
-    "rating": ("rating", "score", "stars"),
-    "timestamp": ("timestamp", "time", "ts"),
-}
-MAX_FIELDS = 256  # with a hundred thousand columns, pandas takes the better part of a minute
-_PART = 2**18  # rows read at a time
+CHUNK = 500_000  # records
+_NAMES = {"\t": "tab", " ": "white space", ",": "comma", ";": "semicolon"}
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """Columns as read, before ids become codes.
+    """Columns as read, before their texts become values and codes.
 
     Attributes
     ----------
     frame : pandas.DataFrame
-        ``user`` and ``item`` as categories of strings, ``rating`` float64, ``timestamp`` int64.
+        ``user``, ``item``, ``rating`` and, where the file has it, ``timestamp``, as categories of
+        strings or as numbers. Its index counts the file's records from 0.
     digest : str
-        SHA-256 of the file's bytes (unpacked, where it was gzipped), in hex.
+        SHA-256 of the file's bytes (unpacked, where it was packed), in hex.
     where : callable
-        Takes a row number and returns ``"FILE, line N"``; it reads the file again.
+        Takes a record's number and returns ``"FILE, line N"``; it reads the file again.
+    kind : str
+        What kind of file it is, for people.
+    places : Places
+        Which column is which.
+    encoding, separator : str or None
+        As found; None where the kind of file has none.
+    notices : tuple of str
+        What was left out or repaired.
     """
 
     frame: pd.DataFrame
     digest: str
     where: Callable[[int], str]
+    kind: str
+    places: Places
+    encoding: str | None = None
+    separator: str | None = None
+    notices: tuple[str, ...] = field(default=())
 
 
-@dataclass(frozen=True)
-class Form:
-    """How a file is laid out: its separator, the name of each field, and whether a header leads.
-
-    Fields that are not needed are called by their position, ``#4`` and so on. MovieLens 1M's
-    ``::`` is taken as ``:`` with an empty field between each two, which pandas reads ten times
-    faster than a separator of two characters.
-    """
-
-    separator: str
-    names: tuple[str, ...]
-    header: bool
-
-
-def clip(text: object) -> str:
-    """Quote a value from a file, shortened to what fits into a sentence."""
-    shown = str(text)
-    return repr(shown if len(shown) <= 40 else shown[:37] + "...")
-
-
-def split_fields(line: str, separator: str, where: str) -> list[str]:
-    """Split one line of CSV; an InputError says where it is none."""
-    try:
-        return next(csv.reader([line], delimiter=separator, skipinitialspace=True))
-    except csv.Error as error:
-        raise InputError(
-            f"{where}: it is no CSV ({error}); look for an unclosed quote."
-        ) from error
-
-
-def match_columns(fields: list[str]) -> dict[str, int]:
-    """Find the columns' positions in a header; recbole's ``user_id:token`` is understood too."""
-    plain = [field.strip().lower().split(":")[0] for field in fields]
-    found = {}
-    for column, aliases in ALIASES.items():
-        at = [i for i, name in enumerate(plain) if name in aliases]
-        if at:
-            found[column] = at[0]
-    return found
-
-
-def check_columns(found: dict[str, int], where: str) -> None:
-    """Raise an InputError that names the columns a header lacks."""
-    missing = [column for column in COLUMNS[:3] if column not in found]
-    if missing:
-        raise InputError(
-            f"{where}: the header has no column {' and no column '.join(missing)}; "
-            "name the columns user, item, rating and, if known, timestamp."
-        )
-
-
-def find_form(blob: Blob, seen: Scan) -> Form:
-    """Tell a file's form from its first line that is not blank."""
-    text = seen.head.decode("utf-8-sig", errors="ignore")  # a character may be cut at the end
-    # str.splitlines would also break at characters that may stand inside an id
-    numbered = enumerate(re.split("\r\n|\r|\n", text), 1)
-    lines = [(number, line) for number, line in numbered if line.strip()]
-    if not lines:
-        raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
-    number, first = lines[0]
-    where = f"{blob.label}, line {number}"
-    separators = [s for s in ("\t", "::", ",", ";") if s in first]
-    if not separators:
-        raise InputError(
-            f"{where}: no tab, comma, semicolon or '::' stands between the fields; "
-            "write user, item and rating as CSV or TSV."
-        )
-    # an id may hold one of them; then it is the next that parts three fields
-    parted = {s: split_fields(first, s[0], where) for s in separators}
-    separator = next((s for s in separators if len(parted[s][:: len(s)]) >= 3), separators[0])
-    fields = parted[separator]
-    if len(fields) > MAX_FIELDS:
-        raise InputError(
-            f"{where}: it has {len(fields):,} fields; write one rating on each line, in at most "
-            f"{MAX_FIELDS} fields."
-        )
-    step = len(separator)
-    found = match_columns(fields[::step])
-    header = bool(found)
-    if header:
-        check_columns(found, where)
-    elif len(fields[::step]) < 3:
-        raise InputError(
-            f"{where}: it has {len(fields[::step])} fields where user, item and rating are "
-            "needed; add the missing columns."
-        )
-    elif not _is_float(fields[2 * step]):
-        raise InputError(
-            f"{where}: it names no columns and its third field, {clip(fields[2 * step])}, is no "
-            "rating; write user, item and rating there, or their names."
-        )
-    else:
-        found = {column: i for i, column in enumerate(COLUMNS) if i < len(fields[::step])}
-    names = [f"#{i}" for i in range(len(fields))]
-    for column, i in found.items():
-        names[i * step] = column
-    return Form(separator, tuple(names), header)
-
-
-def read_delimited(blob: Blob) -> Parsed:
+def read_delimited(
+    blob: Blob, options: ReadOptions | None = None, needed: Sequence[str] = COLUMNS[:3]
+) -> Parsed:
     """Read the ratings in a text file.
 
     Parameters
     ----------
     blob : Blob
-        UTF-8 text with tabs, commas, semicolons or ``::`` between the fields. Without a header the
-        order is user, item, rating and, if there, timestamp; a header names the columns.
+        Text with one rating on each line, or Netflix's blocks. Without a header the order is
+        user, item, rating and, if there, timestamp; a header names the columns.
+    options : ReadOptions, optional
+    needed : sequence of str
+        The columns to read, in their order where there is no header.
 
     Returns
     -------
     Parsed
-        The values are numbers where numbers belong; whether they are sensible is not yet known.
 
     Raises
     ------
     InputError
         If the file cannot be read as such; the sentence names the file and the line.
     """
+    options = options or ReadOptions()
+    seen = scan(blob, "utf-8-sig" if options.strict else options.encoding)
+    first = next((line for line in re.split(r"[\r\n]+", seen.head) if line.strip()), "")
+    netflix = re.fullmatch(r"\s*[0-9]+:\s*", first) is not None
+    form = _netflix_form(seen) if netflix else find_form(blob, seen, options, needed)
+
+    def where(row: int) -> str:
+        line = next((line for i, (line, _) in enumerate(records(blob, form)) if i == row), None)
+        return blob.label if line is None else f"{blob.label}, line {line}"
+
+    frame = _read_frame(blob, form)
+    if netflix:
+        frame = _blocks(frame, where)
+    elif any("" in frame[column].cat.categories for column in _texts_of(frame)):
+        find_fault(blob, form)  # a line that was cut short is no missing rating
+    notices = [*form.places.notices]
+    if seen.encoding in ("iso-8859-1", "cp1252") and not options.encoding:
+        name = "Latin-1" if seen.encoding == "iso-8859-1" else "Windows-1252"
+        notices.append(
+            f"The text is no UTF-8 and was read as {name}; if letters look wrong, give --encoding."
+        )
+    if form.comments:
+        count = len(form.comments)
+        lines = "1 line that begins" if count == 1 else f"{count:,} lines that begin"
+        notices.append(f"Left out as comments: {lines} with #.")
+    return Parsed(
+        frame,
+        seen.digest,
+        where,
+        "Netflix blocks" if netflix else "text",
+        form.places,
+        seen.encoding.replace("-sig", "").upper(),
+        _NAMES.get(form.separator, repr(form.separator)),
+        tuple(notices),
+    )
+
+
+def _read_frame(blob: Blob, form: Form) -> pd.DataFrame:
     import pandas as pd
 
-    seen = scan(blob)
-    form = find_form(blob, seen)
-    for timestamp in ("int64", "float64"):  # the second for files that write 978300760.0
+    fault: Exception | None = None
+    for timestamp in ("int64", "object") if "timestamp" in form.places.at else ("",):
         try:
             frame = _read(blob, form, timestamp)
             break
         except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
-            _find_fault(blob, form)
-            fault: Exception = error
+            fault = error
     else:
+        find_fault(blob, form)
         raise InputError(
             f"{blob.label} cannot be read as a table ({' '.join(str(fault).split())}); "
             "write it anew as plain CSV."
         )
-    if form.separator == "::" and not _between_is_empty(frame):
-        _find_fault(blob, form)
+    empty = np.ones(len(frame), bool)  # of separators alone, as spreadsheets leave them
+    for column in _texts_of(frame):
+        texts = [str(text).strip() for text in frame[column].cat.categories]
+        empty &= np.isin(
+            frame[column].cat.codes.to_numpy(), [i for i, t in enumerate(texts) if not t]
+        )
+    frame = frame[~empty].copy()
+    for column in _texts_of(frame):
+        frame[column] = frame[column].cat.remove_unused_categories()
     if not len(frame):
         raise InputError(f"{blob.label} has a header but no rating; add some.")
-    if "timestamp" not in frame:
-        frame["timestamp"] = 0
-    frame = frame[list(COLUMNS)].astype({"timestamp": "int64"})
-    return Parsed(frame, seen.digest, lambda row: _where(blob, form, row))
+    if not form.quoted:
+        for column in _texts_of(frame):
+            frame[column] = _unquoted(frame[column])
+    return frame
+
+
+def _texts_of(frame: pd.DataFrame) -> list[str]:
+    """Name the columns that hold texts, other than times."""
+    return [c for c in frame.columns if c != "timestamp" and frame[c].dtype.name == "category"]
 
 
 def _read(blob: Blob, form: Form, timestamp: str) -> pd.DataFrame:
-    """Read in parts, each turned into categories: pandas 3.1 would make "007" and "7" one id."""
+    """Read with pandas, part by part, so that only the columns that are needed are kept."""
     import pandas as pd
 
-    types = {"rating": "float64", "timestamp": timestamp}
-    texts = [name for name in form.names if name not in types]
-    # a number too large for int64 is found later; NumPy 2 warns of the cast
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"), readable_text(blob) as text:
+    texts: dict[str, dict[str, int]] = {column: {} for column in form.places.at}
+    parts: dict[str, list[np.ndarray]] = {column: [] for column in form.places.at}
+    times = timestamp == "int64"
+    place = form.places.at.get("timestamp")
+    with warnings.catch_warnings(), Lines(blob, form) as lines:
         # else a row longer than the header loses its surplus fields with no more than a warning
         warnings.simplefilter("error", pd.errors.ParserWarning)
         with pd.read_csv(
-            text,
-            sep=form.separator[0],
-            header=0 if form.header else None,
-            names=list(form.names),
-            dtype={name: types.get(name, object) for name in form.names},
+            lines,
+            sep=r"\s+" if form.separator == " " else form.delimiter,
+            header=None,
+            names=list(range(form.width + 1)),
+            dtype={i: "int64" if times and i == place else object for i in range(form.width + 1)},
             index_col=False,
             keep_default_na=False,  # "NA" may be somebody's id
             skipinitialspace=True,
-            chunksize=_PART,
+            quoting=csv.QUOTE_MINIMAL if form.quoted else csv.QUOTE_NONE,
+            skiprows=[number - form.skip - 1 for number in form.comments],
+            chunksize=CHUNK,
         ) as reader:
-            parts = [part.astype(dict.fromkeys(texts, "category")) for part in reader]
-    joined = {name: [part[name] for part in parts] for name in form.names}
-    return pd.DataFrame(
+            for chunk in reader:
+                if (chunk[form.width] != "").any():
+                    raise ValueError("surplus fields")
+                for column, i in form.places.at.items():
+                    if times and i == place:
+                        parts[column].append(chunk[i].to_numpy())
+                        continue
+                    codes, found = pd.factorize(chunk[i].to_numpy())
+                    known = texts[column]
+                    new = [known.setdefault(text, len(known)) for text in found]
+                    parts[column].append(np.array(new, np.int32)[codes])
+    columns = {column: np.concatenate(part) for column, part in parts.items() if part}
+    if not columns:
+        raise InputError(f"{blob.label} has a header but no rating; add some.")
+    for column, codes in columns.items():
+        if not (times and column == "timestamp"):
+            columns[column] = pd.Categorical.from_codes(codes, list(texts[column]))
+    return pd.DataFrame(columns)
+
+
+def _unquoted(column: pd.Series) -> pd.Series:
+    """Take off quote signs, where they enclose all that they begin."""
+    texts = [str(text).strip() for text in column.cat.categories]
+    if not any(text.startswith('"') for text in texts):
+        return column
+    quoted = [text for text in texts if text.startswith('"')]
+    if not all(len(text) > 1 and text.endswith('"') for text in quoted):
+        return column
+    bare = [text[1:-1].replace('""', '"') if text.startswith('"') else text for text in texts]
+    return recoded(column, bare)
+
+
+def recoded(column: pd.Series, texts: list[str]) -> pd.Series:
+    """Give a column's categories other texts, of which several may be equal."""
+    import pandas as pd
+
+    codes, labels = pd.factorize(np.array(texts, dtype=object))
+    values = pd.Categorical.from_codes(codes[column.cat.codes.to_numpy()], list(labels))
+    return pd.Series(values, index=column.index)
+
+
+def _netflix_form(seen: Scan) -> Form:
+    places = Places(
+        {"user": 0, "rating": 1, "timestamp": 2},
         {
-            name: pd.api.types.union_categoricals(columns) if name in texts else pd.concat(columns)
-            for name, columns in joined.items()
-        }
-    )
+            "user": "column 1 of a block", "item": "the number before a block",
+            "rating": "column 2", "timestamp": "column 3",
+        },
+    )  # fmt: skip
+    return Form(seen.encoding, ",", False, 3, places, 0, (), False)
 
 
-def readable_text(blob: Blob) -> Any:
-    """Open a blob as UTF-8 text, for pandas and for csv alike."""
-    return io.TextIOWrapper(blob.open(), encoding="utf-8-sig", newline="")
+def _blocks(frame: pd.DataFrame, where: Callable[[int], str]) -> pd.DataFrame:
+    """Give each rating the item of its block; a block begins with a line such as ``17:``."""
+    texts = [str(text).strip() for text in frame["user"].cat.categories]
+    heads = np.array([re.fullmatch("[0-9]+:", text) is not None for text in texts])
+    codes = frame["user"].cat.codes.to_numpy()
+    begins = heads[codes]
+    if begins.all():
+        raise InputError(f"{where(0)}: no rating follows; add lines of user, rating and date.")
+    items = recoded(frame["user"], [text.rstrip(":") for text in texts])[begins]
+    block = np.cumsum(begins)[~begins] - 1
+    import pandas as pd
+
+    frame = frame[~begins].copy()
+    item = pd.Categorical.from_codes(items.cat.codes.to_numpy()[block], items.cat.categories)
+    frame.insert(1, "item", pd.Series(item, index=frame.index).cat.remove_unused_categories())
+    frame["user"] = frame["user"].cat.remove_unused_categories()
+    return frame
 
 
-def _between_is_empty(frame: pd.DataFrame) -> bool:
-    between = frame.columns[1::2]
-    return all(list(frame[name].cat.categories) in ([], [""]) for name in between)
-
-
-def _records(blob: Blob, form: Form) -> Iterator[tuple[int, list[str]]]:
-    """Go through the records as pandas counts them, each with the line it starts on."""
-    with readable(blob.label), readable_text(blob) as text:
-        reader = csv.reader(text, delimiter=form.separator[0], skipinitialspace=True)
-        header = form.header
-        line = 1
-        try:
-            for fields in reader:
-                if fields and (len(fields) > 1 or fields[0].strip()):
-                    if not header:
-                        yield line, fields
-                    header = False
-                line = reader.line_num + 1
-        except csv.Error as error:
+def find_fault(blob: Blob, form: Form) -> None:
+    """Raise for the first record that has not the fields that it should have, if there is one."""
+    needed = max(i for column, i in form.places.at.items() if column != "timestamp") + 1
+    for line, fields in records(blob, form):
+        if not needed <= len(fields) <= form.width + 1 or any(fields[form.width :]):
             raise InputError(
-                f"{blob.label}, line {line}: it is no CSV ({error}); look for an unclosed quote."
-            ) from error
-
-
-def _where(blob: Blob, form: Form, row: int) -> str:
-    for i, (line, _) in enumerate(_records(blob, form)):
-        if i == row:
-            return f"{blob.label}, line {line}"
-    return blob.label
-
-
-def _find_fault(blob: Blob, form: Form) -> None:
-    """Raise for the first record that pandas could not have read, if there is one."""
-    step = len(form.separator)
-    wanted = len(form.names[::step])
-    for line, fields in _records(blob, form):
-        where = f"{blob.label}, line {line}"
-        if len(fields) != len(form.names) or any(fields[1::2] if step == 2 else ()):
-            raise InputError(
-                f"{where}: it has {len(fields[::step])} fields where {wanted} are expected; "
-                "correct or remove the line."
+                f"{blob.label}, line {line}: it has {len(fields)} fields where {form.width} are "
+                "expected; correct or remove the line."
             )
-        for name, text in zip(form.names, fields):
-            if name in ("rating", "timestamp") and not _is_number(text):
-                raise InputError(
-                    f"{where}: the {name} {clip(text)} is not a number; "
-                    "correct or remove the line."
-                )
-
-
-def _is_number(text: str) -> bool:
-    # neither inf nor nan; int64 ends there
-    return _is_float(text) and abs(float(text)) < 2**63
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import warnings
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
 from d2l_autorec.data import known
-from d2l_autorec.data.blobs import Blob, file_blob, open_archive, readable
-from d2l_autorec.data.columnar import read_parquet
-from d2l_autorec.data.delimited import Parsed, clip, read_delimited
+from d2l_autorec.data.blobs import Blob, file_blob, readable
+from d2l_autorec.data.columnar import read_arrays, read_parquet
+from d2l_autorec.data.delimited import Parsed, read_delimited
+from d2l_autorec.data.json_lines import read_json
+from d2l_autorec.data.locate import Located, locate
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.titles import read_titles
-from d2l_autorec.errors import InputError
+from d2l_autorec.data.understanding import Understanding, counts_of, suspicions, time_range
+from d2l_autorec.data.values import id_codes, rated_rows, rating_values, time_values
+from d2l_autorec.errors import InputError, clip
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Which file of titles goes with which file of ratings.
-LAYOUTS = {
-    "u.data": ("u.item", "ml-100k.item"),
-    "ratings.dat": ("movies.dat",),
-    "ratings.csv": ("movies.csv",),
-}
 PARQUET = (".parquet", ".pq")
-MAX_ID = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +40,17 @@ class Ratings:
         In file order: ``user`` and ``item`` (codes from 0, int64), ``rating`` (float32),
         ``timestamp`` (int64, in the file's unit; 0 where the file has none).
     user_ids, item_ids : numpy.ndarray
-        The original id of each code, sorted: int64 by size if all are whole numbers, else strings.
+        The original id of each code, sorted: int64 by size if all are whole numbers, else strings
+        (dtype object, so that one long id does not make all of them long).
     items : pandas.DataFrame or None
         By item code: ``item_id``, ``title``, ``year``, ``genres``; None where titles are unknown.
     name : str
         What people call the data.
     digest : str
-        SHA-256 of the ratings file's bytes (unpacked), in hex.
+        SHA-256 of the ratings file's bytes (unpacked), in hex; of these and of the options, where
+        some were given that change what is read.
+    understood : Understanding or None
+        What the reader made of the file.
     """
 
     table: pd.DataFrame
@@ -55,6 +59,7 @@ class Ratings:
     items: pd.DataFrame | None
     name: str
     digest: str
+    understood: Understanding | None = None
 
     @property
     def num_users(self) -> int:
@@ -67,181 +72,237 @@ class Ratings:
         return len(self.item_ids)
 
 
-@dataclass(frozen=True)
-class Located:
-    """A ratings file, the titles that go with it if there are any, and the data's name."""
-
-    ratings: Blob
-    titles: Blob | None
-    name: str
-
-
-def locate(path: str | Path) -> Located:
-    """Find the ratings in what a user named: a file, a MovieLens folder or a zip archive of one.
-
-    Raises
-    ------
-    InputError
-        If there is nothing at the path or no ratings in it.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist; check the path.")
-    if path.is_dir():
-        blobs = {
-            name: file_blob(path / name) for name in _layout_names() if (path / name).exists()
-        }
-        return _choose(blobs, path.resolve().name, str(path))
-    if not path.is_file():
-        raise InputError(f"{path} is no file; save the ratings in one.")
-    if path.suffix == ".zip" or _begins(path, b"PK\x03\x04"):
-        return _choose(open_archive(path, str(path)), path.stem, str(path))
-    blob = file_blob(path)
-    titles = [path.with_name(name) for name in LAYOUTS.get(path.name, ())]
-    beside = [file_blob(file) for file in titles if file.is_file()]
-    name = known.FOLDER_NAMES.get(path.resolve().parent.name) if path.name in LAYOUTS else None
-    return Located(blob, beside[0] if beside else None, name or path.name)
-
-
 def read_ratings(
-    path: str | Path, allow_nonpositive: bool = False, strict: bool = False
+    path: str | Path, options: ReadOptions | None = None, allow_nonpositive: bool = False
 ) -> Ratings:
     """Read ratings from a file, folder or archive of any known form.
 
     Parameters
     ----------
     path : str or Path
-        A folder or zip archive of MovieLens (100K, 1M, 10M, 20M, 25M, latest), or a file: CSV or
-        TSV, also gzipped, with or without a header, or Parquet. Ids may be of any kind.
+        A folder or zip archive of MovieLens (100K, 1M, 10M, 20M, 25M, latest) or one with a single
+        file of ratings, or that file: text with commas, tabs, semicolons, ``::``, ``|`` or white
+        space between the fields, Netflix's blocks, JSON lines, an Excel workbook, Parquet, or the
+        ``.npz`` of ``synthetic``; also packed with gzip, bzip2, xz or Zstandard.
+    options : ReadOptions, optional
+        How to read it, where the reader is not to find out.
     allow_nonpositive : bool
         Take ratings of zero and below as real values. The chapter cannot: its mask is the sign of
         the rating.
-    strict : bool
-        Refuse a second rating of the same item by the same user. Without it the last one stays,
-        and a UserWarning says how many went.
 
     Returns
     -------
     Ratings
+        What was left out or repaired or looks suspicious is said in UserWarnings too.
 
     Raises
     ------
     InputError
-        If the data cannot be used; one sentence names the file and the line.
+        If the data cannot be used, or may be read in two ways; one sentence names the file and the
+        line, and the option that decides.
     """
-    return read_located(locate(path), allow_nonpositive, strict)[0]
+    ratings = read_located(locate(path), options, allow_nonpositive)[0]
+    assert ratings.understood is not None
+    for text in (*ratings.understood.notices, *ratings.understood.warnings):
+        warnings.warn(text, stacklevel=2)
+    return ratings
 
 
 def read_located(
-    located: Located, allow_nonpositive: bool = False, strict: bool = False
+    located: Located, options: ReadOptions | None = None, allow_nonpositive: bool = False
 ) -> tuple[Ratings, Callable[[int], str]]:
-    """Read what `locate` found; see `read_ratings`.
+    """Read what `locate` found, without UserWarnings; see `read_ratings`.
 
     Returns
     -------
     ratings : Ratings
     where : callable
-        Takes a row of the file and names its line, for checks that come after.
+        Takes a record's number and names its line, for checks that come after; it is right as long
+        as no row was left out.
     """
+    options = options or ReadOptions()
     blob = located.ratings
-    parsed = read_parquet(blob) if blob.name.endswith(PARQUET) else read_delimited(blob)
-    _check_values(parsed, allow_nonpositive)
-    table = parsed.frame.assign(rating=parsed.frame["rating"].astype("float32"))
-    table["user"], user_ids = _encode(table["user"])
-    table["item"], item_ids = _encode(table["item"])
+    parsed, called = _parse(blob, options)
+    frame, where, notices = parsed.frame, parsed.where, [*parsed.notices]
+    values, decimal = rating_values(frame["rating"], options, where)
+    keep, missing, not_rated = rated_rows(frame["rating"], values, options, where, notices)
+    frame, values = frame[keep], values[keep]
+    if not len(frame):
+        raise InputError(f"{blob.label}: no row has a rating; give a file with ratings.")
+    _check_values(values, frame.index, where, allow_nonpositive)
+    times, timestamps = None, "none"
+    if "timestamp" in frame:
+        times, reason = time_values(frame["timestamp"], where)
+        timestamps = "ignored" if times is None else "used"
+        if times is None:
+            notices.append(f"The timestamps are ignored: {reason}.")
+    import pandas as pd
+
+    columns = {}
+    ids = []
+    for column in ("user", "item"):
+        columns[column], labels, merged = id_codes(frame[column], where)
+        ids.append(labels)
+        if merged:
+            notices.append(
+                f"{merged:,} {column}s are written both like 101 and like 101.0; each is one."
+            )
+        notices.extend(_alike(labels, column))
+    columns["rating"] = values.astype(np.float32)
+    columns["timestamp"] = np.zeros(len(frame), np.int64) if times is None else times
+    table = pd.DataFrame(columns)
+    rows = frame.index.to_numpy()
+    table, duplicates = _without_duplicates(
+        table, ids, rows, where, options, times is not None, notices
+    )
+    items = _titles(located, options, ids[1], parsed, notices)
+    found = table["rating"].to_numpy()
+    first, last = (None, None) if times is None else time_range(table["timestamp"].to_numpy())
+    understood = Understanding(
+        file=blob.label, kind=parsed.kind, columns=parsed.places.why,
+        separator=parsed.separator, encoding=parsed.encoding, decimal=decimal,
+        users=len(ids[0]), items=len(ids[1]), ratings=len(table),
+        low=float(found.min()), high=float(found.max()), counts=counts_of(found),
+        duplicates=duplicates, missing=missing, not_rated=not_rated,
+        titles=None if items is None else int(items["title"].notna().sum()),
+        timestamps=timestamps, first=first, last=last, notices=tuple(notices),
+        warnings=tuple(suspicions(table, len(ids[0]), len(ids[1]))),
+    )  # fmt: skip
     ratings = Ratings(
-        table=_without_duplicates(table, parsed, strict, (user_ids, item_ids)),
-        user_ids=user_ids,
-        item_ids=item_ids,
-        items=None if located.titles is None else read_titles(located.titles, item_ids),
-        name=known.ML100K if parsed.digest == known.DIGESTS["u.data"] else located.name,
-        digest=parsed.digest,
+        table=table,
+        user_ids=ids[0],
+        item_ids=ids[1],
+        items=items,
+        name=called
+        or (known.ML100K if parsed.digest == known.DIGESTS["u.data"] else located.name),
+        digest=_digest(parsed.digest, options),
+        understood=understood,
     )
-    return ratings, parsed.where
+    return ratings, where
 
 
-def _layout_names() -> list[str]:
-    return [name for ratings, titles in LAYOUTS.items() for name in (ratings, *titles)]
+def _parse(blob: Blob, options: ReadOptions) -> tuple[Parsed, str | None]:
+    """Read a file of any kind; only the arrays of ``synthetic`` have a name."""
+    if blob.name.endswith(".npz"):
+        return read_arrays(blob, Path(blob.label))
+    if blob.name.endswith(PARQUET):
+        return read_parquet(blob, options), None
+    with readable(blob.label), blob.open() as stream:
+        start = stream.read(1024)
+    if start.startswith(b"PAR1"):
+        return read_parquet(blob, options), None
+    for magic, said in _OTHERS.items():
+        if re.match(magic, start):
+            raise InputError(f"{blob.label} {said}; save the ratings as CSV.")
+    if re.match(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"', start):
+        return read_json(blob, options), None
+    return read_delimited(blob, options), None
 
 
-def _begins(path: Path, magic: bytes) -> bool:
-    with readable(str(path)), open(path, "rb") as file:
-        return file.read(len(magic)) == magic
+_OTHERS = {
+    rb"\xd0\xcf\x11\xe0": "is an old Excel workbook (.xls)",
+    rb"\x80[\x02-\x05]": "is a pickle, which is not opened because it may run code",
+    rb"\x89HDF": "is an HDF5 file",
+    rb"SQLite format 3": "is an SQLite database",
+    rb"\x93NUMPY": "is a NumPy array",
+    rb"(?s).{257}ustar": "is a tar archive; unpack it, or",
+}
 
 
-def _choose(blobs: dict[str, Blob], stem: str, label: str) -> Located:
-    """Choose among a folder's or an archive's files, there also one folder down."""
-    for name, titles in LAYOUTS.items():
-        found = [p for p in map(PurePosixPath, blobs) if p.name == name and len(p.parts) <= 2]
-        if len(found) > 1:
-            raise InputError(f"{label} holds {name} more than once; name the one that you mean.")
-        if found:
-            folder = found[0].parent
-            beside = [blobs[str(folder / t)] for t in titles if str(folder / t) in blobs]
-            called = known.FOLDER_NAMES.get(folder.name or stem, stem)
-            return Located(blobs[str(found[0])], beside[0] if beside else None, called)
-    raise InputError(
-        f"{label} holds none of {', '.join(LAYOUTS)}; name a MovieLens folder or archive, "
-        "or the ratings file itself."
+def _alike(ids: np.ndarray, column: str) -> list[str]:
+    """Warn of ids that differ as 101 and 101.0 do, amid others that are no numbers."""
+    if ids.dtype.kind == "i":
+        return []
+    whole = {text for text in ids if re.fullmatch(r"-?[0-9]+", text)}
+    both = [text for text in ids if re.fullmatch(r"-?[0-9]+\.0", text) and text[:-2] in whole]
+    return (
+        [f"{len(both):,} {column}s differ from another as {both[0]} and {both[0][:-2]} do."]
+        if both
+        else []
     )
 
 
-def _check_values(parsed: Parsed, allow_nonpositive: bool) -> None:
-    ratings = parsed.frame["rating"].to_numpy()
+def _titles(
+    located: Located,
+    options: ReadOptions,
+    item_ids: np.ndarray,
+    parsed: Parsed,
+    notices: list[str],
+) -> pd.DataFrame | None:
+    """Read the titles that were named, or those beside the ratings if they can be read."""
+    column = parsed.places.why.get("item", "").strip("'")
+    if options.titles is not None:
+        if not options.titles.is_file():
+            raise InputError(f"--titles {options.titles} is no file; check the path.")
+        return read_titles(file_blob(options.titles), item_ids, column, options.encoding)
+    if located.titles is None:
+        return None
+    try:
+        return read_titles(located.titles, item_ids, column)
+    except InputError as error:
+        if options.strict:
+            raise
+        notices.append(f"Titles are left out: {error}")
+        return None
+
+
+def _digest(file_digest: str, options: ReadOptions) -> str:
+    """Give the data another digest where options give other data."""
+    said = replace(options, titles=None, strict=False)
+    if said in (ReadOptions(), ReadOptions(duplicates="error")):
+        return file_digest
+    text = json.dumps(said.as_json(), sort_keys=True)
+    return hashlib.sha256((file_digest + text).encode()).hexdigest()
+
+
+def _check_values(
+    ratings: np.ndarray, rows: pd.Index, where: Callable[[int], str], allow_nonpositive: bool
+) -> None:
     with np.errstate(over="ignore"):
         finite = np.isfinite(ratings.astype(np.float32))
     if not finite.all():
         row = int(np.argmin(finite))
         raise InputError(
-            f"{parsed.where(row)}: the rating {ratings[row]} is not a finite number; "
+            f"{where(int(rows[row]))}: the rating {ratings[row]} is not a finite number; "
             "correct or remove the line."
         )
     if not allow_nonpositive and ratings.min() <= 0:
         row = int(np.argmax(ratings <= 0))
         raise InputError(
-            f"{parsed.where(row)}: the rating {ratings[row]:g} is not above zero, "
-            "which here means 'not rated'; correct or remove the line."
+            f"{where(int(rows[row]))}: the rating {ratings[row]:g} is not above zero, "
+            "which here means 'not rated'; correct or remove the line, or give --not-rated "
+            f"{ratings[row]:g}."
         )
-    for column in ("user", "item"):
-        labels = parsed.frame[column].cat.categories
-        bad = [i for i, label in enumerate(labels) if not 0 < len(label.strip()) <= MAX_ID]
-        if bad:
-            codes = parsed.frame[column].cat.codes.to_numpy()
-            row = int(np.argmax(np.isin(codes, bad)))
-            raise InputError(
-                f"{parsed.where(row)}: the {column} {clip(labels[codes[row]])} is no id; "
-                f"write 1 to {MAX_ID} characters."
-            )
-
-
-def _encode(column: pd.Series) -> tuple[Any, np.ndarray]:
-    """Turn a column of categories into codes from 0 and the sorted ids behind them."""
-    labels = np.array([label.strip() for label in column.cat.categories])
-    # Only what int() writes back unchanged is a number: "007" and "7" are two people.
-    if all(re.fullmatch("0|-?[1-9][0-9]{0,17}", label) for label in labels):
-        labels = labels.astype(np.int64)
-    ids, position = np.unique(labels, return_inverse=True)
-    return position.astype(np.int64)[column.cat.codes.to_numpy()], ids
 
 
 def _without_duplicates(
-    table: pd.DataFrame, parsed: Parsed, strict: bool, ids: tuple[np.ndarray, np.ndarray]
-) -> pd.DataFrame:
+    table: pd.DataFrame,
+    ids: list[np.ndarray],
+    rows: np.ndarray,
+    where: Callable[[int], str],
+    options: ReadOptions,
+    timed: bool,
+    notices: list[str],
+) -> tuple[pd.DataFrame, int]:
+    """Leave one rating of each pair, in the place of the latest."""
     pair = table["item"] * len(ids[0]) + table["user"]
-    if not pair.duplicated().any():
-        return table
-    rated_again = pair.duplicated(keep="last").to_numpy()
-    row = int(np.argmax(pair.duplicated().to_numpy()))
-    where = parsed.where(row)
+    again = pair.duplicated().to_numpy()
+    if not again.any():
+        return table, 0
+    row = int(np.argmax(again))
     user, item = ids[0][table["user"].iloc[row]], ids[1][table["item"].iloc[row]]
-    if strict:
-        raise InputError(
-            f"{where}: user {clip(user)} has rated item {clip(item)} before; "
-            "keep one rating of each pair."
-        )
-    warnings.warn(
-        f"{where}: user {clip(user)} has rated item {clip(item)} before; of each such pair the "
-        f"last rating was kept, and {rated_again.sum():,} went.",
-        stacklevel=2,
-    )
-    return table[~rated_again].reset_index(drop=True)
+    said = f"{where(int(rows[row]))}: user {clip(user)} has rated item {clip(item)} before"
+    if options.duplicates == "error":
+        raise InputError(f"{said}; keep one rating of each pair.")
+    kept = "last"
+    order = np.arange(len(table))
+    if timed:
+        order, kept = np.argsort(table["timestamp"].to_numpy(), kind="stable"), "latest"
+    stays = np.sort(order[~pair.iloc[order].duplicated(keep="last").to_numpy()])
+    if options.duplicates == "mean":
+        kept = "mean"
+        mean = table["rating"].astype("float64").groupby(pair.to_numpy()).mean()
+        table = table.assign(rating=mean.loc[pair].to_numpy(np.float32))
+    went = len(table) - len(stays)
+    notices.append(f"{said}; of each such pair the {kept} rating was kept, and {went:,} went.")
+    return table.iloc[stays].reset_index(drop=True), went

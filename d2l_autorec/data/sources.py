@@ -14,13 +14,16 @@ import numpy as np
 
 from d2l_autorec.atomic import sweep, write_atomic
 from d2l_autorec.data import fetch, known
-from d2l_autorec.data.blobs import blob_digest, file_blob, scan
-from d2l_autorec.data.delimited import clip
-from d2l_autorec.data.formats import Located, Ratings, locate, read_located
+from d2l_autorec.data.blobs import blob_digest, file_blob
+from d2l_autorec.data.formats import Ratings, read_located
+from d2l_autorec.data.locate import Located, locate
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.data.scan import scan
 from d2l_autorec.data.titles import read_titles
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, clip
 from d2l_autorec.paths import kind
 
+STRICT = ReadOptions(duplicates="error", strict=True)
 TITLES = ("u.item", "ml-100k.item")
 
 
@@ -113,7 +116,7 @@ def ensure_cached(quiet: bool = False) -> None:
 
 def _read(located: Located) -> Ratings:
     """Read and check: first each line, then the ids, then the digest, so that faults are named."""
-    ratings, where = read_located(located, strict=True)
+    ratings, where = read_located(located, STRICT)
     label = located.ratings.label
     for what, ids, column, count in (
         ("user", ratings.user_ids, "user", known.ML100K_USERS),
@@ -122,7 +125,7 @@ def _read(located: Located) -> Ratings:
         _check_ids(label, what, ids, ratings.table[column].to_numpy(), count, where)
     fetch.check_digest(label, "u.data", ratings.digest)
     if located.titles is not None:
-        seen = scan(located.titles, utf8=False).digest
+        seen = scan(located.titles, "iso-8859-1").digest
         fetch.check_digest(located.titles.label, located.titles.name, seen)
         return ratings
     try:
@@ -166,7 +169,7 @@ def _cached_folder() -> Path:
 
 def _intact(path: Path) -> bool:
     try:
-        return blob_digest(file_blob(path)) == known.DIGESTS[path.name]
+        return kind(path) == "file" and blob_digest(file_blob(path)) == known.DIGESTS[path.name]
     except (OSError, InputError):
         return False
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
-from d2l_autorec.data.blobs import Blob, readable, scan
-from d2l_autorec.data.delimited import split_fields
-from d2l_autorec.errors import InputError
+from d2l_autorec.data.blobs import Blob, readable
+from d2l_autorec.data.columns import find_columns, simple_name
+from d2l_autorec.data.rows import split_rows
+from d2l_autorec.data.scan import scan
+from d2l_autorec.errors import InputError, clip
 
 if TYPE_CHECKING:
     import pandas as pd
 
+TITLE_NAMES = (
+    {"title", "movietitle", "booktitle", "itemtitle", "itemname", "filmtitle", "primarytitle"},
+    {"originaltitle", "songtitle", "trackname", "artistname", "businessname", "productname"},
+    {"name", "movie", "film", "book"},
+)
 MAX_TITLES = 256 * 1024**2
 
 # The order of the 19 flags at the end of each line of u.item.
@@ -25,16 +33,23 @@ GENRES = (
 Entry = tuple[str, str, Optional[int], str]
 
 
-def read_titles(blob: Blob, item_ids: Any) -> pd.DataFrame:
-    """Read a titles file of MovieLens, and put it in the order of the item codes.
+def read_titles(
+    blob: Blob, item_ids: Any, column: str = "", encoding: str | None = None
+) -> pd.DataFrame:
+    """Read a file of titles, and put it in the order of the item codes.
 
     Parameters
     ----------
     blob : Blob
-        ``u.item`` or recbole's ``ml-100k.item``, ``movies.dat``, or ``movies.csv``; the name tells
-        which. The two forms of MovieLens 100K give the same table.
+        ``u.item`` of MovieLens 100K, a file with ``::`` between id, title and genres, or a table
+        whose header names its columns, such as ``movies.csv`` or recbole's ``ml-100k.item``. The
+        two forms of MovieLens 100K give the same table.
     item_ids : numpy.ndarray, shape (num_items,)
         The original ids, by code.
+    column : str
+        What the ratings call the item; a column of that name holds the ids.
+    encoding : str, optional
+        Found by itself if left out.
 
     Returns
     -------
@@ -45,31 +60,36 @@ def read_titles(blob: Blob, item_ids: Any) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If a line is not of the file's form; the sentence names the line.
+        If the file is not of such a form; the sentence names the line.
     """
     import pandas as pd
 
-    forms = {"u.item": _u_item, "ml-100k.item": _recbole, "movies.dat": _movies_dat}
-    read = forms.get(blob.name, _movies_csv)
-    known = {entry[0]: entry for entry in read(blob)}
+    latin = encoding or ("iso-8859-1" if blob.name == "u.item" else None)
+    try:
+        seen = scan(blob, latin, MAX_TITLES)
+    except InputError:
+        if latin:
+            raise
+        seen = scan(blob, "cp1252", MAX_TITLES)  # a title's letters are worth no refusal
+    with readable(blob.label), blob.open() as stream:
+        text = stream.read().decode(seen.encoding)
+    first = next(line for line in text.split("\n") if line.strip())
+    if first.count("|") == 4 + len(GENRES):
+        entries = _u_item(_lines(blob, text, "an id, a title and 19 genre flags"))
+    elif "::" in first:
+        entries = _movies_dat(_lines(blob, text, "an id, a title and genres between '::'"))
+    else:
+        entries = _table(blob, text, column)
+    known = {entry[0]: entry for entry in entries}
     rows = [known.get(str(item), (str(item), None, None, None)) for item in item_ids]
-    items = pd.DataFrame(rows, columns=["item_id", "title", "year", "genres"])
+    items = pd.DataFrame(rows, columns=["item_id", "title", "year", "genres"], dtype=object)
     items["item_id"] = item_ids
     items["year"] = items["year"].astype("Int64")
     return items
 
 
-def _lines(blob: Blob, encodings: tuple[str, ...], what: str) -> Iterator[tuple[str, str]]:
+def _lines(blob: Blob, text: str, what: str) -> Iterator[tuple[str, str]]:
     """Yield each line that is not blank, with a sentence for the case that it is malformed."""
-    scan(blob, utf8=encodings == ("utf-8-sig",), limit=MAX_TITLES)
-    with readable(blob.label), blob.open() as stream:
-        content = stream.read()
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
     # str.splitlines would also break at characters that stand inside titles
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
@@ -86,8 +106,8 @@ def _entry(item: str, title: str, year: str, genres: str) -> Entry:
     return item.strip(), title.strip(), number, genres
 
 
-def _u_item(blob: Blob) -> Iterator[Entry]:
-    for line, fault in _lines(blob, ("iso-8859-1",), "an id, a title and 19 genre flags"):
+def _u_item(lines: Iterator[tuple[str, str]]) -> Iterator[Entry]:
+    for line, fault in lines:
         fields = line.split("|")
         flags = fields[5:]
         if len(flags) != len(GENRES) or not set(flags) <= {"0", "1"}:
@@ -96,21 +116,7 @@ def _u_item(blob: Blob) -> Iterator[Entry]:
         yield _entry(fields[0], fields[1], "", genres)
 
 
-def _recbole(blob: Blob) -> Iterator[Entry]:
-    lines = _lines(blob, ("utf-8-sig",), "an id, a title, a year and genres between tabs")
-    for i, (line, fault) in enumerate(lines):
-        fields = line.split("\t")
-        if len(fields) != 4:
-            raise InputError(fault)
-        if i > 0:
-            item, title, year, genres = fields
-            title = "unknown" if title == "unkonwn" else title  # recbole's slip, item 267
-            yield _entry(item, title, year, genres.replace(" ", "|"))
-
-
-def _movies_dat(blob: Blob) -> Iterator[Entry]:
-    # MovieLens 1M is ISO-8859-1, MovieLens 10M is UTF-8
-    lines = _lines(blob, ("utf-8", "iso-8859-1"), "an id, a title and genres between '::'")
+def _movies_dat(lines: Iterator[tuple[str, str]]) -> Iterator[Entry]:
     for line, fault in lines:
         item, _, rest = line.partition("::")
         title, found, genres = rest.rpartition("::")
@@ -119,14 +125,47 @@ def _movies_dat(blob: Blob) -> Iterator[Entry]:
         yield _entry(item, title, "", _listed(genres))
 
 
-def _movies_csv(blob: Blob) -> Iterator[Entry]:
-    lines = list(_lines(blob, ("utf-8-sig",), "an id, a title and genres as CSV"))
-    for i, (line, fault) in enumerate(lines):
-        fields = split_fields(line, ",", fault.rpartition(": it is not")[0])
-        if len(fields) != 3 or (i == 0 and fields != ["movieId", "title", "genres"]):
-            raise InputError(fault)
-        if i > 0:
-            yield _entry(fields[0], fields[1], "", _listed(fields[2]))
+def _table(blob: Blob, text: str, column: str) -> Iterator[Entry]:
+    """Read a table by its header, or id, year and title without one, as Netflix has them."""
+    first = text.split("\n", 1)[0]
+    separator = max("\t,;|", key=first.count)
+    rows = split_rows(io.StringIO(text, newline=""), separator, separator in ",;", blob.label)
+    line, names = next(rows)
+    where = f"{blob.label}, line {line}"
+    at = {c: places[0] for c, places in find_columns(names, ("year", "genres")).items()}
+    simple = [simple_name(name) for name in names]
+    titles = [i for known in TITLE_NAMES for i, name in enumerate(simple) if name in known]
+    ids = [i for i, name in enumerate(simple) if column and name == simple_name(column)]
+    ids += find_columns(["" if i in titles else n for i, n in enumerate(names)], ("item",)).get(
+        "item", []
+    )
+    ids += [i for i, name in enumerate(simple) if name == "id"]
+    if titles and ids:
+        at.update(item=ids[0], title=titles[0])
+    elif len(names) > 2 and re.fullmatch("[0-9]{4}|NULL", names[1].strip()):
+        for row in filter(str.strip, text.split("\n")):  # titles may hold the separator
+            item, year, title = (*row.split(separator, 2), "", "")[:3]
+            yield _entry(item, title, year, "")
+        return
+    else:
+        raise InputError(
+            f"{where}: the header names no {'title' if ids else 'item id'} among "
+            f"{', '.join(clip(name) for name in names[:8])}; name the columns movieId, title, "
+            "year, genres."
+        )
+    flagged = simple[at["genres"]] == "class" if "genres" in at else False
+    for line, fields in rows:
+        if len(fields) <= max(at["item"], at["title"]):
+            raise InputError(
+                f"{blob.label}, line {line}: it has too few fields; correct the line."
+            )
+        said = {name: fields[i] if i < len(fields) else "" for name, i in at.items()}
+        genres = said.get("genres", "")
+        title = "unknown" if said["title"] == "unkonwn" else said["title"]  # recbole, item 267
+        year = said.get("year", "").strip().removesuffix(".0")
+        yield _entry(
+            said["item"], title, year, genres.replace(" ", "|") if flagged else _listed(genres)
+        )
 
 
 def _listed(genres: str) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from d2l_autorec.data.blobs import file_blob, scan
-from d2l_autorec.data.delimited import clip, match_columns, readable_text, split_fields
+import numpy as np
+
+from d2l_autorec.data.blobs import file_blob
+from d2l_autorec.data.columns import match_columns
+from d2l_autorec.data.delimited import read_delimited
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.data.scan import scan
+from d2l_autorec.data.values import id_codes, rated_rows, rating_values
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
 
@@ -17,15 +23,18 @@ if TYPE_CHECKING:
 MAX_BYTES = 256 * 1024**2
 
 
-def read_columns(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read some of the columns user, item and rating from a CSV or TSV file.
+def read_columns(
+    path: Path, columns: tuple[str, ...], options: ReadOptions | None = None
+) -> pd.DataFrame:
+    """Read some of the columns user, item and rating from a text file.
 
     Parameters
     ----------
     path : Path
-        UTF-8. A header names the columns; without one they stand in the order asked for. A file
-        of one column has one id on each line.
+        As `d2l_autorec.data.delimited.read_delimited` reads it. A header names the columns;
+        without one they stand in the order asked for. For one column, each line is an id.
     columns : tuple of str
+    options : ReadOptions, optional
 
     Returns
     -------
@@ -39,44 +48,37 @@ def read_columns(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """
     import pandas as pd
 
+    options = options or ReadOptions()
     if kind(path) != "file":
         raise InputError(f"{path} is no file; check the path.")
     blob = file_blob(path)
-    scan(blob, limit=MAX_BYTES)
-    with readable_text(blob) as text:
-        lines = [(number, line.rstrip("\r\n")) for number, line in enumerate(text, 1)]
-    lines = [(number, line) for number, line in lines if line.strip()]
-    separator = next((s for s in "\t,;" if s in lines[0][1]), ",") if len(columns) > 1 else None
-    places = {name: i for i, name in enumerate(columns)}
-    rows: list[list[str | float]] = []
-    for i, (number, line) in enumerate(lines):
-        where = f"{path}, line {number}"
-        fields = split_fields(line, separator, where) if separator else [line]
-        if i == 0 and (found := match_columns(fields)):
-            missing = [name for name in columns if name not in found]
-            if missing:
-                raise InputError(
-                    f"{where}: the header has no column {missing[0]}; name the columns "
-                    f"{', '.join(columns)}."
-                )
-            places = found
-            continue
-        if len(fields) <= max(places[name] for name in columns):
-            raise InputError(f"{where}: it has too few fields; write {', '.join(columns)}.")
-        row: list[str | float] = [fields[places[name]].strip() for name in columns]
-        if columns[-1] == "rating":
-            row[-1] = _rating(str(row[-1]), where)
-        rows.append(row)
-    if not rows:
-        raise InputError(f"{path} has a header and nothing else; add lines.")
-    return pd.DataFrame(rows, columns=list(columns))
-
-
-def _rating(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{where}: the rating {clip(text)} is not a finite number; correct it.")
-    return value
+    seen = scan(blob, options.encoding, MAX_BYTES)
+    if len(columns) == 1:
+        with blob.open() as stream:
+            text = stream.read().decode(seen.encoding)
+        lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
+        lines = lines[1:] if match_columns(lines[:1]).get(columns[0]) == 0 else lines
+        if not lines:
+            raise InputError(f"{path} has a header and nothing else; add lines.")
+        return pd.DataFrame({columns[0]: lines})
+    parsed = read_delimited(blob, options, columns)
+    frame, notices = parsed.frame, list(parsed.notices)
+    made: dict[str, Any] = {}
+    if "rating" in columns:
+        values, _ = rating_values(frame["rating"], options, parsed.where)
+        keep, *_ = rated_rows(frame["rating"], values, options, parsed.where, notices)
+        frame, values = frame[keep], values[keep]
+        if not len(frame):
+            raise InputError(f"{path}: no line has a rating; add some.")
+        if np.isinf(values).any():
+            row = int(frame.index[np.argmax(np.isinf(values))])
+            raise InputError(
+                f"{parsed.where(row)}: the rating is not a finite number; correct it."
+            )
+        made["rating"] = values
+    for column in columns[: len(columns) - len(made)]:
+        codes, ids, _ = id_codes(frame[column], parsed.where)
+        made[column] = np.array([str(name) for name in ids], dtype=object)[codes]
+    for text in notices:
+        warnings.warn(text, stacklevel=2)
+    return pd.DataFrame(made)[list(columns)]

@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from d2l_autorec.data.delimited import clip
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, clip
 from d2l_autorec.models.biases import shrunken_means
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.serving.lookup import known_codes

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from d2l_autorec.data.delimited import clip
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, clip
 from d2l_autorec.serving.model import Model
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from d2l_autorec import runs, runtime
 from d2l_autorec.atomic import lock_folder
 from d2l_autorec.data.formats import Ratings, read_ratings
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.sources import load_ml100k
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipes import RECIPES, find_recipe
@@ -54,6 +55,8 @@ class Asked:
         Leave the model in ``model`` below the run's folder.
     tensorboard : Path or None
         Where to log.
+    reading : ReadOptions
+        How the file of ratings is read.
     """
 
     recipe: str | None = None
@@ -64,6 +67,7 @@ class Asked:
     out: Path | None = None
     save: bool = False
     tensorboard: Path | None = None
+    reading: ReadOptions = field(default_factory=ReadOptions)
 
     def kept(self) -> dict[str, Any]:
         """Return what a checkpoint keeps beside the plan."""
@@ -72,6 +76,7 @@ class Asked:
             "devices": self.devices,
             "save": self.save,
             "tensorboard": str(self.tensorboard.resolve()) if self.tensorboard else None,
+            "reading": self.reading.as_json(),
         }
 
 
@@ -137,6 +142,7 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
             out=folder,
             save=bool(kept["save"]),
             tensorboard=Path(kept["tensorboard"]) if kept["tensorboard"] else None,
+            reading=ReadOptions.from_json(kept["reading"]) if "reading" in kept else ReadOptions(),
         )
     except (KeyError, TypeError):
         raise InputError(
@@ -202,9 +208,12 @@ def _train(
     quiet = quiet or not first
     say = partial(_say, quiet)
     if asked.data:
-        ratings = read_ratings(asked.data, allow_nonpositive=True)
+        ratings = read_ratings(asked.data, asked.reading, allow_nonpositive=True)
     else:
         ratings = load_ml100k(quiet=quiet)
+    if ratings.understood is not None:
+        say(ratings.understood.line())
+        ratings.understood.check_trainable()
     plan, notice = (former.plan, None) if former else make_plan(asked, ratings)
     say(notice)
     contexts: list[Any] = []

@@ -5,7 +5,6 @@ import time
 import numpy
 import pandas as pd
 import pytest
-from d2l import mxnet as d2l
 
 from d2l_autorec.data.matrices import interaction_csr, interaction_matrix
 from d2l_autorec.data.split import (
@@ -18,6 +17,8 @@ from d2l_autorec.data.split import (
 )
 from d2l_autorec.errors import InputError
 from d2l_autorec.runtime import seed_everything
+
+d2l = pytest.importorskip("d2l.mxnet")
 
 COLUMNS = ["user_id", "item_id", "rating", "timestamp"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from d2l_autorec.data import synthetic
 from d2l_autorec.data.formats import read_ratings
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.synthetic import LIKE, Synthetic, chunks, synthetic_ratings
 from d2l_autorec.data.synthetic_files import write_synthetic
 from d2l_autorec.errors import InputError
@@ -88,7 +89,7 @@ def test_csv_is_read_back(tmp_path, suffix, half_stars):
     what = Synthetic(50, 40, 900, 5, half_stars)
     path = tmp_path / f"{what.name}{suffix}"
     write_synthetic(path, what)
-    back = read_ratings(path, strict=True)
+    back = read_ratings(path, ReadOptions(duplicates="error"))
     made = synthetic_ratings(50, 40, 900, 5, half_stars)
     assert made.table.equals(back.table)
     assert made.num_users == back.num_users == 50 and made.num_items == back.num_items == 40

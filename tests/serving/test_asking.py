@@ -241,11 +241,12 @@ def test_files_of_a_question(tmp_path):
     assert read("item;stars;user\n1;2.5;9\n", "item", "rating") == [["1", 2.5]]
     assert read('"a,b"\t3\n', "user", "item") == [["a,b", "3"]]
     for text, words in (
-        ("1,2\n3\n", "line 2: it has too few fields"),
-        ("1,good\n", "line 1: the rating 'good'"),
-        ("1,nan\n", "finite"),
+        ("1,2\n3\n", "line 2: it has 1 fields where 2"),
+        ("1,good\n", "line 1: .* 'good', is no rating"),
+        ("1,nan\n", "no line has a rating"),
+        ("1,inf\n", "finite"),
         ("item,user\n1,2\n", "no column rating"),
-        ("item,rating\n", "nothing else"),
+        ("item,rating\n", "a header but no rating"),
         ("", "empty"),
         ("1,2\0\n", "zero byte"),
         ("x" * 2**21, "longer"),

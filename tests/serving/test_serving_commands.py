@@ -144,7 +144,7 @@ def test_the_rank_leads_and_no_rows_are_said(folder):
         ("predict --user u1 --pairs @pairs.csv", "or --pairs FILE"),
         ("similar", "give one of --item ID and --user ID"),
         ("explain --user u1 --item x", "no item 'x'"),
-        ("new-user --ratings @users", "too few fields"),
+        ("new-user --ratings @users", "stands between the fields; write item and rating"),
     ],
 )
 def test_what_is_wrong_is_said(line, words, folder):

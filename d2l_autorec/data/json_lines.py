@@ -1,0 +1,120 @@
+"""JSON: a record on each line, or one array of records."""
+
+from __future__ import annotations
+
+import io
+import json
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+from d2l_autorec.data.blobs import Blob, readable
+from d2l_autorec.data.columns import take_columns
+from d2l_autorec.data.delimited import Parsed
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.data.scan import scan
+from d2l_autorec.errors import InputError, clip
+
+MAX_ARRAY = 256 * 1024**2
+
+
+def read_json(blob: Blob, options: ReadOptions) -> Parsed:
+    """Read ratings from JSON lines or from an array of records.
+
+    Parameters
+    ----------
+    blob : Blob
+        Each record an object, whose fields go by the same names as the columns of a CSV file.
+    options : ReadOptions
+
+    Returns
+    -------
+    Parsed
+
+    Raises
+    ------
+    InputError
+        If the text is not JSON of this form; the sentence names the line.
+    """
+    import pandas as pd
+
+    seen = scan(blob, options.encoding)
+    lines = not seen.head.lstrip("\ufeff \t\r\n").startswith("[")
+    read = _lines(blob, seen.encoding) if lines else _array(blob, seen.encoding)
+    word = "line" if lines else "record"
+    places, names, numbers = None, [], array("q")
+    columns: dict[str, tuple[array[int], dict[str, int]]] = {}
+    for number, record in read:
+        where = f"{blob.label}, {word} {number}"
+        if not isinstance(record, dict):
+            raise InputError(f"{where}: it is no object with fields; correct or remove it.")
+        if places is None:
+            names = list(record)
+            places = take_columns(names, dict(options.columns), where)
+            columns = {column: (array("q"), {}) for column in places.at}
+        numbers.append(number)
+        for column, (codes, texts) in columns.items():
+            name = names[places.at[column]]
+            text = _text(record.get(name), column, where)
+            codes.append(texts.setdefault(text, len(texts)))
+    if places is None:
+        raise InputError(f"{blob.label} is empty; give a file with at least one rating.")
+    frame = pd.DataFrame(
+        {
+            column: pd.Categorical.from_codes(codes, list(texts))
+            for column, (codes, texts) in columns.items()
+        }
+    )
+    return Parsed(
+        frame,
+        seen.digest,
+        lambda row: f"{blob.label}, {word} {numbers[row]}",
+        "JSON lines" if lines else "JSON",
+        places,
+        seen.encoding.replace("-sig", "").upper(),
+        None,
+        places.notices,
+    )
+
+
+def _lines(blob: Blob, encoding: str) -> Iterator[tuple[int, Any]]:
+    with readable(blob.label), io.TextIOWrapper(blob.open(), encoding=encoding) as text:
+        for number, line in enumerate(text, 1):
+            if line.strip():
+                yield number, _loaded(line, f"{blob.label}, line {number}")
+
+
+def _array(blob: Blob, encoding: str) -> Iterator[tuple[int, Any]]:
+    with readable(blob.label), blob.open() as stream:
+        content = stream.read(MAX_ARRAY + 1)
+    if len(content) > MAX_ARRAY:
+        raise InputError(
+            f"{blob.label}: the JSON array holds more than {MAX_ARRAY:,} bytes; write one record "
+            "on each line instead."
+        )
+    yield from enumerate(_loaded(content.decode(encoding), blob.label), 1)
+
+
+def _loaded(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        at = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        where = where if ", line" in where else where + at
+        raise InputError(
+            f"{where}: it is not JSON ({reason}); write one object on each line."
+        ) from None
+
+
+def _text(value: Any, column: str, where: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise InputError(
+            f"{where}: the {column} {clip(value)} is neither text nor a number; correct it."
+        )
+    try:
+        return str(value)
+    except ValueError:  # a whole number of thousands of digits
+        raise InputError(f"{where}: the {column} has too many digits; correct it.") from None

@@ -1,0 +1,123 @@
+"""From what a user names, a file, a folder or an archive, to the ratings and the titles in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Callable
+
+from d2l_autorec.data import known
+from d2l_autorec.data.blobs import Blob, file_blob, open_archive, readable, unpacked
+from d2l_autorec.data.workbook import is_workbook, sheet_as_csv
+from d2l_autorec.errors import InputError, clip
+
+# Which file of titles goes with which file of ratings; recbole's .inter has an .item beside it.
+LAYOUTS = {
+    "u.data": ("u.item", "ml-100k.item"),
+    "ratings.dat": ("movies.dat",),
+    "ratings.csv": ("movies.csv",),
+}
+_PARTS = re.compile(r"u[1-5ab]\.(base|test)")  # of u.data
+# What may lie beside the one file of ratings in an archive or a folder.
+_BESIDE = re.compile(
+    r"(?i)(readme|licen[cs]e|copying|changelog|citation)|.*\.(md|pdf|html?|rst|py|sh|pl|item)$"
+)
+
+
+@dataclass(frozen=True)
+class Located:
+    """A ratings file, the titles that go with it if there are any, and the data's name."""
+
+    ratings: Blob
+    titles: Blob | None
+    name: str
+
+
+def locate(path: str | Path) -> Located:
+    """Find the ratings in what a user named: a file, or a folder or zip archive that holds one.
+
+    Raises
+    ------
+    InputError
+        If there is nothing at the path or no ratings in it.
+    """
+    path = Path(path)
+    with readable(str(path)):
+        if not path.exists():
+            raise InputError(f"{path} does not exist; check the path.")
+        if path.is_dir():
+            files = {
+                str(file.relative_to(path)): file
+                for pattern in ("*", "*/*")
+                for file in sorted(path.glob(pattern))
+                if file.is_file()
+            }
+            return _choose(
+                list(files), lambda name: file_blob(files[name]), path.resolve().name, path
+            )
+        if not path.is_file():
+            raise InputError(f"{path} is no file; save the ratings in one.")
+    name = path.name
+    if path.suffix in (".zip", ".xlsx", ".xlsm") or _begins(path, b"PK\x03\x04"):
+        members = open_archive(path, str(path))
+        if is_workbook(members):
+            return Located(
+                sheet_as_csv(Blob(str(path), name, lambda: open(path, "rb"))), None, name
+            )
+        if path.suffix != ".npz":
+            return _choose(list(members), lambda name: unpacked(members[name]), path.stem, path)
+    blob = file_blob(path)
+    titles = [path.with_name(name) for name in _titles_of(blob.name)]
+    beside = [file_blob(file) for file in titles if file.is_file()]
+    if blob.name in LAYOUTS:
+        name = known.FOLDER_NAMES.get(path.resolve().parent.name, name)
+    return Located(blob, beside[0] if beside else None, name)
+
+
+def _begins(path: Path, magic: bytes) -> bool:
+    with readable(str(path)), open(path, "rb") as file:
+        return file.read(len(magic)) == magic
+
+
+def _titles_of(name: str) -> Sequence[str]:
+    """Name the files that may hold the titles for a file of ratings."""
+    if name.endswith(".inter"):
+        return (name[: -len(".inter")] + ".item",)
+    return LAYOUTS.get("u.data" if _PARTS.fullmatch(name) else name, ())
+
+
+def _choose(names: list[str], blob: Callable[[str], Blob], stem: str, label: Path) -> Located:
+    """Choose among a folder's or an archive's files, there also one folder down."""
+    paths = [PurePosixPath(name.replace("\\", "/")) for name in names]
+    of = dict(zip(paths, names))
+    paths = [
+        p for p in paths
+        if len(p.parts) <= 2 and not any(part.startswith((".", "__MACOSX")) for part in p.parts)
+    ]  # fmt: skip
+    for fits in (
+        *(lambda p, name=name: p.name == name for name in LAYOUTS),
+        lambda p: p.suffix == ".inter",
+        lambda p: p.name.lower().split(".")[0] == "ratings",
+        lambda p: len(p.parts) == 1 and not _BESIDE.match(p.name),
+        lambda p: not _BESIDE.match(p.name),
+    ):
+        found = [p for p in paths if fits(p)]
+        shallow = [p for p in found if len(p.parts) == 1] or found
+        if len(shallow) > 1:
+            listed = ", ".join(clip(p) for p in shallow[:4])
+            raise InputError(
+                f"{label} holds several files that may be the ratings ({listed}); name the one "
+                "that you mean."
+            )
+        if shallow:
+            chosen = shallow[0]
+            titles = [chosen.with_name(name) for name in _titles_of(chosen.name)]
+            beside = [blob(of[p]) for p in titles if p in of]
+            called = known.FOLDER_NAMES.get(chosen.parent.name or stem, stem)
+            return Located(blob(of[chosen]), beside[0] if beside else None, called)
+    raise InputError(
+        f"{label} holds none of {', '.join(LAYOUTS)} and no other file; name a MovieLens folder "
+        "or archive, or the ratings file itself."
+    )

@@ -1,0 +1,112 @@
+"""How a ratings file is to be read, where the reader is not to find out for itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from d2l_autorec.errors import InputError
+
+COLUMNS = ("user", "item", "rating", "timestamp")
+DUPLICATES = ("latest", "mean", "error")
+SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " ", "pipe": "|"}
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a ratings file is to be read; what is left out, the reader finds out.
+
+    Attributes
+    ----------
+    columns : mapping of str to str
+        For ``user``, ``item``, ``rating`` and ``timestamp`` the column's name in the header, or
+        its position, counted from 1.
+    separator : str or None
+        What stands between the fields; ``" "`` for any white space.
+    decimal : {".", ","} or None
+        The decimal sign of the ratings.
+    encoding : str or None
+        As Python names it.
+    not_rated : tuple of str
+        Ratings that mean "not rated", such as ``-1``; their rows are left out.
+    titles : Path or None
+        A file of titles, in place of the one that lies beside the ratings.
+    duplicates : {"latest", "mean", "error"}
+        What becomes of several ratings of one pair: the latest counts (the last in the file,
+        where there are no timestamps), or their mean, or the file is refused.
+    strict : bool
+        Refuse what is else left out or repaired with a notice: rows without a rating, text that
+        is not UTF-8.
+
+    Raises
+    ------
+    InputError
+        If a value is unknown; the sentence names the option.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    separator: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    not_rated: tuple[str, ...] = ()
+    titles: Path | None = None
+    duplicates: str = "latest"
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (None, ".", ","):
+            raise InputError(f"--decimal {self.decimal!r} is no decimal sign; use . or ','.")
+        if self.duplicates not in DUPLICATES:
+            raise InputError(
+                f"--duplicates {self.duplicates!r} is unknown; use {', '.join(DUPLICATES)}."
+            )
+        if self.separator is not None:
+            separator = SEPARATORS.get(self.separator, self.separator)
+            if not separator or len(separator) > 8 or re.search(r'["\r\n\w.]', separator):
+                raise InputError(
+                    f"--sep {self.separator[:80]!r} cannot stand between fields; give one such as "
+                    "',', ';', '::', tab or space."
+                )
+            object.__setattr__(self, "separator", separator if separator.strip(" ") else " ")
+        places = list(self.columns.values())
+        for name in self.columns:
+            if name not in COLUMNS:
+                raise InputError(f"--columns {name!r} is unknown; use {', '.join(COLUMNS)}.")
+        if len(set(places)) < len(places):
+            raise InputError("--columns names one column twice; name another one for each.")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON can hold, for ``ReadOptions.from_json``."""
+        titles = None if self.titles is None else str(self.titles.resolve())
+        return {**asdict(self), "columns": dict(self.columns), "titles": titles}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> ReadOptions:
+        """Make the options from what `as_json` returned."""
+        titles = None if record["titles"] is None else Path(record["titles"])
+        not_rated = tuple(map(str, record["not_rated"]))
+        return cls(**{**record, "titles": titles, "not_rated": not_rated})
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Turn ``user=a,item=b,rating=3`` into a dictionary.
+
+    A comma may stand in a name, where no ``column=`` follows it.
+
+    Raises
+    ------
+    InputError
+        If it is of another form.
+    """
+    parts = re.split(r",(?=\s*\w+\s*=)", text)
+    pairs = [part.partition("=")[::2] for part in parts]
+    columns = {name.strip(): place.strip() for name, place in pairs}
+    if not all(columns.values()) or len(columns) < len(pairs):
+        raise InputError(
+            f"--columns {text[:80]!r} is no list of columns; write user=NAME,item=NAME,"
+            "rating=NAME, with names from the header or positions from 1."
+        )
+    return columns

@@ -1,0 +1,138 @@
+"""The lines of a text file as records: how it is laid out, and its fields."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from d2l_autorec.data.blobs import Blob, readable
+from d2l_autorec.data.columns import Places
+from d2l_autorec.errors import InputError
+
+JOINED = "\x1f"  # stands for a separator of several characters, which pandas reads slowly
+MISSING = {"", "null", "na", "n/a", "nan", "none", "\\n", "-"}
+"""What stands for no value, in lower case."""
+
+NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
+Row = tuple[int, list[str]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a text file is laid out.
+
+    Attributes
+    ----------
+    encoding : str
+    separator : str
+        ``" "`` for any white space.
+    quoted : bool
+        Whether a quote sign encloses what may hold a separator.
+    width : int
+        Fields of a record. More may follow, if they are empty.
+    places : Places
+        Where the columns are.
+    skip : int
+        Lines before the first record.
+    comments : tuple of int
+        The lines among the records that are none.
+    header : bool
+        Whether the last of the lines skipped names the columns.
+    """
+
+    encoding: str
+    separator: str
+    quoted: bool
+    width: int
+    places: Places
+    skip: int
+    comments: tuple[int, ...]
+    header: bool
+
+    @property
+    def delimiter(self) -> str:
+        """The one character that parts the fields in what `Lines` gives."""
+        return JOINED if len(self.separator) > 1 else self.separator
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a field is a number, with a point or a comma, or stands for no value."""
+    bare = text.strip().strip('"').strip()
+    return bool(NUMBER.fullmatch(bare)) or bare.lower() in MISSING | {"inf", "-inf"}
+
+
+class Lines(io.TextIOBase):
+    """A blob's text from the first record on, as pandas and csv are to read it."""
+
+    def __init__(self, blob: Blob, form: Form) -> None:
+        self._text = io.TextIOWrapper(blob.open(), encoding=form.encoding, newline="")
+        for _ in range(form.skip):
+            self._text.readline()
+        self._form = form
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int | None = -1) -> str:
+        """Read about so many characters."""
+        chunk = self._text.read(size)
+        separator = self._form.separator
+        while len(separator) > 1 and chunk and chunk[-1] in separator:
+            more = self._text.read(1)  # it may be cut in two
+            chunk += more
+            if not more:
+                break
+        return self._plain(chunk)
+
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+        """Read a line."""
+        return self._plain(self._text.readline())
+
+    def _plain(self, text: str) -> str:
+        """Read a line."""
+        if len(self._form.separator) > 1:
+            return text.replace(self._form.separator, JOINED)
+        return text.replace("\t", " ") if self._form.separator == " " else text
+
+    def close(self) -> None:
+        """Close the blob."""
+        self._text.close()
+        super().close()
+
+
+def records(blob: Blob, form: Form) -> Iterator[Row]:
+    """Go through the records as pandas counts them, each with the line it starts on."""
+    comments = set(form.comments)
+    with readable(blob.label), Lines(blob, form) as text:
+        kept = (
+            "\n" if number in comments else line for number, line in enumerate(text, form.skip + 1)
+        )
+        yield from split_rows(kept, form.delimiter, form.quoted, blob.label, form.skip)
+
+
+def split_rows(
+    lines: Iterator[str], delimiter: str, quoted: bool, label: str, skip: int = 0
+) -> Iterator[Row]:
+    """Split lines into fields; blank ones are left out, a quoted field may go over several."""
+    if delimiter == " ":
+        lines = (line.strip() for line in lines)
+    reader = csv.reader(
+        lines,
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        skipinitialspace=True,
+    )
+    line = skip + 1
+    try:
+        for fields in reader:
+            if fields and (len(fields) > 1 or fields[0].strip()):
+                yield line, fields
+            line = reader.line_num + skip + 1
+    except csv.Error as error:
+        raise InputError(
+            f"{label}, line {line}: it is no CSV ({error}); look for an unclosed quote."
+        ) from error

@@ -1,0 +1,190 @@
+"""One pass over a text file: its digest, its encoding, and a refusal of what can be no text."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from d2l_autorec.data.blobs import MAX_LINE, MAX_RATIO, MAX_UNPACKED, Blob, readable, swells
+from d2l_autorec.errors import InputError
+
+MAX_COMMENTS = 100_000
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over a blob told.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of its bytes, in hex.
+    size : int
+        In bytes.
+    head : str
+        Its first chunk, decoded.
+    encoding : str
+        As Python names it.
+    comments : tuple of int
+        The lines that begin with ``#``, counted from 1; of very many, the first.
+    """
+
+    digest: str
+    size: int
+    head: str
+    encoding: str
+    comments: tuple[int, ...] = ()
+
+
+def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> Scan:
+    """Read a blob once in chunks of 1 MiB: take its digest, and refuse what cannot be a text.
+
+    Parameters
+    ----------
+    blob : Blob
+        The file.
+    encoding : str, optional
+        Of its text. Without it: UTF-16 or UTF-32 where the first bytes say so, else UTF-8, else
+        Latin-1 or Windows-1252 where the bytes look like words of those.
+    limit : int
+        The largest size in bytes, unpacked.
+
+    Raises
+    ------
+    InputError
+        If the blob is empty, damaged, over the limit or 200 times its packed size, holds a zero
+        byte or a line over 1 MiB, or is not in that encoding. The sentence names the line.
+    """
+    with readable(blob.label), blob.open() as stream:
+        start = stream.read(256)
+    chosen = encoding or _encoding_of(start)
+    try:
+        return _scan(blob, chosen, limit)
+    except _Undecodable as error:
+        guess = None if encoding or chosen != "utf-8-sig" else _western(blob)
+        if guess is None:
+            raise InputError(
+                f"{blob.label}, line {error.line}: byte 0x{error.byte:02x} is not "
+                f"{chosen.replace('-sig', '').upper()}; save the file as UTF-8, or name its "
+                "encoding with --encoding."
+            ) from None
+        return _scan(blob, guess, limit)
+
+
+class _Undecodable(Exception):
+    """A byte that is not in the encoding, and its line."""
+
+    def __init__(self, byte: int, line: int) -> None:
+        self.byte, self.line = byte, line
+
+
+def _encoding_of(start: bytes) -> str:
+    for mark, encoding in (
+        (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+    ):  # fmt: skip
+        if start.startswith(mark):
+            return encoding
+    even, odd = set(start[::2]), set(start[1::2])
+    if len(start) > 3 and {0} in (even, odd) and even != odd:
+        return "utf-16-le" if odd == {0} else "utf-16-be"
+    return "utf-8-sig"
+
+
+# Bytes that Latin-1 text has not: three beyond ASCII in a row (another alphabet), what looks like
+# UTF-8 (damaged text), what Windows-1252 leaves free, and a letter amid digits and separators.
+_NOT_WESTERN = re.compile(
+    rb"[\x80-\xff]{3}|[\xc2-\xf4][\x80-\xbf]|[\x81\x8d\x8f\x90\x9d]"
+    rb"|(?<![A-Za-z \x80-\xff])[\x80-\xff](?![A-Za-z \x80-\xff])"
+)
+
+
+def _western(blob: Blob) -> str | None:
+    """Latin-1, or Windows-1252 where its quotes and dashes occur, or neither."""
+    before, guess = b"", "iso-8859-1"
+    with readable(blob.label), blob.open() as stream:
+        while chunk := stream.read(MAX_LINE):
+            if _NOT_WESTERN.search(before + chunk):
+                return None
+            if re.search(rb"[\x80-\x9f]", chunk):
+                guess = "cp1252"
+            before = chunk[-2:]
+    return guess
+
+
+def _scan(blob: Blob, encoding: str, limit: int) -> Scan:
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        b"".decode(encoding)
+    except LookupError:
+        raise InputError(f"--encoding {encoding!r} is unknown; use utf-8, latin-1, ...") from None
+    digest, size, lines, carried = hashlib.sha256(), 0, 0, 0
+    head, waiting, comments, fresh, more = "", "", array("q"), True, True
+    with readable(blob.label), blob.open() as stream:
+        while more:
+            chunk = stream.read(MAX_LINE)
+            more = bool(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise InputError(f"{blob.label} holds more than {limit:,} bytes; split the file.")
+            if blob.packed and swells(size, blob.packed):
+                raise InputError(
+                    f"{blob.label} unpacks to more than {MAX_RATIO} times its size; unpack it "
+                    "yourself if you trust it."
+                )
+            text = waiting + _decoded(decoder, chunk, lines, not more)
+            waiting = "\r" if more and text.endswith("\r") else ""  # its "\n" may follow
+            text = text[: len(text) - len(waiting)]
+            head = head or text
+            zero = text.find("\0")
+            if zero >= 0:
+                raise InputError(
+                    f"{blob.label}, line {lines + _breaks(text[:zero]) + 1}: it holds a "
+                    "zero byte, so it is no text file; save it as CSV in UTF-8."
+                )
+            ends = [text.find(end) for end in "\r\n"]
+            first = min((end for end in ends if end >= 0), default=-1)
+            carried += len(text) if first < 0 else first
+            if carried > MAX_LINE:
+                raise InputError(
+                    f"{blob.label}, line {lines + 1}: the line is longer than {MAX_LINE:,} bytes; "
+                    "write one rating on each line."
+                )
+            if first >= 0:
+                carried = len(text) - 1 - max(text.rfind("\r"), text.rfind("\n"))
+            if "#" in text and len(comments) < MAX_COMMENTS:
+                comments.extend(_comments(text, lines, fresh))
+            fresh = text[-1:] in ("\r", "\n", "") or bool(waiting)
+            lines += _breaks(text)
+    if not size or (size <= MAX_LINE and not head.strip("\ufeff \t\r\n")):
+        raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
+    return Scan(digest.hexdigest(), size, head, encoding, tuple(comments))
+
+
+def _breaks(text: str) -> int:
+    return max(text.count("\n"), text.count("\r"))
+
+
+def _comments(text: str, lines: int, fresh: bool) -> Iterator[int]:
+    """Number the lines that begin with ``#``; ``fresh`` if the text begins with a line."""
+    at, line = 0, lines + 1
+    for match in re.finditer(r"(?:\A|(?<=[\r\n]))#", text):
+        line += _breaks(text[at : match.start()])
+        at = match.start()
+        if at or fresh:
+            yield line
+
+
+def _decoded(decoder: codecs.IncrementalDecoder, chunk: bytes, lines: int, final: bool) -> str:
+    try:
+        return decoder.decode(chunk, final)
+    except UnicodeDecodeError as error:
+        # error.object is the chunk with the unfinished character before it, which has no newline
+        before = error.object[: error.start]
+        line = lines + max(before.count(b"\n"), before.count(b"\r")) + 1
+        raise _Undecodable(error.object[min(error.start, len(error.object) - 1)], line) from None

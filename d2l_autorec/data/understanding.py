@@ -1,0 +1,249 @@
+"""What a reader understood of a ratings file, and what looks suspicious in it."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from d2l_autorec.errors import InputError, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANY = 10  # of fewer ratings, users or rows nothing is said to be suspicious
+_UNITS = (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9))
+_SINCE, _UNTIL = 5 * 10**8, 5 * 10**9  # seconds since 1970: 1985 to 2128
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """What a reader understood of a ratings file.
+
+    Attributes
+    ----------
+    file : str
+        As messages call it.
+    kind : str
+        Text, Netflix blocks, JSON lines, Parquet, ...
+    columns : dict of str to str
+        For user, item, rating and timestamp, the column taken.
+    separator, encoding, decimal : str or None
+        None where the file has none.
+    users, items, ratings : int
+        How many there are, after what was left out.
+    low, high : float
+        The smallest and the largest rating.
+    counts : dict of str to int
+        How often each rating occurs, if there are at most 24 different ones.
+    duplicates : int
+        Ratings that went because their pair has another.
+    missing, not_rated : int
+        Rows left out, without a rating or with one that means "not rated".
+    titles : int or None
+        Items whose title is known; None if there is no file of titles.
+    timestamps : str
+        ``used``, ``none`` or ``ignored``.
+    first, last : str or None
+        The earliest and the latest time, where its unit is clear.
+    notices : tuple of str
+        What was left out or repaired.
+    warnings : tuple of str
+        What looks suspicious.
+    """
+
+    file: str
+    kind: str
+    columns: dict[str, str]
+    separator: str | None
+    encoding: str | None
+    decimal: str | None
+    users: int
+    items: int
+    ratings: int
+    low: float
+    high: float
+    counts: dict[str, int]
+    duplicates: int
+    missing: int
+    not_rated: int
+    titles: int | None
+    timestamps: str
+    first: str | None
+    last: str | None
+    notices: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def line(self) -> str:
+        """Say all of it in one line."""
+        places = self.columns.values()
+        named = not any(said.endswith("(no header)") for said in places)
+        columns = ", ".join(said.replace("column ", "").split(" (no")[0] for said in places)
+        form = ", ".join(said for said in (self.kind, self.separator, self.encoding) if said)
+        titles = "" if self.titles is None else f" ({self.titles:,} titles)"
+        times = "" if self.timestamps == "none" else f"; times {self.timestamps}"
+        return plain(
+            f"{self.file}: {self.ratings:,} ratings {self.low:g} to {self.high:g}, "
+            f"{self.users:,} users, {self.items:,} items{titles}; columns {columns}"
+            f"{'' if named else ' (no header)'}; {form}{times}."
+        )
+
+    def text(self, width: int = 80) -> str:
+        """Say all of it in lines of at most ``width`` characters."""
+        form = ", ".join(said for said in (self.kind, self.separator, self.encoding) if said)
+        decimal = {",": ", decimal comma", ".": ", decimal point"}.get(self.decimal or "", "")
+        span = f", {self.first} to {self.last}" if self.first else ""
+        rows = [("file", self.file), ("form", form + decimal)]
+        rows += [(name, said) for name, said in self.columns.items()]
+        rows += [
+            ("times", self.timestamps + span),
+            ("users", f"{self.users:,}"),
+            ("items", f"{self.items:,}"),
+            ("ratings", f"{self.ratings:,}, from {self.low:g} to {self.high:g}"),
+            ("duplicates", f"{self.duplicates:,} left out"),
+            ("no rating", f"{self.missing:,} rows left out"),
+        ]
+        if self.not_rated:
+            rows.append(("not rated", f"{self.not_rated:,} rows left out"))
+        titles = "no file of titles" if self.titles is None else f"for {self.titles:,} items"
+        rows.append(("titles", titles))
+        lines = [line for name, said in rows for line in _wrapped(f"{name:<12}", said, width)]
+        most = max(self.counts.values(), default=0)
+        if self.counts:
+            lines.append("")
+        for rating, count in self.counts.items():
+            share = count / self.ratings
+            bar = "#" * round(40 * count / most)
+            lines.append(f"{rating:>8} {count:>13,} {100 * share:5.1f} %  {bar}")
+        for name, texts in (("note", self.notices), ("WARNING", self.warnings)):
+            for text in texts:
+                lines += ["", *_wrapped(f"{name}: ", text, width, hang=2)]
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it for ``json.dumps``."""
+        return asdict(self)
+
+    def check_trainable(self) -> None:
+        """Raise an InputError if the ratings are all equal or times: nothing can be learned."""
+        if self.low > _SINCE:
+            raise InputError(
+                f"{self.file}: the ratings, from {self.low:g} to {self.high:g}, look like times; "
+                "say which column is which with --columns."
+            )
+        if self.low == self.high:
+            raise InputError(
+                f"{self.file}: all {self.ratings:,} ratings are {self.low:g}, so that nothing can "
+                "be learned; give a file in which users rate some items higher than others."
+            )
+
+
+def _wrapped(head: str, said: str, width: int, hang: int | None = None) -> list[str]:
+    indent = " " * (len(head) if hang is None else hang)
+    return textwrap.wrap(
+        head + plain(said), width, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
+def counts_of(values: np.ndarray) -> dict[str, int]:
+    """Count each rating, if there are at most 24 different ones."""
+    rating, count = np.unique(values, return_counts=True)
+    return {f"{r:g}": int(n) for r, n in zip(rating, count)} if len(rating) <= 24 else {}
+
+
+def time_range(times: np.ndarray) -> tuple[str | None, str | None]:
+    """Give the earliest and the latest time as dates, where all are in one unit since 1970."""
+    low, high = int(times.min()), int(times.max())
+    for _, per_second in _UNITS:
+        if _SINCE * per_second <= low and high < _UNTIL * per_second:
+            ends = [np.datetime64(end // per_second, "s") for end in (low, high)]
+            return str(ends[0].astype("datetime64[D]")), str(ends[1].astype("datetime64[D]"))
+    return None, None
+
+
+def suspicions(table: pd.DataFrame, num_users: int, num_items: int) -> list[str]:
+    """List what looks suspicious in a table of ratings.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``user``, ``item`` (codes) and ``rating``.
+    num_users, num_items : int
+
+    Returns
+    -------
+    list of str
+        Sentences.
+    """
+    values = table["rating"].to_numpy(np.float64)
+    rating, count = np.unique(values, return_counts=True)
+    said = []
+    if len(rating) == 1:
+        said.append(f"All ratings are {rating[0]:g}: nothing can be learned from them.")
+    elif np.quantile(values, 0.1) > _SINCE:
+        said.append("The ratings look like times; say which column is which with --columns.")
+    elif (
+        len(values) >= MANY
+        and (values == np.floor(values)).all()
+        and (
+            rating[-1] > 1000
+            or len(rating) > max(101, len(values) / 2)
+            or len(rating) == len(values)
+        )
+    ):
+        said.append(
+            f"The ratings, whole numbers from {rating[0]:g} to {rating[-1]:g}, look like ids or "
+            "counts; say which column is which with --columns."
+        )
+    for value in isolated(rating, count):
+        share = count[rating == value][0] / len(values)
+        shown = f"{100 * share:.2g} %" if share < 0.999 else f"{100 * share:.4g} %"
+        said.append(
+            f"{shown} of the ratings are {value:g}, apart from the others; if it means 'not "
+            f"rated', give --not-rated {value:g}."
+        )
+    per_user = np.bincount(table["user"].to_numpy(), minlength=num_users)
+    single = float((per_user == 1).mean())
+    if num_users >= MANY and single == 1:
+        said.append(
+            "Every user has one rating: nothing can be learned about a user, and the column taken "
+            "for the user may be another; see --columns."
+        )
+    elif num_users >= MANY and single > 0.5:
+        said.append(
+            f"{100 * single:.0f} % of the users have one rating, about whom little can be learned."
+        )
+    per_item = np.bincount(table["item"].to_numpy(), minlength=num_items)
+    if num_items >= MANY and (per_item == 1).all():
+        said.append(
+            "Every item has one rating: nothing can be learned about an item, and the column "
+            "taken for the item may be another; see --columns."
+        )
+    return said
+
+
+def isolated(rating: np.ndarray, count: np.ndarray) -> list[float]:
+    """Find ratings such as -1, 0 and 99 that stand apart and may mean "not rated".
+
+    Parameters
+    ----------
+    rating : numpy.ndarray
+        The different ratings, rising.
+    count : numpy.ndarray of int
+        How often each occurs.
+    """
+    found = []
+    if len(rating) > 1 and rating[0] <= 0:
+        gaps = np.diff(rating)
+        alone = rating[0] < 0 <= rating[1]
+        far = len(gaps) > 1 and gaps[0] > gaps[1:].max()
+        often = rating[0] == 0 and count[0] > count[1]
+        if alone or far or often:
+            found.append(float(rating[0]))
+    if len(rating) > 2 and rating[-1] > 5:
+        spread = rating[-2] - rating[0]
+        if rating[-1] - rating[-2] > max(spread, 3 * np.diff(rating[:-1]).max()):
+            found.append(float(rating[-1]))
+    return found

@@ -1,0 +1,270 @@
+"""The texts of a ratings file -> numbers: ratings, times and ids."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Callable
+
+import numpy as np
+
+from d2l_autorec.data.delimited import recoded
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.data.rows import MISSING
+from d2l_autorec.errors import InputError, clip
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_ID = 256
+
+_FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_WHOLE = re.compile("0|-?[1-9][0-9]{0,17}", re.ASCII)
+_WHOLE_FLOAT = re.compile(r"(0|-?[1-9][0-9]{0,17})\.0+", re.ASCII)
+Where = Callable[[int], str]
+
+
+def rating_values(
+    column: pd.Series, options: ReadOptions, where: Where
+) -> tuple[np.ndarray, str | None]:
+    """Turn the texts of ratings into numbers.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        Categories of strings, or numbers.
+    options : ReadOptions
+    where : callable
+        Names a record's line.
+
+    Returns
+    -------
+    values : numpy.ndarray of float64
+        NaN where there is no rating.
+    decimal : str or None
+        The decimal sign found, if one was.
+
+    Raises
+    ------
+    InputError
+        If a rating is no number, or the decimal sign is not clear.
+    """
+    if column.dtype.name != "category":
+        return column.to_numpy(np.float64, na_value=np.nan), None
+    texts = [str(text).strip() for text in column.cat.categories]
+    rows = column.index.to_numpy()
+    codes = column.cat.codes.to_numpy()
+
+    def row_of(i: int) -> str:
+        return where(int(rows[np.argmax(codes == i)]))
+
+    decimal = options.decimal or _decimal(texts, row_of)
+    values = np.full(len(texts), np.nan)
+    dropped = {value.strip() for value in options.not_rated}
+    for i, text in enumerate(texts):
+        if text in dropped or (text.lower() in MISSING and not options.strict):
+            continue
+        plain = text.replace(",", ".") if decimal == "," and "." not in text else text
+        if _INFINITE.fullmatch(plain):
+            values[i] = np.inf
+        elif _FLOAT.fullmatch(plain):
+            values[i] = float(plain)
+        else:
+            other = (
+                ", or name the decimal sign with --decimal"
+                if re.fullmatch(r"[\d.,]+", text)
+                else ""
+            )
+            raise InputError(
+                f"{row_of(i)}: the rating {clip(text)} is not a number; correct or remove the "
+                f"line{other}."
+            )
+    return values[codes], decimal
+
+
+def _decimal(texts: list[str], row_of: Callable[[int], str]) -> str | None:
+    commas, points = (
+        [i for i, t in enumerate(texts) if re.fullmatch(rf"[+-]?\d*{sign}\d+([eE].*)?", t)]
+        for sign in (",", r"\.")
+    )
+    if commas and points:
+        raise InputError(
+            f"{row_of(commas[0])}: the rating {clip(texts[commas[0]])} has a comma where others, "
+            f"such as {texts[points[0]]}, have a point; correct it, or say --decimal , or "
+            "--decimal . if the others are wrong."
+        )
+    if commas and all(len(texts[i].partition(",")[2]) == 3 for i in commas):
+        raise InputError(
+            f"{row_of(commas[0])}: the comma of the rating {clip(texts[commas[0]])} may part "
+            "decimals or thousands; say --decimal , for decimals, or write it without."
+        )
+    return "," if commas else "." if points else None
+
+
+def rated_rows(
+    column: pd.Series,
+    values: np.ndarray,
+    options: ReadOptions,
+    where: Where,
+    notices: list[str],
+) -> tuple[np.ndarray, int, int]:
+    """Tell which rows have a rating.
+
+    Parameters
+    ----------
+    column : pandas.Series
+    values : numpy.ndarray
+        What `rating_values` made of it.
+    options : ReadOptions
+    where : callable
+    notices : list of str
+        Told what is left out.
+
+    Returns
+    -------
+    keep : numpy.ndarray of bool
+    missing, not_rated : int
+        How many rows have no rating, or one that means "not rated".
+    """
+    dropped = np.zeros(len(values), bool)
+    for text in options.not_rated:
+        if column.dtype.name == "category":
+            texts = [str(category).strip() for category in column.cat.categories]
+            codes = np.flatnonzero([category == text.strip() for category in texts])
+            dropped |= np.isin(column.cat.codes.to_numpy(), codes)
+        try:
+            dropped |= values == float(text.replace(",", "."))
+        except ValueError:
+            continue
+    missing = np.isnan(values) & ~dropped
+    if missing.any():
+        first = where(int(column.index[np.argmax(missing)]))
+        if options.strict:
+            raise InputError(
+                f"{first}: it has no rating, or too few fields; correct or remove the line."
+            )
+        count = int(missing.sum())
+        notices.append(
+            f"{count:,} of {len(values):,} rows have no rating and are left out, the first at "
+            f"{first.rpartition(', ')[2]}."
+        )
+    if dropped.any():
+        notices.append(
+            f"{int(dropped.sum()):,} of {len(values):,} rows ({100 * dropped.mean():.2g} %) are "
+            "left out as not rated."
+        )
+    return ~(missing | dropped), int(missing.sum()), int(dropped.sum())
+
+
+def time_values(column: pd.Series, where: Where) -> tuple[np.ndarray | None, str]:
+    """Turn the texts of timestamps into whole numbers.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        Categories of strings, or numbers.
+    where : callable
+        Names a record's line.
+
+    Returns
+    -------
+    times : numpy.ndarray of int64, or None
+        Numbers in the file's unit; dates (ISO 8601) in nanoseconds since 1970, as UTC where they
+        name no zone. None where one of them cannot be read.
+    reason : str
+        Why it is None.
+    """
+    import pandas as pd
+
+    rows = column.index.to_numpy()
+    if column.dtype.name != "category":
+        if column.dtype.kind == "i":
+            return column.to_numpy(np.int64), ""
+        if column.dtype.kind == "M":
+            bad = column.isna().to_numpy()
+            times = column.to_numpy("datetime64[ns]").astype(np.int64)
+        else:
+            numbers = column.to_numpy(np.float64, na_value=np.nan)
+            bad = ~(np.abs(numbers) < 2**63)
+            times = np.where(bad, 0, numbers).astype(np.int64)
+        texts, codes = [], np.arange(len(rows))
+    else:
+        texts = [str(text).strip() for text in column.cat.categories]
+        codes = column.cat.codes.to_numpy()
+        times, bad = _times(pd.Series(texts, dtype=object))
+    count = int(bad[codes].sum())
+    if not count:
+        return times[codes], ""
+    first = int(np.argmax(bad[codes]))
+    text = clip(texts[codes[first]]) if texts else "there"
+    what = "is empty" if text == "''" else f"{text} is no number and no ISO 8601 date"
+    more = f", and {count - 1:,} more cannot be read" if count > 1 else ""
+    return None, f"{where(int(rows[first]))}: the timestamp {what}{more}"
+
+
+def _times(texts: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Read all as numbers, or all as dates; tell which could not be."""
+    import pandas as pd
+
+    numbers = np.array([float(t) if _FLOAT.fullmatch(t) else np.nan for t in texts])
+    far = ~(np.abs(numbers) < 2**63)
+    if 2 * far.sum() <= len(texts) or not any("-" in text[1:] for text in texts[far]):
+        whole = [
+            0 if bad else int(text) if re.fullmatch(r"[+-]?\d+", text) else int(number)
+            for text, number, bad in zip(texts, numbers, far)
+        ]
+        return np.array([t if abs(t) < 2**63 else 0 for t in whole], np.int64), far
+    shaped = texts.where(texts.str.match(r"\d{4}-\d\d"), None)
+    dates = pd.to_datetime(shaped, format="ISO8601", utc=True, errors="coerce")
+    bad = (dates.isna() | (dates.dt.year < 1678) | (dates.dt.year > 2261)).to_numpy()
+    times = dates.where(~bad, pd.Timestamp(0, tz="UTC"))
+    return times.dt.tz_localize(None).to_numpy("datetime64[ns]").astype(np.int64), bad
+
+
+def id_codes(column: pd.Series, where: Where) -> tuple[np.ndarray, np.ndarray, int]:
+    """Turn a column of ids into codes from 0.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        Categories of strings. Where all are whole numbers, ``101.0`` is the number 101.
+    where : callable
+        Names a record's line.
+
+    Returns
+    -------
+    codes : numpy.ndarray of int64
+    ids : numpy.ndarray
+        The id of each code, sorted: int64 by size if all are whole numbers, else strings.
+    merged : int
+        How many ids were written in two ways.
+
+    Raises
+    ------
+    InputError
+        If an id is empty, too long, or goes over several lines.
+    """
+    column = column.cat.remove_unused_categories()
+    texts = [str(text).strip() for text in column.cat.categories]
+    codes = column.cat.codes.to_numpy()
+    for i, text in enumerate(texts):
+        if not 0 < len(text) <= MAX_ID:
+            fault, remedy = "is no id", f"write 1 to {MAX_ID} characters"
+        elif "\n" in text or "\r" in text:
+            fault, remedy = "goes over several lines", "look for an unclosed quote"
+        else:
+            continue
+        row = int(column.index[np.argmax(codes == i)])
+        raise InputError(f"{where(row)}: the {column.name} {clip(text)} {fault}; {remedy}.")
+    before = len(set(texts))
+    whole = [_WHOLE_FLOAT.fullmatch(text) for text in texts]
+    # Only what int() writes back unchanged is a number: "007" and "7" are two people.
+    if all(match or _WHOLE.fullmatch(text) for match, text in zip(whole, texts)):
+        texts = [match[1] if match else text for match, text in zip(whole, texts)]
+    column = recoded(column, texts)
+    labels = np.array(list(column.cat.categories), dtype=object)
+    if all(_WHOLE.fullmatch(text) for text in labels):
+        labels = labels.astype(np.int64)
+    ids, position = np.unique(labels, return_inverse=True)
+    codes = position.astype(np.int64)[column.cat.codes.to_numpy()]
+    return codes, ids, before - len(ids)

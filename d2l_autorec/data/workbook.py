@@ -1,0 +1,78 @@
+"""Excel workbooks, where openpyxl is installed: a sheet becomes CSV, which is read as such."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, open_archive, readable
+from d2l_autorec.errors import InputError, plain
+
+
+def is_workbook(members: dict[str, Blob]) -> bool:
+    """Tell whether a zip archive is an Excel workbook."""
+    return "xl/workbook.xml" in members
+
+
+def sheet_as_csv(blob: Blob) -> Blob:
+    """Make CSV of the sheet of a workbook that has something on it.
+
+    Parameters
+    ----------
+    blob : Blob
+        An ``.xlsx`` or ``.xlsm`` file; formulas count as the values that Excel saved.
+
+    Returns
+    -------
+    Blob
+        A line for each row, so that messages name the row.
+
+    Raises
+    ------
+    InputError
+        If openpyxl is missing, the workbook is damaged or empty, or several sheets have something
+        on them.
+    """
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise InputError(
+            f"{blob.label} is an Excel workbook, which needs openpyxl ({error}); install it "
+            '(pip install "d2l-autorec[excel]") or save the sheet as CSV.'
+        ) from error
+    with readable(blob.label), blob.open() as stream:
+        content = stream.read(MAX_UNPACKED)
+    open_archive(content, blob.label)
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        filled = {sheet.title: text for sheet in book.worksheets if (text := _text(sheet))}
+        book.close()
+    except InputError:
+        raise
+    except Exception as error:  # openpyxl lets through whatever a damaged part brings about
+        words = " ".join(plain(error).split()) or type(error).__name__
+        raise InputError(
+            f"{blob.label} is damaged ({words[:200]}); save the workbook again, or as CSV."
+        ) from error
+    if len(filled) != 1:
+        found = f"has several sheets ({', '.join(list(filled)[:5])})" if filled else "is empty"
+        raise InputError(f"{blob.label} {found}; save the sheet with the ratings as CSV.")
+    data = next(iter(filled.values())).encode()
+    return Blob(blob.label, blob.name + ".csv", lambda: io.BytesIO(data))
+
+
+def _text(sheet: Any) -> str:
+    rows = [[_cell(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+    width = max((i + 1 for row in rows for i, cell in enumerate(row) if cell), default=0)
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(row[:width] for row in rows if width)
+    return file.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
