@@ -108,6 +108,36 @@ def test_npz_is_read_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_what_is_written_as_npz_is_read_as_the_csv_is(tmp_path, half):
+    what = Synthetic(30, 20, 200, seed=1, half_stars=half)
+    for name in ("a.npz", "a.csv"):
+        write_synthetic(tmp_path / name, what)
+    arrays, text = (read_ratings(tmp_path / name) for name in ("a.npz", "a.csv"))
+    assert arrays.table.equals(text.table) and arrays.name == what.name
+    assert arrays.user_ids.tolist() == text.user_ids.tolist() == list(range(1, 31))
+    assert arrays.item_ids.tolist() == text.item_ids.tolist() == list(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"user": np.array([-1, 0], np.int32)},
+        {"user": np.array([0], np.int32)},
+        {"rating": np.array([1, 2], np.int32)},
+        {"more": np.array([1])},
+        {"name": np.array([1, 2])},
+        {"user": np.array([{}, {}], dtype=object)},
+    ],
+)
+def test_other_arrays_are_refused(tmp_path, changed):
+    arrays = {"user": np.array([0, 1], np.int32), "item": np.array([0, 1], np.int32)}
+    arrays |= {"rating": np.array([1, 2], np.float32), "name": np.array("x"), **changed}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match=r"a\.npz"):
+        read_ratings(tmp_path / "a.npz")
+
+
 def command(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "d2l_autorec", "synthetic", *map(str, arguments)],
