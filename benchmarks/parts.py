@@ -216,7 +216,7 @@ def startup(size: str, plan: Plan) -> Part:
         "import d2l_autorec": [sys.executable, "-c", "import d2l_autorec"],
         "python alone": [sys.executable, "-c", "pass"],
         "import mxnet": [sys.executable, "-c", "import d2l_autorec, mxnet"],
-        IMPORTS: [sys.executable, "-c", f"import {', '.join(LIBRARIES)}"],
+        IMPORTS: [sys.executable, "-c", f"import d2l_autorec, {', '.join(LIBRARIES)}"],
     }
 
     def case(name: str) -> Measure:

@@ -251,7 +251,7 @@ for shown in maps.values():
     figure, axes = plt.subplots(figsize=(12, 8), layout="constrained")
     for name, (colour, marker) in look.items():
         x, y = places[kind == name][:, shown].T
-        axes.scatter(x, y, 50, colour, marker, label=name, alpha=0.8)
+        axes.scatter(x, y, 50, colour, marker=marker, label=name, alpha=0.8)
     x, y = (f"direction {i + 1}, {share[i]:.0%} of the variance" for i in shown)
     to_x, to_y = facts.columns[strongest[shown]]
     axes.set(xlabel=f"{x}; goes with {to_x} →", ylabel=f"{y}; goes with {to_y} →")
