@@ -1,4 +1,4 @@
-"""Questions that the chapter leaves open: study, compare, exercises and fidelity."""
+"""Questions that the chapter leaves open: study, compare, exercises, draws and fidelity."""
 
 from __future__ import annotations
 
@@ -89,6 +89,25 @@ def exercises(
     for sentence in experiment.exercises(folder, ratings, seeds, plan, max_epochs, quiet):
         typer.echo(sentence)
     typer.echo(f"Tables and figures are in {folder}.")
+
+
+@app.command()
+def draws(
+    seeds: Annotated[int, typer.Option(min=2, help="Random splits: seeds 0, 1, ...")] = 30,
+    quick: Quick = False,
+    data: Data = None,
+    out: Out = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compare NumPy's random draws with MXNet's in the sparse engine."""
+    from d2l_autorec.experiments import draws as experiment
+    from d2l_autorec.models.recipe import Recipe
+
+    folder, ratings = _begin("draws", out, quick, data, quiet)
+    seeds, recipe = (2, Recipe(num_epochs=1)) if quick else (seeds, Recipe())
+    for sentence in experiment.draws(folder, ratings, seeds, recipe, quiet):
+        typer.echo(sentence)
+    typer.echo(f"The table is in {folder}.")
 
 
 @app.command()
