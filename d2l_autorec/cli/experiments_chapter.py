@@ -1,4 +1,4 @@
-"""The commands ``study``, ``compare``, ``exercises`` and ``fidelity``."""
+"""The commands ``study``, ``compare``, ``exercises``, ``draws`` and ``fidelity``."""
 
 from __future__ import annotations
 
@@ -109,6 +109,24 @@ def exercises(
         max_epochs, seeds = 2, 2
     ratings = _load(data, quiet)
     end(folder, experiment.exercises(folder, ratings, seeds, plan, max_epochs, quiet, quick))
+
+
+@app.command()
+def draws(
+    seeds: Seeds = 30,
+    quick: Quick = False,
+    data: Data = None,
+    out: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compare NumPy's random draws with MXNet's in the sparse engine (about 1 minute)."""
+    from d2l_autorec.experiments import draws as experiment
+    from d2l_autorec.models.recipe import Recipe
+
+    folder = begin("draws", out, quick)
+    seeds, recipe = (2, Recipe(num_epochs=1)) if quick else (seeds, Recipe())
+    ratings = _load(data, quiet)
+    end(folder, experiment.draws(folder, ratings, seeds, recipe, quiet, quick))
 
 
 @app.command()

@@ -42,7 +42,7 @@ RECIPES = {
     "blend": Recipe(
         members=tuple(POOL.values()), num_seeds=3, clip="ratings", val_ratio=0.1, refit=True
     ),
-    "default": _ABOVE_BIASES.but(draws="numpy", val_ratio=0.1, refit=True),
+    "default": _ABOVE_BIASES.but(lam=60.0, draws="numpy", val_ratio=0.1, refit=True),
 }
 
 EXPLAINED = {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.paths import kind
 from d2l_autorec.training import checkpoint
 from d2l_autorec.training.plan import Plan
@@ -48,6 +49,15 @@ def plan_to_go_on(former: Plan, changes: Mapping[str, Any], asked: Mapping[str, 
         )
     refuse_others(asked, former.to_dict())
     return replace(former, recipe=recipe)
+
+
+def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with changes from the command line; an error names the option."""
+    try:
+        return recipe.but(**changes)
+    except InputError as error:
+        name, _, rest = str(error).partition(" ")
+        raise InputError(f"{option_of(name)} {rest}" if name in changes else str(error)) from None
 
 
 def option_of(name: str) -> str:

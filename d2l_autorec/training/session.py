@@ -175,16 +175,14 @@ def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
         If the recipe cannot be used.
     """
     name, notice = asked.recipe, None
-    if name is None:
-        name = "default" if asked.data else "chapter"
-        if asked.data:
-            notice = "Recipe: default (the chapter's is --recipe chapter)."
+    if name is None and asked.data:
+        notice = "Recipe: default (the chapter's is --recipe chapter)."
+    name = name or ("default" if asked.data else "chapter")
     recipe = find_recipe(name).recipe
     by_lam = any(part.lam is not None for part in recipe.parts)
     if "wd" in asked.changes and by_lam and "lam" not in asked.changes:
         raise InputError("--wd: this recipe decays weights by λ; give --lam.")
-    recipe = recipe.but(**asked.changes)
-    engine = asked.plan.get("engine")
+    recipe, engine = resume.changed(recipe, asked.changes), asked.plan.get("engine")
     if engine is None:
         cells = ratings.num_users * ratings.num_items
         dense = recipe == RECIPES["chapter"] and not asked.data
@@ -230,7 +228,7 @@ def _train(
         new = not kind(folder) or asked.out is None
         folder = runs.new_folder(asked.out, f"train-seed{plan.seed}")
     wanted = plan.recipe.parts[0].draws
-    if wanted != "numpy" and choose_draws(plan.recipe.parts[0], plan.engine) == "numpy":
+    if wanted != choose_draws(plan.recipe.parts[0], plan.engine) == "numpy":
         say("MXNet is not here: the random draws are NumPy's, not the book's.")
     elif plan.checkpoint_every and wanted == "book" and former is None:
         say("Draws are seeded for each epoch, for the checkpoints, and so are not the book's.")

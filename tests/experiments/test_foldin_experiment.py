@@ -1,5 +1,3 @@
-import dataclasses
-
 import pandas as pd
 
 from d2l_autorec.experiments import foldin
@@ -19,7 +17,7 @@ def test_a_tenth_of_each_new_user_is_held_out():
 
 def test_one_small_run_from_start_to_summary(tmp_path, ml100k, monkeypatch):
     small = {
-        name: dataclasses.replace(recipe, hidden=(8,), num_epochs=1, lr=0.02)
+        name: recipe.but(hidden=(8,), num_epochs=1, lr=0.02)
         for name, recipe in foldin.RECIPES.items()
     }
     monkeypatch.setattr(foldin, "RECIPES", small)

@@ -10,8 +10,8 @@ from d2l_autorec.experiments import paper, paper_variants
 
 
 def tiny(recipe):
-    hidden = tuple(3 for _ in recipe.hidden)
-    return dataclasses.replace(recipe, hidden=hidden, num_epochs=1, batch_size=16)
+    hidden = tuple(3 for _ in recipe.architecture.hidden)
+    return recipe.but(hidden=hidden, num_epochs=1, batch_size=16)
 
 
 @pytest.fixture
