@@ -43,7 +43,9 @@ SYSTEM_FILES = ("etc/pip.conf", "etc/xdg/pip", "etc/uv")
 USER_FILES = (".config/pip", ".pip", ".config/uv")
 NETWORK_FILES = ("etc/ssl/certs", "etc/hosts", "etc/resolv.conf")
 
-# The root, the user, the command; then what to show of this machine: from, to, how.
+# The root, the user, the command; then what to show of this machine: from, to, how. The shell
+# stays: it is process 1, dies with unshare, and takes all others along. With exec it would not,
+# since a change of user clears the signal that a parent's death sends.
 ENTER = """
 root=$1 user=$2 command=$3; shift 3
 mount -t proc proc "$root/proc"
@@ -54,7 +56,8 @@ while [ $# -gt 0 ]; do
     [ "$3" = rw ] || mount -o remount,bind,ro "$root$2"
     shift 3
 done
-exec chroot --userspec="$user" "$root" /bin/bash -c "$command"
+chroot --userspec="$user" "$root" /bin/bash -c "$command" || exit $?
+exit 0
 """
 
 

@@ -85,6 +85,16 @@ def test_the_readme_begins_with_the_results():
     assert ratios in README
 
 
+def test_the_machines_in_the_readme_are_those_tried_and_none_failed():
+    table = (RESULTS / "fresh" / "table.md").read_text(encoding="utf-8")
+    assert table in README
+    rows = pd.read_csv(RESULTS / "fresh" / "table.csv")
+    assert {"debian11", "debian12", "debian13"} <= set(rows["machine"])
+    assert not rows["result"].str.contains("FAILED").any()
+    reproduced = rows[rows["command"] == "make reproduce"]
+    assert set(reproduced["result"]) == {"test RMSE 0.900"}
+
+
 def test_each_pin_stands_in_the_readme_once():
     for pin in PINS:
         assert FLOWING.count(pin.text(stored)) == 1, pin.text(stored)
