@@ -120,7 +120,7 @@ def test_a_name_inside_an_archive_reaches_no_terminal(tmp_path):
 
 
 def test_warnings_and_errors_reach_no_terminal(tmp_path):
-    (tmp_path / "\x1b[7mown.csv").write_text("1,2,3\n1,2,4\n1,3,4\n")
+    (tmp_path / "\x1b[7mown.csv").write_text("1,2,3\n1,2,4\n1,3,5\n")
     run = d2l_autorec("train", "--data", tmp_path / "\x1b[7mown.csv", "--by", "film")
     assert run.returncode == 2
     warning, _, error = run.stderr.splitlines()
