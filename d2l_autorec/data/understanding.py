@@ -235,14 +235,15 @@ def isolated(rating: np.ndarray, count: np.ndarray) -> list[float]:
         How often each occurs.
     """
     found = []
-    if len(rating) > 1 and rating[0] <= 0:
+    ends = rating[[0, -1]] == np.floor(rating[[0, -1]])  # such a value is a whole number
+    if len(rating) > 1 and rating[0] <= 0 and ends[0]:
         gaps = np.diff(rating)
         alone = rating[0] < 0 <= rating[1]
         far = len(gaps) > 1 and gaps[0] > gaps[1:].max()
         often = rating[0] == 0 and count[0] > count[1]
         if alone or far or often:
             found.append(float(rating[0]))
-    if len(rating) > 2 and rating[-1] > 5:
+    if len(rating) > 2 and rating[-1] > 5 and ends[1]:
         spread = rating[-2] - rating[0]
         if rating[-1] - rating[-2] > max(spread, 3 * np.diff(rating[:-1]).max()):
             found.append(float(rating[-1]))
