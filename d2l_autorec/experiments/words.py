@@ -10,6 +10,7 @@ TITLES = {
     "best": "How good can an AutoRec get?",
     "fidelity": "Where the code differs from the formula and the paper",
     "foldin": "Users who were not in training",
+    "draws": "Training without MXNet",
     "benchmark": "What does it cost?",
     "reproduce": "The chapter's run",
 }
@@ -50,6 +51,7 @@ CAPTIONS = {
     "the printed code is worse because of it.",
     "fidelity/summary": "Every quantity that was measured. The ledger docs/fidelity.md explains "
     "them.",
+    "draws/summary": "RMSE on held-out ratings with MXNet's and with NumPy's random draws.",
     "foldin/summary": "RMSE on held-out ratings of users by what the model knows of them.",
     "benchmark/cost": "Seconds of an epoch against the number of ratings and of matrix cells, on "
     "logarithmic axes. The slope is the exponent of the power law through three points or more.",

@@ -116,7 +116,9 @@ def stop(mark, role, rank=None):
 )
 def test_a_process_that_is_stopped(tmp_path, marked, stopped, code, said):
     """Without the scheduler a run goes on; for any other process the report names that one."""
-    train = train_on_toy(tmp_path, "--epochs", 300, "--out", tmp_path / "run")
+    train = train_on_toy(
+        tmp_path, "--recipe", "chapter", "--epochs", 300, "--out", tmp_path / "run"
+    )
     launcher = subprocess.Popen(
         [sys.executable, "-m", "d2l_autorec", "launch", "--workers=3", "--step-timeout=4", "--",
          *train], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
