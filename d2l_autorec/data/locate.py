@@ -12,6 +12,7 @@ from d2l_autorec.data import known
 from d2l_autorec.data.blobs import Blob, file_blob, open_archive, readable, unpacked
 from d2l_autorec.data.workbook import is_workbook, sheet_as_csv
 from d2l_autorec.errors import InputError, clip
+from d2l_autorec.paths import kind, open_file
 
 # Which file of titles goes with which file of ratings; recbole's .inter has an .item beside it.
 LAYOUTS = {
@@ -44,40 +45,41 @@ def locate(path: str | Path) -> Located:
         If there is nothing at the path or no ratings in it.
     """
     path = Path(path)
+    found = kind(path)
     with readable(str(path)):
-        if not path.exists():
+        if not found:
             raise InputError(f"{path} does not exist; check the path.")
-        if path.is_dir():
+        if found == "folder":
             files = {
                 str(file.relative_to(path)): file
                 for pattern in ("*", "*/*")
                 for file in sorted(path.glob(pattern))
-                if file.is_file()
+                if kind(file) not in ("", "folder")
             }
             return _choose(
                 list(files), lambda name: file_blob(files[name]), path.resolve().name, path
             )
-        if not path.is_file():
+        if found != "file":
             raise InputError(f"{path} is no file; save the ratings in one.")
     name = path.name
     if path.suffix in (".zip", ".xlsx", ".xlsm") or _begins(path, b"PK\x03\x04"):
         members = open_archive(path, str(path))
         if is_workbook(members):
             return Located(
-                sheet_as_csv(Blob(str(path), name, lambda: open(path, "rb"))), None, name
+                sheet_as_csv(Blob(str(path), name, lambda: open_file(path))), None, name
             )
         if path.suffix != ".npz":
             return _choose(list(members), lambda name: unpacked(members[name]), path.stem, path)
     blob = file_blob(path)
     titles = [path.with_name(name) for name in _titles_of(blob.name)]
-    beside = [file_blob(file) for file in titles if file.is_file()]
+    beside = [file_blob(file) for file in titles if kind(file)]
     if blob.name in LAYOUTS:
         name = known.FOLDER_NAMES.get(path.resolve().parent.name, name)
     return Located(blob, beside[0] if beside else None, name)
 
 
 def _begins(path: Path, magic: bytes) -> bool:
-    with readable(str(path)), open(path, "rb") as file:
+    with readable(str(path)), open_file(path) as file:
         return file.read(len(magic)) == magic
 
 
