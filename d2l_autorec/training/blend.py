@@ -42,7 +42,8 @@ def mean_prediction(
 def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.ndarray:
     """Return the weights of least squares, none below zero.
 
-    Their sum is free: an average of models varies less than the ratings' own means do.
+    Their sum is free: an average of models varies less than the ratings' own means do. If none is
+    above zero, as where all predictions have the wrong sign, the models are averaged.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.
     """
     from scipy.optimize import nnls
 
-    return nnls(np.stack(predictions, axis=1), np.asarray(ratings, float))[0]
+    weights = nnls(np.stack(predictions, axis=1), np.asarray(ratings, float))[0]
+    return weights if weights.any() else np.full(len(predictions), 1 / len(predictions))
 
 
 def member_seeds(seed: int, num_seeds: int) -> list[int]:

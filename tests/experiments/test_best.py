@@ -81,6 +81,7 @@ def test_weights_are_those_of_least_squares():
     guesses = list(rng.normal(3, 1, (3, 200)))
     weights = blend.blend_weights(guesses, 0.7 * guesses[0] + 0.4 * guesses[2])
     np.testing.assert_allclose(weights, [0.7, 0, 0.4], atol=1e-12)
+    assert blend.blend_weights(guesses, -3 * np.ones(200)).tolist() == [1 / 3] * 3
 
 
 def test_a_blend_is_what_it_is_made_of(table):

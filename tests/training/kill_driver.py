@@ -53,7 +53,8 @@ def being_written(folder):
 
 def main(out, kills, seed):
     draws = random.Random(seed)
-    assert dense and sparse  # loaded, so that a child starts at once
+    assert dense  # loaded, so that a child starts at once
+    sparse.compile_kernels()
     struck = {}
     for engine in ("fast", "sparse"):
         whole = out / f"{engine}-whole"
