@@ -206,8 +206,11 @@ def _rank(rows: list[list[str]], options: ReadOptions, needed: Sequence[str]) ->
 def _check_comment(line: str, separator: str, quoted: bool, rows: list[Row], where: str) -> None:
     found = _rows([line], separator, quoted, where, 0) if line.strip() else []
     fields = found[0][1] if found else []
-    begins = line[:1] in ("#", "%") and fields and fields[0].strip("#% ")
-    if begins and len(fields) == len(rows[-1][1]) > 2 and NUMBER.fullmatch(fields[2].strip()):
+    if (
+        line[:1] in ("#", "%")
+        and len(fields) == len(rows[-1][1]) > 2
+        and NUMBER.fullmatch(fields[2].strip())
+    ):
         raise InputError(
             f"{where}: it may be a comment, or a rating by somebody whose id begins with "
             f"{line[0]!r}; remove the line, or the sign."

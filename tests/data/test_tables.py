@@ -146,7 +146,7 @@ def test_any_table_is_read_from_text(rows, separator, header, order, timed, pack
     others = [s for s in ("\t", "::", "|", ",", ";", " ") if s in content and s != separator]
     # which of two separators it is, only a header tells for sure
     assume(header or (not others and not may_be_misread(rows, timed)))
-    assume(not any(row[0].startswith("#") for row in rows))
+    assume(not any(name.startswith("#") for row in rows for name in row[:2]))
     path = tmp_path / ("a.csv.gz" if packed else "a.csv")
     data = content.encode()
     path.write_bytes(gzip.compress(data) if packed else data)
@@ -355,3 +355,9 @@ def test_of_a_line_of_a_gigabyte_little_is_read(before):
     with pytest.raises(InputError, match="the line is longer than"):
         scan(Blob("a.csv", "a.csv", Endless))
     assert sum(read) <= 4 * MAX_LINE
+
+
+def test_a_sign_alone_may_be_an_id(tmp_path):
+    (tmp_path / "a.csv").write_text("item,user,rating\n0,0,4\n#,1,5\n")
+    with pytest.raises(InputError, match="line 3: it may be a comment, or a rating by"):
+        read_ratings(tmp_path / "a.csv")
