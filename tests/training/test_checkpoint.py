@@ -112,7 +112,7 @@ def test_the_command_is_killed_then_interrupted_and_goes_on(tmp_path, own, engin
     wait_for(saved, process)
     process.kill()
     assert end(process)[0] == -signal.SIGKILL
-    (folder / f".{checkpoint.NAME}.left").write_text("by a process killed while it wrote")
+    (folder / f".{checkpoint.NAME}.0a1b2c3d").write_text("by a process killed while it wrote")
     process = start("--resume", folder)
     wait_for(saved, process, saved.stat().st_mtime_ns)
     process.send_signal(signal.SIGINT)
