@@ -25,6 +25,7 @@ lint: $(VENV)/developer
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/developer
 	$(BIN)/ruff format $(CODE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.sizes import LARGE
-from d2l_autorec.experiments import plots
+from d2l_autorec import plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -101,7 +101,7 @@ def save(
     InputError
         If the folder cannot be made or written.
     """
-    from d2l_autorec.experiments import plots
+    from d2l_autorec import plots
 
     rows = list(rows)
     text = io.StringIO()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from d2l_autorec import plots
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments import plots
 from d2l_autorec.experiments.pool import (
     ASIDE,
     CANDIDATES,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec.experiments import plots
+from d2l_autorec import plots
 from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, PRINTED_MF, TUNED_MF
 from d2l_autorec.experiments.stats import interval, paired
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from d2l_autorec import plots
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments import plots
 from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, Numbers, ledger
 from d2l_autorec.experiments.fidelity_runs import OTHERS, VARIANTS, run_one
 from d2l_autorec.experiments.runner import run_jobs

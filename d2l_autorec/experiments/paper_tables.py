@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from d2l_autorec.experiments import plots
+from d2l_autorec import plots
 from d2l_autorec.experiments.paper_variants import ACTIVATIONS, DEPTH, HIDDEN, REACH, TRIED
 from d2l_autorec.experiments.stats import interval, paired
 

@@ -130,8 +130,8 @@ def save_results(
         If the folder cannot be written, or a table stored in it would lose rows. Nothing is
         written then.
     """
-    from d2l_autorec.experiments.plots import images
     from d2l_autorec.experiments.report import page
+    from d2l_autorec.plots import images
 
     stored = load(folder)
     for name in stored.tables if stored else ():

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from d2l_autorec import plots
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments import plots
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import interval, next_run, share_below
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
