@@ -5,7 +5,7 @@ FITS = import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 14))
 VENV ?= .venv
 BIN = $(VENV)/bin
 LOCK = requirements.lock
-CODE = d2l_autorec tests notebooks benchmarks .ci
+CODE = d2l_autorec tests notebooks benchmarks examples .ci
 
 # uv reads its own settings only: hand it the index that pip is set up for
 UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get \

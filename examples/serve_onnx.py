@@ -19,6 +19,7 @@ items = np.repeat(np.arange(len(ratings)), np.diff(kept["indptr"]))
 ratings[items, kept["indices"]] = kept["data"]
 by_item = net.get_modelmeta().custom_metadata_map["by"] == "item"
 [out] = net.run(None, {"ratings": ratings if by_item else ratings.T})
-scores = (out.T if by_item else out)[user := list(map(str, ids["user_ids"])).index(sys.argv[3])]
+user = list(map(str, ids["user_ids"])).index(sys.argv[3])
+scores = (out.T if by_item else out)[user]
 scores[items[kept["indices"] == user]] = -np.inf
 print(*[f"{scores[i]:.2f}  {ids['item_ids'][i]}" for i in np.argsort(-scores)[:10]], sep="\n")

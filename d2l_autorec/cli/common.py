@@ -15,7 +15,29 @@ from d2l_autorec import __version__, runtime
 from d2l_autorec.data.options import ReadOptions, parse_columns
 from d2l_autorec.errors import plain
 
-app = typer.Typer(
+
+class _App(typer.Typer):
+    """A Typer that reads annotations which are text, as Typer itself does from Python 3.10 on."""
+
+    def command(self, *names: Any, **options: Any) -> Callable[..., Any]:
+        add = super().command(*names, **options)
+        return lambda function: add(_resolved(function))
+
+    def callback(self, **options: Any) -> Callable[..., Any]:
+        add = super().callback(**options)
+        return lambda function: add(_resolved(function))
+
+
+def _resolved(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function a signature whose annotations are objects, and return it."""
+    signature = inspect.signature(function)
+    hints = get_type_hints(function, include_extras=True)
+    parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return function
+
+
+app = _App(
     help="AutoRec, the chapter of Dive into Deep Learning: reproduce it and use it.",
     no_args_is_help=True,
     add_completion=False,
@@ -82,11 +104,10 @@ def reads_ratings(command: Callable[..., None]) -> Callable[..., None]:
         )
         command(**given, reading=reading)
 
-    own = inspect.signature(command)
-    hints = get_type_hints(command, include_extras=True)
+    own = inspect.signature(_resolved(command))
     keyword = inspect.Parameter.KEYWORD_ONLY
     kept = [
-        parameter.replace(annotation=hints[parameter.name], kind=keyword)
+        parameter.replace(kind=keyword)
         for parameter in own.parameters.values()
         if parameter.name != "reading"
     ]

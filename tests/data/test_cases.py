@@ -200,7 +200,7 @@ VARIANTS = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants(name, tmp_path):
     content, wanted = VARIANTS[name]
-    (tmp_path / name).write_text(content, encoding="utf-8", newline="")
+    (tmp_path / name).write_bytes(content.encode("utf-8"))
     if isinstance(wanted, str):
         with pytest.raises(InputError, match=wanted) as caught:
             read(tmp_path / name)

@@ -107,23 +107,33 @@ def stop(mark, role, rank=None):
 
 
 @pytest.mark.parametrize(
-    "stopped, code, said",
+    "stopped, epochs, code, said",
     [
-        (("scheduler",), 0, None),
-        (("worker", 2), 1, "worker 2 kept the others waiting for 4 s (--step-timeout); all the"),
-        (("server",), 1, "server 0 kept the others waiting for 4 s (--step-timeout); all the"),
+        (("scheduler",), 40, 0, None),
+        (
+            ("worker", 2),
+            300,
+            1,
+            "worker 2 kept the others waiting for 4 s (--step-timeout); all the",
+        ),
+        (
+            ("server",),
+            300,
+            1,
+            "server 0 kept the others waiting for 4 s (--step-timeout); all the",
+        ),
     ],
 )
-def test_a_process_that_is_stopped(tmp_path, marked, stopped, code, said):
+def test_a_process_that_is_stopped(tmp_path, marked, stopped, epochs, code, said):
     """Without the scheduler a run goes on; for any other process the report names that one."""
     train = train_on_toy(
-        tmp_path, "--recipe", "chapter", "--epochs", 300, "--out", tmp_path / "run"
+        tmp_path, "--recipe", "chapter", "--epochs", epochs, "--out", tmp_path / "run"
     )
     launcher = subprocess.Popen(
         [sys.executable, "-m", "d2l_autorec", "launch", "--workers=3", "--step-timeout=4", "--",
          *train], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while "epoch 2/300" not in launcher.stderr.readline():
+    while f"epoch 2/{epochs}" not in launcher.stderr.readline():
         assert launcher.poll() is None
     stop(marked, *stopped)
     out, errors = launcher.communicate()
@@ -132,7 +142,7 @@ def test_a_process_that_is_stopped(tmp_path, marked, stopped, code, said):
         assert f"\nd2l-autorec: {said}" in errors
     else:
         assert "d2l-autorec: " not in errors
-        assert json.loads(out)["result"]["epoch"] == 300
+        assert json.loads(out)["result"]["epoch"] == epochs
     assert (tmp_path / "run" / "run.json").exists() == (code == 0)
 
 
