@@ -1,11 +1,22 @@
+import functools
 import importlib.util
+import inspect
 import sys
 
+import click.testing
 import pytest
 
 from d2l_autorec import compat  # installs the import hook, before a test imports MXNet
 
 MISSING = [name for name in ("mxnet", "d2l") if importlib.util.find_spec(name) is None]
+
+
+if "mix_stderr" in inspect.signature(click.testing.CliRunner).parameters:
+    # click before 8.2, as on Python 3.9, mixes the two streams unless told not to.
+    click.testing.CliRunner.__init__ = functools.partialmethod(
+        click.testing.CliRunner.__init__, mix_stderr=False
+    )
+    click.testing.Result.output = property(lambda result: result.stdout + result.stderr)
 
 
 class Skip:

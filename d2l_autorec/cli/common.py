@@ -31,7 +31,9 @@ class _App(typer.Typer):
 def _resolved(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function a signature whose annotations are objects, and return it."""
     signature = inspect.signature(function)
-    hints = get_type_hints(function, include_extras=True)
+    # of a class: of a function with the default None, Python 3.9 and 3.10 make the hint Optional
+    holder = type(function.__name__, (), {"__annotations__": function.__annotations__})
+    hints = get_type_hints(holder, function.__globals__, include_extras=True)
     parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
     function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return function
