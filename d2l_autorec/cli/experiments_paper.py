@@ -66,7 +66,7 @@ def foldin(
 
 def _show(name: str, table: pd.DataFrame, folder: Path, as_json: bool) -> None:
     """Print the table of an experiment, and how many runs were read and made."""
-    from d2l_autorec.cli.tables import records
+    from d2l_autorec.serving.records import records
     from d2l_autorec.experiments.runner import tally
 
     if as_json:

@@ -13,6 +13,10 @@ from d2l_autorec.errors import InputError, clip
 from d2l_autorec.serving.model import Model
 
 
+class UnknownIdError(InputError):
+    """The model was not trained on this user or item."""
+
+
 def find_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
     """Find the codes of users or items.
 
@@ -29,14 +33,14 @@ def find_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
 
     Raises
     ------
-    InputError
+    UnknownIdError
         Naming the first unknown id, and those nearest to it.
     """
     wanted = list(wanted)
     codes = known_codes(model, what, wanted)
     if (codes < 0).any():
         unknown = str(wanted[int(np.argmax(codes < 0))])
-        raise InputError(
+        raise UnknownIdError(
             f"The model knows no {what} {clip(unknown)}; {_hint(model, what, unknown)}."
         )
     return codes
@@ -44,8 +48,7 @@ def find_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
 
 def known_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
     """Find the codes of users or items; -1 for an id that the model does not know."""
-    ids = model.user_ids if what == "user" else model.item_ids
-    code_of = {name: code for code, name in enumerate(map(str, ids.tolist()))}
+    code_of = model.user_codes if what == "user" else model.item_codes
     return np.array([code_of.get(str(name), -1) for name in wanted], np.int64)
 
 
