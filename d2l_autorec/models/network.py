@@ -100,7 +100,7 @@ class Network:
 
     @cached_property
     def input_columns(self) -> np.ndarray:
-        """``V`` with a row for each input, (num_inputs, hidden[0]): SciPy would copy it each time."""
+        """``V`` with a row for each input, (num_inputs, hidden[0]), kept: SciPy would copy it."""
         return np.ascontiguousarray(self.weights["0.weight"].T)
 
     def encode(self, read: np.ndarray) -> list[np.ndarray]:
