@@ -13,9 +13,9 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     import pandas as pd
 
     def value(cell: Any) -> Any:
-        if pd.isna(cell):
+        if cell is None or cell is pd.NA or cell != cell:  # nan
             return None
         return round(cell, 6) if isinstance(cell, float) else cell
 
-    columns = [map(value, table[name].astype(object).tolist()) for name in table.columns]
+    columns = [map(value, cells.tolist()) for _, cells in table.items()]
     return [dict(zip(table.columns, row)) for row in zip(*columns)]

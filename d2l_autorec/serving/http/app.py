@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Recommendations by a trained AutoRec. Ids are strings; in requests a whole number will do. Every
 answer names the digest of the model that gave it. What cannot be answered gets a status of 400 to
-499 and a sentence in `detail`."""
+499 and a sentence as its detail."""
 PROBLEMS: dict[Union[int, str], dict[str, Any]] = {
     status: {"model": schemas.Problem, "description": text}
     for status, text in (
@@ -107,7 +107,7 @@ def _add_questions(app: FastAPI, holder: Holder) -> None:
         [told] = records(predict(model, [asked.user], [asked.item]))
         return _rows(
             model, result.table.head(asked.n), prediction=told["prediction"],
-            unclipped=round(result.prediction, 6), num_read=told["num_read"],
+            unclipped=result.prediction, num_read=told["num_read"],
         )  # fmt: skip
 
     @app.post("/new-user", response_model=schemas.NewUser, responses=PROBLEMS)

@@ -80,6 +80,9 @@ class Guard:
                 self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
 
     async def _pass_on(self, scope: Message, receive: Receive, send: Send) -> None:
+        size = len(scope["query_string"]) + sum(len(k) + len(v) for k, v in scope["headers"])
+        if size > MAX_HEADERS:  # h11 looks at headers only where they come in several pieces
+            raise Refused(431, f"Query and headers are over {MAX_HEADERS:,} bytes long.")
         if self.open > MAX_OPEN:
             raise Refused(503, f"{MAX_OPEN} requests are being answered; try again.")
         try:
@@ -172,7 +175,11 @@ class Protocol(H11Protocol):
             self.transport.abort()  # in the middle of an answer
             return
         body = b'{"detail":"This is no valid HTTP/1.1 request, or its headers are too long."}'
-        headers = [("content-type", "application/json"), ("connection", "close")]
+        headers = [
+            ("content-type", "application/json"),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
         for event in (
             h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
             h11.Data(data=body),

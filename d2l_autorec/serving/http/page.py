@@ -77,7 +77,8 @@ def _limits(schema: dict[str, Any], required: bool) -> str:
         ("minLength", "maxLength"),
     ):
         if high in schema:
-            words.append(f"{schema.get(low, 0):g} to {schema[high]:,g}")
+            unit = " characters" if high == "maxLength" else ""
+            words.append(f"{schema.get(low, 0)} to {schema[high]:,}{unit}")
     if required:
         words.append("required")
     elif schema.get("default") is not None:

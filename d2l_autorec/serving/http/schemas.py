@@ -23,7 +23,7 @@ def _example(**values: Any) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [values]})
 
 
-Id = Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=MAX_ID)]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), BeforeValidator(_as_text)]
 User = Annotated[Id, Field(description="Id of a user, as the ratings file has it.")]
 Item = Annotated[Id, Field(description="Id of an item, as the ratings file has it.")]
 Number = Annotated[int, Field(ge=1, le=MAX_ROWS, description="Rows to return.")]
@@ -82,7 +82,9 @@ class Rating(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     item: Item
-    rating: Annotated[float, Field(allow_inf_nan=False, description="In the range of /model.")]
+    rating: Annotated[
+        float, Field(ge=-1e9, le=1e9, allow_inf_nan=False, description="In the range of /model.")
+    ]
 
 
 class NewUserBody(BaseModel):
