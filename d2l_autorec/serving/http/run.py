@@ -100,7 +100,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=512)
     except (OSError, UnicodeError) as error:  # the latter for what cannot be a host's name
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         raise InputError(
             f"--host {host} --port {port} cannot be listened at ({reason}); end what uses the "
             "port, or give another."
@@ -112,5 +112,5 @@ def _set_log() -> None:
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     for name, level in (("d2l_autorec.serve", logging.INFO), ("uvicorn.error", logging.ERROR)):
         logger = logging.getLogger(name)
-        logger.addHandler(handler)
+        logger.handlers = [handler]
         logger.setLevel(level)
