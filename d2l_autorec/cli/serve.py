@@ -33,6 +33,9 @@ def serve(
     threads = runtime.compute_alone()
     from d2l_autorec.serving.http.run import is_loopback, serve
 
-    if not is_loopback(host):
-        tell(f"Whoever reaches {host} may ask: there is no authentication.", quiet=False)
-    serve(model, host, port, threads, lambda url: typer.echo(f"{model} is served at {url}/docs"))
+    def ready(url: str) -> None:
+        if not is_loopback(host):
+            tell(f"Whoever reaches {host} may ask: there is no authentication.", quiet=False)
+        typer.echo(f"{model} is served at {url}/docs")
+
+    serve(model, host, port, threads, ready)

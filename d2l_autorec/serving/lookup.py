@@ -12,6 +12,8 @@ import numpy as np
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.serving.model import Model
 
+_NEAR = 1000
+
 
 class UnknownIdError(InputError):
     """The model was not trained on this user or item."""
@@ -67,7 +69,8 @@ def _hint(model: Model, what: str, unknown: str) -> str:
         near = [str(name) for name in ids[np.sort(np.argsort(distance, kind="stable")[:3])]]
     else:
         at = int(np.searchsorted(ids, unknown))
-        near = difflib.get_close_matches(unknown, ids[:20000].tolist(), 3)
+        begun_alike = ids[max(at - _NEAR, 0) : at + _NEAR]  # of all ids it would take long
+        near = difflib.get_close_matches(unknown, begun_alike.tolist(), 3)
         near = [clip(name) for name in near or ids[max(at - 1, 0) : at + 2].tolist()]
     return f"the nearest {'ids are' if len(near) > 1 else 'id is'} {', '.join(near)}"
 
