@@ -21,8 +21,9 @@ def serve(
 ) -> None:
     """Answer questions to a model over HTTP; /docs describes them.
 
-    A new model in the folder replaces the old one within seconds, without a dropped request. Put
-    it there whole: point a link elsewhere, or move the folder.
+    A new model in the folder replaces the old one within seconds, with no
+    request dropped: point a link elsewhere, or move a folder into place.
+    What is damaged is refused, with a line on standard error.
     """
     for name in ("fastapi", "uvicorn", "prometheus_client"):
         if importlib.util.find_spec(name) is None:
