@@ -83,7 +83,7 @@ def test_new_models_under_load(models, tmp_path):
             point(link, models / "damaged")
             wait_until(lambda: "refused" in service.log())
             assert service.digest() == digest["a"]
-            service.process.send_signal(signal.SIGHUP)  # tries again what has not changed
+            os.utime(models / "damaged" / "model.json")  # it is tried again
             wait_until(lambda: service.log().count("refused") == 2)
             point(link, models / "gone")
             wait_until(lambda: "does not exist" in service.log())
@@ -148,7 +148,7 @@ def test_what_cannot_be_served_is_said(models, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = refused("--model", models / "a", "--port", port)
-        assert f"--port {port} cannot be listened at (Address already in use)" in said
+        assert f"--port {port} cannot be listened at (" in said
     assert "--host a..b" in refused("--model", models / "a", "--host", "a..b")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     said = refused("--model", models / "a")
@@ -233,7 +233,7 @@ def test_what_is_too_much_at_once_is_refused(monkeypatch):
         for connection in three:
             connection.close()
         wait_until(lambda: not thread.server.server_state.connections)
-        assert thread.guard.open == 0
+        assert thread.guard.begun == thread.guard.read == 0
         held = [thread.connect() for _ in range(4)]
         wait_until(lambda: len(thread.server.server_state.connections) == 4)
         with thread.connect() as fifth, pytest.raises(ConnectionResetError):

@@ -165,7 +165,9 @@ async def _invalid(_: Request, error: Any) -> Response:
     """Say where a request is not what it must be; of several faults the first."""
     first = error.errors()[0]
     if first["type"] == "json_invalid":
-        return _problem(400, f"The body is no JSON: {first['ctx']['error']} at {first['loc'][1]}.")
+        return _problem(
+            400, f"The body is no JSON: {first['ctx']['error']} at character {first['loc'][1]}."
+        )
     where = ".".join(str(part) for part in first["loc"][1:]) or "the body"
     return _problem(422, f"{clip(where)}: {plain(first['msg'])[:200]}.")
 

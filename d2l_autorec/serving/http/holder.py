@@ -6,7 +6,6 @@ import logging
 import math
 import threading
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +50,6 @@ class Holder:
     ----------
     current : Served
         Read it once for each question.
-    reload : bool
-        Set it to have the folder read at once, changed or not.
 
     Raises
     ------
@@ -62,7 +59,6 @@ class Holder:
 
     def __init__(self, folder: Path, metrics: Metrics) -> None:
         self.folder, self.metrics = folder, metrics
-        self.reload = False
         self._tried = self._signature()
         self.current = self._load()
         self._stop = threading.Event()
@@ -78,9 +74,8 @@ class Holder:
         before = self._tried
         while not self._stop.wait(POLL):
             found = self._signature()
-            asked, self.reload = self.reload, False
             settled, before = found == before, found  # a copy under way changes still
-            if asked or (settled and found != self._tried):
+            if settled and found != self._tried:
                 self._tried = found
                 self._replace()
 
@@ -120,12 +115,10 @@ def _ask(model: Model) -> None:
     similar(model, "item", item, 1)
     explain(model, user, item)
     rated = pd.DataFrame({"item": [item], "rating": [model.low]})
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            new_user(model, rated, 1)
-        except InputError:  # an item-based model whose output is not identity
-            log.info("This model takes no new users.")
+    try:
+        new_user(model, rated, 1)
+    except InputError:  # an item-based model whose output is not identity
+        log.info("This model takes no new users.")
 
 
 def _about(model: Model) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from d2l_autorec.serving.http.metrics import Metrics
 MAX_BODY = 1024**2
 MAX_DISCARDED = 4 * MAX_BODY  # of a body that is too long: its sender is to read the answer
 MAX_HEADERS = 16 * 1024
-MAX_OPEN = 128  # requests waiting or being answered
-MAX_CONNECTIONS = 500
+MAX_OPEN = 128  # requests that have been read and are not answered
+MAX_CONNECTIONS = 256
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 10.0
 ANSWER_SECONDS = 30.0  # for a client to take an answer
@@ -51,7 +51,7 @@ class Guard:
 
     def __init__(self, app: App, metrics: Metrics, routes: Collection[str]) -> None:
         self.app, self.metrics, self.routes = app, metrics, frozenset(routes)
-        self.open = 0
+        self.begun = self.read = 0  # requests that are not answered
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -65,15 +65,15 @@ class Guard:
             status = message.get("status", status)
             await send(message)
 
-        self.open += 1
-        self.metrics.open.set(self.open)
+        self.begun += 1
+        self.metrics.open.set(self.begun)
         try:
             await self._pass_on(scope, receive, watched)
         except Refused as refused:
             await _refuse(watched, refused)
         finally:
-            self.open -= 1
-            self.metrics.open.set(self.open)
+            self.begun -= 1
+            self.metrics.open.set(self.begun)
             if status is not None:  # else the client has gone
                 route = scope["path"] if scope["path"] in self.routes else "other"
                 self.metrics.requests.labels(route, str(status)).inc()
@@ -83,8 +83,6 @@ class Guard:
         size = len(scope["query_string"]) + sum(len(k) + len(v) for k, v in scope["headers"])
         if size > MAX_HEADERS:  # h11 looks at headers only where they come in several pieces
             raise Refused(431, f"Query and headers are over {MAX_HEADERS:,} bytes long.")
-        if self.open > MAX_OPEN:
-            raise Refused(503, f"{MAX_OPEN} requests are being answered; try again.")
         try:
             body = await asyncio.wait_for(_body(scope, receive), BODY_SECONDS)
         except asyncio.TimeoutError:
@@ -93,12 +91,18 @@ class Guard:
             raise Refused(503, "The service is being ended.") from None
         if body is None:
             return
+        if self.read >= MAX_OPEN:
+            raise Refused(503, f"{MAX_OPEN} requests are being answered; try again.")
         kept: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replayed() -> Message:
             return kept.pop() if kept else await receive()
 
-        await self.app(scope, replayed, send)
+        self.read += 1
+        try:
+            await self.app(scope, replayed, send)
+        finally:
+            self.read -= 1
 
 
 async def _body(scope: Message, receive: Receive) -> bytes | None:
@@ -164,7 +168,8 @@ class Protocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Give the client a while to take the answer."""
         super().on_response_complete()
-        self.loop.call_later(ANSWER_SECONDS, self._cut)
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(ANSWER_SECONDS, self._cut)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP request."""

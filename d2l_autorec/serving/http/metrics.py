@@ -31,7 +31,7 @@ class Metrics:
             buckets=_BUCKETS, registry=self.registry,
         )  # fmt: skip
         self.open = Gauge(
-            "d2l_autorec_requests_open", "Requests being answered", registry=self.registry
+            "d2l_autorec_requests_open", "Requests begun and not answered", registry=self.registry
         )
         self.loads = Counter(
             "d2l_autorec_model_loads", "Models tried", ["outcome"], registry=self.registry

@@ -26,8 +26,6 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 def serve(folder: Path, host: str, port: int, threads: int, ready: Callable[[str], None]) -> None:
     """Answer requests until SIGINT or SIGTERM; open ones are finished first.
 
-    SIGHUP has the model folder read again at once, where the system has that signal.
-
     Parameters
     ----------
     folder : Path
@@ -63,14 +61,9 @@ def serve(folder: Path, host: str, port: int, threads: int, ready: Callable[[str
         def end(*_: object) -> None:
             server.should_exit = True
 
-        def reload(*_: object) -> None:
-            holder.reload = True
-
         # uvicorn's own handlers take over while it runs, then raise what they have caught again
         for name in ("SIGINT", "SIGTERM"):
             signal.signal(getattr(signal, name), end)
-        if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, reload)
         shown = f"[{host}]" if ":" in host else host
         server.ready = lambda: ready(f"http://{shown}:{listener.getsockname()[1]}")
         server.run(sockets=[listener])
