@@ -13,7 +13,7 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -
 LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
-.PHONY: reproduce test lint format notebooks bench lock clean test-without-mxnet fresh dist-check container-check
+.PHONY: reproduce test lint format notebooks bench bench-serving lock clean test-without-mxnet fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -39,6 +39,10 @@ notebooks: $(VENV)/developer
 bench: $(VENV)/developer
 	$(BIN)/python -m benchmarks.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(PARTS),--parts $(PARTS)) \
 		$(if $(TORCH),--torch $(TORCH))
+
+# A minute of 32 clients for each size: make bench-serving SIZES=ml-100k,ml-1m
+bench-serving: $(VENV)/developer
+	$(BIN)/python -m benchmarks.serving $(if $(SIZES),--sizes $(SIZES))
 
 # The newest releases that fit together, for Python 3.9.0 and later on every platform.
 lock: $(BIN)/uv

@@ -23,6 +23,19 @@ COMMANDS = (
     "recommend --model runs/mine --user 196 -n 3",
     "export --model runs/mine --onnx autorec.onnx",
 )
+PORT = 18765  # of this machine, whose network the root shares
+SERVE = f"serve --host 0.0.0.0 --port {PORT} --model runs/mine"
+# Stands for a client: it asks until it is answered, for a minute.
+CLIENT = f"""python -c '
+import time, urllib.request
+for _ in range(120):
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:{PORT}/recommend?user=196&n=1") as answer:
+            raise SystemExit(print(answer.read().decode()))
+    except OSError:
+        time.sleep(0.5)
+raise SystemExit(1)
+'"""
 KNOWN = {"FROM", "COPY", "RUN", "ENV", "USER", "WORKDIR", "VOLUME", "ENTRYPOINT", "CMD"}
 NOT_SHOWN = """\
 Not shown by this: the base image itself (its Python is built from source, Debian's stands for it),
@@ -77,6 +90,9 @@ def main() -> None:
             command = shlex.join(start["ENTRYPOINT"] + words)
             print(f"$ {command}", flush=True)
             run(root, command, state, env)
+        command = shlex.join(start["ENTRYPOINT"] + SERVE.split())
+        print(f"$ {command}", flush=True)
+        run(root, f"{command} & {CLIENT} && kill $! && wait $!", state, env)
     print(NOT_SHOWN)
 
 

@@ -45,6 +45,18 @@ def set_threads() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(num_cores()))
 
 
+def compute_alone() -> int:
+    """Let each thread compute by itself, and return how many threads are to compute.
+
+    For many small computations side by side; call it before NumPy is imported, whose matrix
+    products would else take all cores each.
+    """
+    for library in ("OPENBLAS", "MKL", "BLIS"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+    os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")
+    return num_threads()
+
+
 def seed_everything(seed: int) -> None:
     """Seed the two generators the book's code draws from.
 

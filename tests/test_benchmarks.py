@@ -1,5 +1,7 @@
 """The benchmark at toy size, and its arithmetic on numbers worked out by hand."""
 
+import argparse
+import asyncio
 import csv
 import json
 import subprocess
@@ -13,7 +15,7 @@ from scipy import sparse
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import data, figure, quiet, ratios, traffic  # noqa: E402
+from benchmarks import data, figure, quiet, ratios, serving, traffic  # noqa: E402
 from d2l_autorec.errors import InputError  # noqa: E402
 
 
@@ -138,3 +140,31 @@ def test_own_work_is_not_taken_for_that_of_others():
         other.kill()
         other.wait()
     assert disturbed.others > alone.others + 0.5 / len(quiet.cores())
+
+
+def test_the_report_of_the_service(tmp_path):
+    row = {"size": "toy (synthetic)", "question": "all", "answers": 100, "per_second": 50.0,
+           "p50_ms": 3.14, "p99_ms": 9.99, "max_ms": 12.0}  # fmt: skip
+    total = {"failed": 0, "service_cores": 1.2, "client_cores": 0.31}
+    chosen = argparse.Namespace(out=tmp_path, quick=False, clients=32, seconds=2.0, anyway=True)
+    serving.report([{**row, **total}, {**row, "question": "similar"}], chosen)
+    text = (tmp_path / "table.md").read_text()
+    assert "50 answers a second to 32 clients" in text and "within 10 ms; 0 failed" in text
+    assert "| toy (synthetic) | similar | 100 | 50.0 | 3.14 | 9.99 | 12.0 |  |  |  |" in text
+    assert (tmp_path / "table.csv").read_text().count("\n") == 3
+    assert "How fast does the service answer?" in (tmp_path / "README.md").read_text()
+
+
+def test_the_client_counts_what_it_reads():
+    async def answer(reader, writer):
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def both():
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            asked = {kind: [serving._get("/")] for kind in serving.SHARES}
+            return await serving.drive(f"127.0.0.1:{port}", asked, 2, 0.3)
+
+    taken, failed = asyncio.run(both())
+    assert failed == 0 and len(taken["recommend"]) > len(taken["similar"]) > 0

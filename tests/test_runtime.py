@@ -45,3 +45,14 @@ def test_what_is_no_number_of_threads(monkeypatch, text):
     monkeypatch.setenv("OMP_NUM_THREADS", text)
     with pytest.raises(InputError, match=r"OMP_NUM_THREADS is '.*'; set it to a number"):
         runtime.num_threads()
+
+
+def test_threads_that_compute_alone(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("MKL_NUM_THREADS", "2")  # what the user has set stands
+    for name in ("OPENBLAS", "BLIS"):
+        monkeypatch.delenv(f"{name}_NUM_THREADS", raising=False)
+    monkeypatch.setenv("VECLIB_MAXIMUM_THREADS", "1")
+    assert runtime.compute_alone() == 3
+    found = [runtime.os.environ[f"{name}_NUM_THREADS"] for name in ("OPENBLAS", "MKL", "BLIS")]
+    assert found == ["1", "2", "1"]

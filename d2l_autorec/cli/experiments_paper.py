@@ -66,8 +66,8 @@ def foldin(
 
 def _show(name: str, table: pd.DataFrame, folder: Path, as_json: bool) -> None:
     """Print the table of an experiment, and how many runs were read and made."""
-    from d2l_autorec.cli.tables import records
     from d2l_autorec.experiments.runner import tally
+    from d2l_autorec.serving.records import records
 
     if as_json:
         counts = {"read": len(tally.read), "made": len(tally.made)}

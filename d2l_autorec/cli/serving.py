@@ -11,9 +11,10 @@ from typing import Annotated, Optional
 import typer
 
 from d2l_autorec.cli.common import Json, app, reads_ratings
-from d2l_autorec.cli.tables import records, say, show, titled
+from d2l_autorec.cli.tables import say, show, titled
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
+from d2l_autorec.serving.records import records
 
 Model = Annotated[Path, typer.Option(help="Model folder, or the folder of a run that kept one.")]
 User = Annotated[Optional[str], typer.Option(help="Id, as the ratings file has it.")]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from d2l_autorec.errors import InputError, plain
+from d2l_autorec.serving.records import records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,19 +81,6 @@ def say(text: str) -> None:
     from rich.text import Text
 
     Console().print(Text(plain(text)))
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as plain Python values: None for what is missing, six decimals."""
-    import pandas as pd
-
-    def value(cell: Any) -> Any:
-        if pd.isna(cell):
-            return None
-        return round(cell, 6) if isinstance(cell, float) else cell
-
-    columns = [map(value, table[name].astype(object).tolist()) for name in table.columns]
-    return [dict(zip(table.columns, row)) for row in zip(*columns)]
 
 
 def to_csv(table: pd.DataFrame) -> str:

@@ -114,7 +114,7 @@ def section(folder: Path) -> Section:
             return _run(name, folder)
         settings = {**found.settings, "versions": found.versions}
         words = [*found.command.split(), ""]
-        kind = {"": name, "bench": "benchmark"}.get(words[1], words[1])
+        kind = {"": name, "bench": "benchmark", "bench-serving": "serving"}.get(words[1], words[1])
         figures = [Figure(folder / stem, _caption(kind, f"{stem}.png")) for stem in found.figures]
         for figure in figures:
             figure.path.with_suffix(".png").read_bytes()

@@ -12,6 +12,7 @@ TITLES = {
     "foldin": "Users who were not in training",
     "draws": "Training without MXNet",
     "benchmark": "What does it cost?",
+    "serving": "How fast does the service answer?",
     "reproduce": "The chapter's run",
 }
 """Titles of the experiments, in the order of the report."""
@@ -56,6 +57,7 @@ CAPTIONS = {
     "benchmark/cost": "Seconds of an epoch against the number of ratings and of matrix cells, on "
     "logarithmic axes. The slope is the exponent of the power law through three points or more.",
     "benchmark/ratios": "What was measured, beside the marks that were set.",
+    "serving/table": "Times to answer, over all questions and for each kind.",
     "reproduce/curve": "RMSE on held-out ratings and train loss after each epoch.",
     "reproduce/history": "RMSE on held-out ratings and train loss after each epoch.",
 }

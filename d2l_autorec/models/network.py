@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -95,7 +96,12 @@ class Network:
 
     def read(self, rows: sparse.csr_matrix) -> np.ndarray:
         """Return ``V r`` of rows (batch, num_inputs), without the bias: (batch, hidden[0])."""
-        return rows @ self.weights["0.weight"].T
+        return rows @ self.input_columns
+
+    @cached_property
+    def input_columns(self) -> np.ndarray:
+        """``V`` with a row for each input, (num_inputs, hidden[0]), kept: SciPy would copy it."""
+        return np.ascontiguousarray(self.weights["0.weight"].T)
 
     def encode(self, read: np.ndarray) -> list[np.ndarray]:
         """Return the outputs of the hidden layers, (batch, hidden[i]) each, for ``V r``."""
@@ -115,7 +121,13 @@ class Network:
         W, b = self.output_layer
         return self.output(self.encode(self.read(rows))[-1] @ W.T + b)
 
-    def pairs(self, inputs: sparse.csr_matrix, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    def pairs(
+        self,
+        inputs: sparse.csr_matrix,
+        rows: np.ndarray,
+        cols: np.ndarray,
+        codes: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Return what the network says at single entries, (len(rows),), float32.
 
         Parameters
@@ -124,9 +136,14 @@ class Network:
             What the network reads, (num_rows, num_inputs).
         rows, cols : numpy.ndarray of int
             The entries, in any order.
+        codes : numpy.ndarray, optional
+            The last hidden layer's output for all rows, where that has been computed.
         """
-        wanted, place = np.unique(rows, return_inverse=True)
-        code = self.encode(self.read(inputs[wanted]))[-1]  # (wanted, hidden[-1])
+        if codes is None:
+            wanted, place = np.unique(rows, return_inverse=True)
+            code = self.encode(self.read(inputs[wanted]))[-1]  # (wanted, hidden[-1])
+        else:
+            code, place = codes, rows
         W, b = self.output_layer
         z = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), _CHUNK):

@@ -81,9 +81,12 @@ class TrainedModel:
 
     def counts(self, what: str) -> np.ndarray:
         """Count the training ratings of each user or item (``what``), by code."""
-        if what == "item":
-            return np.diff(self.ratings.indptr)
-        return np.bincount(self.ratings.indices, minlength=self.ratings.shape[1])
+        return self._counts[what == "user"]
+
+    @cached_property
+    def _counts(self) -> tuple[np.ndarray, np.ndarray]:
+        of_users = np.bincount(self.ratings.indices, minlength=self.ratings.shape[1])
+        return np.diff(self.ratings.indptr), of_users
 
     @property
     def combined(self) -> bool:
@@ -112,7 +115,8 @@ class TrainedModel:
         def stars(k: int) -> np.ndarray:
             network = self.networks[k]
             rows, cols = network.rows_and_cols(users, items)
-            raw = network.pairs(self.inputs[k], rows, cols)
+            kept = self._hidden[k][-1] if k in self._hidden else None
+            raw = network.pairs(self.inputs[k], rows, cols, kept)
             return network.to_stars(raw.astype(float), rows, cols)
 
         return self.combine(stars, users, items)

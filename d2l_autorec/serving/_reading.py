@@ -80,7 +80,7 @@ def read_folder(folder: Path) -> Model:
     user_ids, item_ids, items = _read_ids(folder, listed, num_users, num_items)
     trained = TrainedModel(described.recipe, described.networks(), described.factors, ratings)
     trained = with_arrays(trained, weights)
-    model = Model(trained, user_ids, item_ids, items, low, high, record)
+    model = Model(trained, user_ids, item_ids, items, low, high, record, said["digest"])
     if ids_digest(model) != expected_ids:
         raise InputError(f"{folder / 'ids.json'} holds other ids than model.json says; {AGAIN}.")
     return model

@@ -13,6 +13,8 @@ from d2l_autorec.serving.model import Model
 if TYPE_CHECKING:
     import pandas as pd
 
+_CHUNK = 4096  # ratings left out at a time: a few arrays of them x hidden[0]
+
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
@@ -91,9 +93,12 @@ def _leave_out(model: Model, k: int, users: np.ndarray, items: np.ndarray) -> np
     network = model.trained.networks[k]
     rows, cols = network.rows_and_cols(users, items)
     inputs = model.trained.inputs[k][rows[0]]  # (1, num_inputs)
-    V = network.weights["0.weight"][:, inputs.indices]  # (hidden[0], num_read)
     total = network.read(inputs)  # (1, hidden[0])
-    batch = np.concatenate([total, total - (V * inputs.data).T])
     W, b = network.output_layer
-    raw = network.output(network.encode(batch)[-1] @ W[cols[0]] + b[cols[0]])
-    return network.to_stars(raw, rows, cols)
+    parts = [network.encode(total)[-1] @ W[cols[0]]]
+    for start in range(0, inputs.nnz, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        V = network.input_columns[inputs.indices[part]]  # (part, hidden[0])
+        without = total - V * inputs.data[part, None]
+        parts.append(network.encode(without)[-1] @ W[cols[0]])
+    return network.to_stars(network.output(np.concatenate(parts) + b[cols[0]]), rows, cols)

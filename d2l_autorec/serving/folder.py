@@ -79,13 +79,24 @@ def load_model(folder: Path) -> Model:
         If anything is missing, damaged, of a newer format, or does not fit together; the sentence
         names the file.
     """
+    return read_folder(find_model(folder))
+
+
+def find_model(folder: Path) -> Path:
+    """Return the model folder: the one named, or ``model/`` in it.
+
+    Raises
+    ------
+    InputError
+        If the folder named does not exist.
+    """
     folder = Path(folder)
     if not kind(folder):
         raise InputError(f"{folder} does not exist; name a model folder or the folder of a run.")
     inside = folder / "model"
     if not kind(folder / "model.json") and kind(inside / "model.json"):
         folder = inside
-    return read_folder(folder)
+    return folder
 
 
 def _write_files(folder: Path, model: Model) -> None:

@@ -12,6 +12,12 @@ import numpy as np
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.serving.model import Model
 
+_NEAR = 1000
+
+
+class UnknownIdError(InputError):
+    """The model was not trained on this user or item."""
+
 
 def find_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
     """Find the codes of users or items.
@@ -29,14 +35,14 @@ def find_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
 
     Raises
     ------
-    InputError
+    UnknownIdError
         Naming the first unknown id, and those nearest to it.
     """
     wanted = list(wanted)
     codes = known_codes(model, what, wanted)
     if (codes < 0).any():
         unknown = str(wanted[int(np.argmax(codes < 0))])
-        raise InputError(
+        raise UnknownIdError(
             f"The model knows no {what} {clip(unknown)}; {_hint(model, what, unknown)}."
         )
     return codes
@@ -44,8 +50,7 @@ def find_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
 
 def known_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
     """Find the codes of users or items; -1 for an id that the model does not know."""
-    ids = model.user_ids if what == "user" else model.item_ids
-    code_of = {name: code for code, name in enumerate(map(str, ids.tolist()))}
+    code_of = model.user_codes if what == "user" else model.item_codes
     return np.array([code_of.get(str(name), -1) for name in wanted], np.int64)
 
 
@@ -64,7 +69,8 @@ def _hint(model: Model, what: str, unknown: str) -> str:
         near = [str(name) for name in ids[np.sort(np.argsort(distance, kind="stable")[:3])]]
     else:
         at = int(np.searchsorted(ids, unknown))
-        near = difflib.get_close_matches(unknown, ids[:20000].tolist(), 3)
+        begun_alike = ids[max(at - _NEAR, 0) : at + _NEAR]  # of all ids it would take long
+        near = difflib.get_close_matches(unknown, begun_alike.tolist(), 3)
         near = [clip(name) for name in near or ids[max(at - 1, 0) : at + 2].tolist()]
     return f"the nearest {'ids are' if len(near) > 1 else 'id is'} {', '.join(near)}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Model:
         trained on.
     record : dict
         Where the model comes from, for people: plan, digests, versions, result.
+    digest : str
+        The one of ``model.json``; empty where the model was not read from a folder.
     """
 
     trained: TrainedModel
@@ -45,6 +48,17 @@ class Model:
     low: float
     high: float
     record: dict[str, Any]
+    digest: str = ""
+
+    @cached_property
+    def user_codes(self) -> dict[str, int]:
+        """The code of each user id, written as a string."""
+        return {name: code for code, name in enumerate(map(str, self.user_ids.tolist()))}
+
+    @cached_property
+    def item_codes(self) -> dict[str, int]:
+        """The code of each item id, written as a string."""
+        return {name: code for code, name in enumerate(map(str, self.item_ids.tolist()))}
 
     @property
     def ratings(self) -> sparse.csr_matrix:

@@ -153,9 +153,12 @@ def predict(model: Model, users: Iterable[Any], items: Iterable[Any]) -> pd.Data
 
 def rated(model: Model, users: np.ndarray, items: np.ndarray) -> np.ndarray:
     """Return the training ratings of pairs of codes; nan where there is none."""
-    matrix = model.trained.oriented("user")
+    asked, at_row = np.unique(users, return_inverse=True)
+    matrix = model.trained.oriented("user")[asked]
+    if not matrix.nnz:
+        return np.full(len(users), np.nan, np.float32)
     width = np.int64(matrix.shape[1])
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    place, wanted = row * width + matrix.indices, users * width + items
+    row = np.repeat(np.arange(len(asked)), np.diff(matrix.indptr))
+    place, wanted = row * width + matrix.indices, at_row * width + items
     at = np.minimum(np.searchsorted(place, wanted), len(place) - 1)
     return np.where(place[at] == wanted, matrix.data[at], np.float32(np.nan))

@@ -65,8 +65,7 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     counts = model.trained.counts(what)
     cosine: Any = 0.0
     for k, factor in enumerate(model.trained.factors):
-        space = vectors(model, what, k)
-        cosine = cosine + factor * _cosine(space, code, counts > 0)
+        cosine = cosine + factor * _cosine(model, what, k, code)
     cosine = cosine / sum(model.trained.factors)
     cosine[counts < min_ratings] = -np.inf
     cosine[code] = -np.inf
@@ -77,10 +76,20 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     )
 
 
-def _cosine(space: np.ndarray, code: int, known: np.ndarray) -> np.ndarray:
-    """Return the cosine of all vectors (count, size) with one, less the mean of the known."""
-    space = space - space[known].mean(axis=0)  # sigmoid codes all point the same way
-    lengths = np.linalg.norm(space, axis=1)
+def _cosine(model: Model, what: str, k: int, code: int) -> np.ndarray:
+    """Return the cosine of all `vectors` (count, size) with one, less the mean of the known."""
+    space, lengths = _centred(model, what, k)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = space @ space[code] / (lengths * lengths[code])
     return np.nan_to_num(cosine)  # a vector of zeros is like nothing
+
+
+def _centred(model: Model, what: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return `vectors` less the mean of those with ratings, and their lengths; they are kept."""
+    kept = vars(model).setdefault("_centred", {})
+    if (what, k) not in kept:
+        space = vectors(model, what, k)
+        known = model.trained.counts(what) > 0
+        space = space - space[known].mean(axis=0)  # sigmoid codes all point the same way
+        kept[what, k] = space, np.linalg.norm(space, axis=1)
+    return kept[what, k]

@@ -28,7 +28,8 @@ from d2l_autorec.serving.files import read_columns
 from d2l_autorec.serving.folder import save_model
 from d2l_autorec.serving.foldin import FACTORS, new_user, ridge, score_new_user
 from d2l_autorec.serving.model import Model
-from d2l_autorec.serving.recommend import predict, recommend
+from d2l_autorec.serving.recommend import predict, rated, recommend
+from d2l_autorec.serving.records import records
 from d2l_autorec.serving.similar import similar
 
 BOTH = pytest.mark.parametrize("by", ["item", "user"])
@@ -82,6 +83,29 @@ def test_predict(by):
         table["num_read"].tolist()
         == (read[[0, 1, 5]] if by == "item" else read[[0, 0, 1]]).tolist()
     )
+    model.trained.hidden(0)  # from here on, hidden codes are looked up
+    again = predict(model, ["u1", "u1", "u2"], ["10", 20, 60])
+    np.testing.assert_allclose(again["prediction"], expected, rtol=1e-5)
+
+
+def test_ratings_of_pairs_in_any_order():
+    model = toy_model()
+    users, items = np.array([4, 2, 0, 2, 0, 4]), np.array([0, 0, 5, 2, 0, 1])
+    expected = [model.ratings[i, u] or np.nan for u, i in zip(users, items)]
+    np.testing.assert_array_equal(rated(model, users, items), expected)
+    assert np.isnan(rated(model, users[:1], items[:1])).all()  # who has rated nothing
+
+
+def test_records_are_plain_values():
+    columns = {
+        "text": ["a", None], "year": pd.array([1999, None], dtype="Int64"),
+        "count": np.array([3, 4]), "value": np.array([0.1, np.nan], np.float32),
+        "genres": pd.array(["x", None], dtype="string"),
+    }  # fmt: skip
+    first, second = records(pd.DataFrame(columns))
+    assert first == {"text": "a", "year": 1999, "count": 3, "value": 0.1, "genres": "x"}
+    assert second == {"text": None, "year": None, "count": 4, "value": None, "genres": None}
+    assert [type(value) for value in first.values()] == [str, int, int, float, str]
 
 
 def test_a_stored_zero_is_a_rating():
@@ -112,7 +136,9 @@ def test_similar_is_the_cosine_less_the_mean(by, what, name, place):
 
 
 @BOTH
-def test_explain_leaves_out_each_rating(by):
+@pytest.mark.parametrize("chunk", [1, 4096])
+def test_explain_leaves_out_each_rating(by, chunk, monkeypatch):
+    monkeypatch.setattr("d2l_autorec.serving.explain._CHUNK", chunk)
     model = toy_model(by, hidden=(4, 3), decoder="selu")
     result = explain(model, "u2", 10)
     row, column = (0, 1) if by == "item" else (1, 0)

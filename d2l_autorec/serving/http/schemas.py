@@ -1,0 +1,178 @@
+"""What is sent to the service and what comes back, as pydantic models."""
+
+# No `from __future__ import annotations`: pydantic evaluates these annotations when a class is
+# made, and Python 3.9 cannot evaluate `X | None`. Hence Optional, too.
+
+from typing import Annotated, Any, Optional
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+MAX_ID = 1000  # characters
+MAX_ROWS = 1000
+MAX_PAIRS = 1000
+MAX_RATINGS = 5000
+
+
+def _as_text(value: Any) -> Any:
+    """Take whole numbers for ids; a longer one is no id and fails as a number."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if whole and abs(value) < 10**18 else value
+
+
+def _example(**values: Any) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [values]})
+
+
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), BeforeValidator(_as_text)]
+User = Annotated[Id, Field(description="Id of a user, as the ratings file has it.")]
+Item = Annotated[Id, Field(description="Id of an item, as the ratings file has it.")]
+Number = Annotated[int, Field(ge=1, le=MAX_ROWS, description="Rows to return.")]
+MinRatings = Annotated[
+    int, Field(ge=0, le=10**9, description="Ratings in training that a row needs.")
+]
+
+
+class RecommendQuery(BaseModel):
+    """Who is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+    user: User = Field(examples=["196"])
+    n: Number = Field(10, examples=[5])
+    min_ratings: MinRatings = 1
+
+
+class SimilarQuery(BaseModel):
+    """What is compared with: an item or a user."""
+
+    model_config = ConfigDict(extra="forbid")
+    item: Optional[Item] = Field(None, examples=["50"])
+    user: Optional[User] = None
+    n: Number = Field(10, examples=[5])
+    min_ratings: MinRatings = 1
+
+
+class ExplainQuery(BaseModel):
+    """Which prediction is explained."""
+
+    model_config = ConfigDict(extra="forbid")
+    user: User = Field(examples=["196"])
+    item: Item = Field(examples=["197"])
+    n: Number = Field(10, examples=[5])
+
+
+class Pair(BaseModel):
+    """A user and an item."""
+
+    model_config = ConfigDict(extra="forbid")
+    user: User
+    item: Item
+
+
+class PredictBody(BaseModel):
+    """The pairs to predict."""
+
+    model_config = _example(pairs=[{"user": "196", "item": "197"}, {"user": "22", "item": "50"}])
+    pairs: Annotated[
+        list[Pair], Field(min_length=1, max_length=MAX_PAIRS, description="Users and items.")
+    ]
+
+
+class Rating(BaseModel):
+    """A rating by the new user."""
+
+    model_config = ConfigDict(extra="forbid")
+    item: Item
+    rating: Annotated[
+        float, Field(ge=-1e9, le=1e9, allow_inf_nan=False, description="In the range of /model.")
+    ]
+
+
+class NewUserBody(BaseModel):
+    """What somebody who was not in training has rated."""
+
+    model_config = _example(ratings=[{"item": "50", "rating": 5}, {"item": "172", "rating": 4}])
+    ratings: Annotated[
+        list[Rating],
+        Field(
+            min_length=1,
+            max_length=MAX_RATINGS,
+            description="Of an item that stands twice the last rating counts.",
+        ),
+    ]
+    n: Number = 10
+    min_ratings: MinRatings = 1
+
+
+class Problem(BaseModel):
+    """What is wrong, in one sentence."""
+
+    detail: str
+
+
+class Row(BaseModel):
+    """A row of an answer. Ids are strings; what a question does not have is left out."""
+
+    user: Optional[str] = None
+    rank: Optional[int] = Field(None, description="From 1.")
+    item: Optional[str] = None
+    title: Optional[str] = None
+    year: Optional[int] = None
+    genres: Optional[str] = None
+    prediction: Optional[float] = Field(None, description="Clipped to the rating range.")
+    similarity: Optional[float] = Field(None, description="Cosine.")
+    rating: Optional[float] = Field(None, description="In training; null where there was none.")
+    without: Optional[float] = Field(None, description="Prediction without this rating.")
+    change: Optional[float] = Field(None, description="Prediction less that without it.")
+    num_ratings: Optional[int] = Field(None, description="Ratings in training.")
+    num_read: Optional[int] = Field(None, description="Ratings read for the prediction.")
+
+
+class Rows(BaseModel):
+    """The rows of an answer, and the digest of the model that gave it."""
+
+    model: str
+    rows: list[Row]
+
+
+class Similar(Rows):
+    """Neighbours, and what they are compared by."""
+
+    compared: str
+
+
+class Explained(Rows):
+    """A prediction, and the ratings that moved it most."""
+
+    prediction: float = Field(description="Clipped to the rating range.")
+    unclipped: float
+    num_read: int = Field(description="Ratings read for the prediction.")
+
+
+class NewUser(Rows):
+    """Recommendations, and the rated items that the model does not know."""
+
+    unknown_items: list[str]
+
+
+class Health(BaseModel):
+    """That the service answers, and the digest of its model."""
+
+    status: str
+    model: str
+
+
+class About(BaseModel):
+    """The model in service."""
+
+    model: str = Field(description="Digest of model.json.")
+    loaded: str = Field(description="When it was loaded, in UTC.")
+    users: int
+    items: int
+    ratings: int = Field(description="Ratings trained on.")
+    rating_range: tuple[float, float]
+    networks: int
+    recipe: dict[str, Any]
+    data: Optional[str] = Field(description="Name of the ratings file.")
+    data_digest: Optional[str] = Field(description="SHA-256 of the ratings file.")
+    ids_digest: str = Field(description="SHA-256 of the ids.")
+    test_rmse: Optional[float] = Field(description="On held-out ratings, where it was measured.")
