@@ -125,8 +125,9 @@ def report(
     header: Sequence[str],
     rows: Iterable[Sequence[str]],
     as_json: bool,
+    left: str = "run.json, history.csv, curve.png and curve.svg are",
 ) -> None:
-    """Print what a run came to: as JSON for programs, else as a table."""
+    """Print what a run came to: as JSON for programs, else as a table and what it has left."""
     if as_json:
         typer.echo(json.dumps({**record, "folder": str(folder)}))
         return
@@ -142,4 +143,4 @@ def report(
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-    typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")
+    typer.echo(f"{left} in {folder}")
