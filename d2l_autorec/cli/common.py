@@ -100,6 +100,12 @@ def reads_ratings(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
+def stands_there(context: typer.Context, name: str) -> bool:
+    """Whether an option was given on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def tell(text: str | None, quiet: bool) -> None:
     """Write a notice to standard error, where there is one."""
     if text and not quiet:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from d2l_autorec.cli.common import Json, Quiet, app, reads_ratings, tell
+from d2l_autorec.cli import split_options as splits
+from d2l_autorec.cli.common import (
+    Json,
+    Quiet,
+    Ratings,
+    Seed,
+    app,
+    reads_ratings,
+    stands_there,
+    tell,
+)
+from d2l_autorec.cli.recipe_options import Engine
 from d2l_autorec.cli.serving import Model
 from d2l_autorec.cli.tables import say, to_csv
+from d2l_autorec.config import CHAPTER
 from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.errors import InputError
 from d2l_autorec.paths import check_new_file
 
 if TYPE_CHECKING:
+    from d2l_autorec.evaluation.findings import Findings
     from d2l_autorec.serving.evaluate import Evaluation
 
 Relevant = Annotated[
@@ -27,6 +42,18 @@ Relevant = Annotated[
 
 PerUser = Annotated[
     Optional[Path], typer.Option(help="New .csv file for the errors of each user.")
+]
+
+RecipeFile = Annotated[
+    Path,
+    typer.Option(
+        help="The .toml file for the recipe. The search is kept in the folder .tune beside it: "
+        "the same command goes on with it, also in several terminals at once."
+    ),
+]
+Minutes = Annotated[float, typer.Option(help="Time for the search.")]
+Trials = Annotated[
+    Optional[int], typer.Option(min=1, help="Stop after so many recipes, if that is sooner.")
 ]
 
 
@@ -67,6 +94,103 @@ def evaluate(
     _show(found)
     if per_user is not None:
         say(f"The errors of each user are in {per_user}")
+
+
+@app.command()
+@reads_ratings
+def tune(
+    context: typer.Context,
+    reading: ReadOptions,
+    out: RecipeFile,
+    data: Ratings = None,
+    minutes: Minutes = 10.0,
+    trials: Trials = None,
+    split: splits.Split = "random",
+    test_ratio: splits.TestRatio = CHAPTER.test_ratio,
+    test: splits.TestFile = None,
+    engine: Engine = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search for the recipe that is best on validation ratings, for train --recipe.
+
+    What train would hold out to score, given the same options, takes no part.
+    """
+    from d2l_autorec.evaluation import tuning
+    from d2l_autorec.evaluation.findings import findings, trials_table
+    from d2l_autorec.progress import counting_bar
+    from d2l_autorec.training.asked import Asked, prepare
+    from d2l_autorec.training.session import compilation
+
+    if not 0 < minutes < 10**6:
+        raise InputError(f"--minutes is {minutes:g}; give a number above 0.")
+    tuning.optuna()
+    folder = tuning.folder_of(out)
+    given = {"split": split, "test_ratio": test_ratio, "engine": engine, "seed": seed}
+    plan = {name: value for name, value in given.items() if stands_there(context, name)}
+    asked = Asked("default", plan=plan, data=data, reading=reading, test=test)
+    asked.check_split()
+    ready = prepare(asked, quiet=quiet)
+    if (work := compilation(ready.plan.engine)) is not None:
+        tell(work[0], quiet)
+        work[1]()
+    seconds = 60 * minutes
+    with counting_bar("tuning", seconds, quiet) as advance:
+        study, ground = tuning.search(ready, folder, seconds, trials, advance)
+    found = findings(study, ground)
+    if found is None:
+        raise InputError(
+            f"The recipe default is being trained by another process, so that {out} is not "
+            "written; give the same command again when it has ended."
+        )
+    options = {**ready.plan.to_dict(), "recipe": "default"}
+    record = {"command": "tune", "plan": options, **ground.digests, "found": found.as_json()}
+    tuning.keep(folder, out, record, found.best, to_csv(trials_table(study, ground)))
+    if as_json:
+        typer.echo(json.dumps({**record, "folder": str(folder)}))
+        return
+    _show_findings(found)
+    say(f"The recipe is in {out}, the trials are in {folder}. To train with it:")
+    words = ["--data", str(data)] if data else []
+    words += ["--test", str(test)] if test else []
+    for name, value in plan.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    typer.echo(f"d2l-autorec train {shlex.join([*words, '--recipe', str(out)])}")
+
+
+def _show_findings(found: Findings) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    best = "the best recipe is default itself" if found.is_default else "the best recipe"
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(", ".join(f"{number} {word}" for word, number in found.counts.items()))
+    table.add_column("validation RMSE", justify="right")
+    for name, rmse in (
+        (best, found.best_rmse),
+        ("the recipe default", found.default_rmse),
+        ("user and item biases", found.biases_rmse),
+        ("the mean rating", found.mean_rmse),
+    ):
+        table.add_row(name, f"{rmse:.4f}")
+    Console().print(table)
+    values = found.best.parts[0].to_dict()
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("choice")
+    table.add_column("best recipe")
+    table.add_column("lowest validation RMSE with")
+    table.add_column("importance", justify="right")
+    for each in found.brought:
+        value = values.get(each.name, "")
+        table.add_row(
+            each.name,
+            ",".join(map(str, value)) if isinstance(value, list) else str(value),
+            ", ".join(f"{name} {rmse:.4f}" for name, rmse in each.best.items()),
+            "" if each.importance is None else f"{100 * each.importance:.0f}%",
+        )
+    Console().print(table)
 
 
 def _show(found: Evaluation) -> None:

@@ -23,6 +23,7 @@ from d2l_autorec.cli.common import (
     app,
     reads_ratings,
     report,
+    stands_there,
     tell,
 )
 from d2l_autorec.cli.tables import say
@@ -158,8 +159,8 @@ def train(
     asked = Asked(
         recipe,
         {name: value for name, value in values.items() if value is not None},
-        {name: value for name, value in plan.items() if _stands_there(context, name)},
-        data, devices if _stands_there(context, "devices") else None, out, save, tensorboard,
+        {name: value for name, value in plan.items() if stands_there(context, name)},
+        data, devices if stands_there(context, "devices") else None, out, save, tensorboard,
         reading, test,
     )  # fmt: skip
 
@@ -172,7 +173,7 @@ def train(
         _report_folds(asked, folds, quiet, as_json)
         return
     if resume is not None:
-        given = {name for name in READING if _stands_there(context, name)}
+        given = {name for name in READING if stands_there(context, name)}
         if changed := sorted(given):
             raise InputError(
                 f"--{changed[0].replace('_', '-')} cannot be changed with --resume: the ratings "
@@ -220,11 +221,6 @@ def _report_folds(asked: Asked, num_folds: int, quiet: bool, as_json: bool) -> N
     rows.append([f"all {num_folds}, 95% interval", *last])
     header = (done.name, "test RMSE", "of the biases", "of the mean")
     report(done.folder, done.record, header, rows, as_json, "run.json and a folder per fold are")
-
-
-def _stands_there(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 @app.command()
