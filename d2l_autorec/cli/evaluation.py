@@ -117,16 +117,17 @@ def tune(
 
     What train would hold out to score, given the same options, takes no part.
     """
-    from d2l_autorec.evaluation import tuning
+    from d2l_autorec.evaluation import study as studies
     from d2l_autorec.evaluation.findings import findings, trials_table
+    from d2l_autorec.evaluation.tuning import search
     from d2l_autorec.progress import counting_bar
     from d2l_autorec.training.asked import Asked, prepare
     from d2l_autorec.training.session import compilation
 
     if not 0 < minutes < 10**6:
         raise InputError(f"--minutes is {minutes:g}; give a number above 0.")
-    tuning.optuna()
-    folder = tuning.folder_of(out)
+    studies.optuna()
+    folder = studies.folder_of(out)
     given = {"split": split, "test_ratio": test_ratio, "engine": engine, "seed": seed}
     plan = {name: value for name, value in given.items() if stands_there(context, name)}
     asked = Asked("default", plan=plan, data=data, reading=reading, test=test)
@@ -137,7 +138,7 @@ def tune(
         work[1]()
     seconds = 60 * minutes
     with counting_bar("tuning", seconds, quiet) as advance:
-        study, ground = tuning.search(ready, folder, seconds, trials, advance)
+        study, ground = search(ready, folder, seconds, trials, advance)
     found = findings(study, ground)
     if found is None:
         raise InputError(
@@ -146,7 +147,7 @@ def tune(
         )
     options = {**ready.plan.to_dict(), "recipe": "default"}
     record = {"command": "tune", "plan": options, **ground.digests, "found": found.as_json()}
-    tuning.keep(folder, out, record, found.best, to_csv(trials_table(study, ground)))
+    studies.keep(folder, out, record, found.best, to_csv(trials_table(study, ground)))
     if as_json:
         typer.echo(json.dumps({**record, "folder": str(folder)}))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from d2l_autorec.evaluation.tuning import Ground, optuna
+from d2l_autorec.evaluation.study import Ground, optuna
 from d2l_autorec.models.recipe import Recipe
 
 if TYPE_CHECKING:

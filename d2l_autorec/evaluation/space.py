@@ -71,7 +71,7 @@ class Choice:
         shown = f"{middle:.2g}" if middle < 1 else f"{middle:.0f}"
         return {
             f"up to {shown}": partial(ge, float(shown)),
-            f"above {shown}": partial(lt, float(shown)),
+            "above": partial(lt, float(shown)),
         }
 
 
