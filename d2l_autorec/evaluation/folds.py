@@ -52,6 +52,9 @@ class Folded:
 def cross_validate(asked: Asked, num_folds: int, quiet: bool = False) -> Folded:
     """Train and score once for each fold.
 
+    The training parts of the folds share most of their ratings, so that the runs are not
+    independent: the interval tells how the score varies with the fold.
+
     Parameters
     ----------
     asked : Asked

@@ -20,6 +20,7 @@ PATIENCE = 10
 """Epochs without a better validation RMSE after which a trial's training ends."""
 
 _MAX_CODES = 50_000_000  # weights of a layer that still train in reasonable time and memory
+_DENSE = 0.03
 _PLAIN = Recipe(objective="sum", clip="ratings", schedule="cosine", draws="numpy")
 
 
@@ -78,15 +79,18 @@ class Choice:
 def choices(num_ratings: int, num_users: int, num_items: int) -> tuple[Choice, ...]:
     """Return what is chosen for ratings of some size.
 
-    The fewer the ratings, the more epochs: an epoch has one update for every batch of rows.
+    The fewer the ratings, the more epochs: an epoch has one update for every batch of rows. The
+    targets "stars" are for dense ratings only: where a row has few, the network does not learn
+    their level.
     """
+    dense = num_ratings > _DENSE * num_users * num_items
     widest = max(num_users, num_items)
     epochs = (20, 200) if num_ratings < 10_000 else (10, 100)
     if num_ratings > 2_000_000:
         epochs = (5, 40)
     return (
         Choice("by", ("item", "user")),
-        Choice("targets", ("biases", "mean", "stars")),
+        Choice("targets", ("biases", "mean", "stars") if dense else ("biases", "mean")),
         Choice("encoder", ("sigmoid", "tanh", "relu", "identity")),
         Choice("hidden", (16, min(1000, max(64, _MAX_CODES // widest))), "whole"),
         Choice("lam", (3.0, 1000.0), "log"),
@@ -108,6 +112,14 @@ def values_of(recipe: Recipe, space: tuple[Choice, ...]) -> dict[str, Any]:
     values = recipe.to_dict()
     given = {"lam": 30.0, **values, "hidden": values["hidden"][0]}
     return {choice.name: choice.nearest(given[choice.name]) for choice in space}
+
+
+def first_values(space: tuple[Choice, ...]) -> list[dict[str, Any]]:
+    """Return the values to begin with: those of the recipe "default", and two other ways."""
+    default = values_of(base(), space)
+    other = {"item": "user", "user": "item"}[default["by"]]
+    strong = {"lam": 300.0, "dropout": 0.5, "input_dropout": 0.3}
+    return [default, {**default, "by": other}, {**default, **strong}]
 
 
 def recipe_of(values: dict[str, Any]) -> Recipe:

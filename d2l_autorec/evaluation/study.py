@@ -18,7 +18,7 @@ from d2l_autorec import runs
 from d2l_autorec.atomic import has_ended, lock_folder
 from d2l_autorec.data.split import holdout_split, split_digest
 from d2l_autorec.errors import InputError
-from d2l_autorec.evaluation.space import Choice, choices, values_of
+from d2l_autorec.evaluation.space import Choice, choices, first_values
 from d2l_autorec.evaluation.space import base as base_recipe
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import to_toml
@@ -146,9 +146,10 @@ def open_study(folder: Path, ground: Ground) -> Study:
                 study.tell(trial.number, state=library.trial.TrialState.FAIL)
         alive = [t for t in study.get_trials(deepcopy=False) if t.state.name != "FAIL"]
         if not any(t.user_attrs.get("default") for t in alive):
-            study.enqueue_trial(
-                values_of(base_recipe(), ground.space), user_attrs={"default": True}
-            )
+            first, *others = first_values(ground.space)
+            study.enqueue_trial(first, user_attrs={"default": True})
+            for values in others if new else ():
+                study.enqueue_trial(values)
     return study
 
 

@@ -37,8 +37,9 @@ def search(
     """Try recipes until the time is up, and keep each trial in the folder.
 
     The first trial is the recipe "default", which is trained to its end whatever the time. Other
-    trials are pruned where their best validation RMSE, after a tenth of their epochs or more, is
-    above the median of the former trials' at that point. A search that was stopped goes on, and
+    trials are pruned after each tenth of their epochs, where their best validation RMSE is above
+    the median of the former trials' at that point, or from the third tenth on above the mean
+    rating's. A search that was stopped goes on, and
     several processes may search in one folder at once.
 
     Parameters
@@ -74,7 +75,9 @@ def search(
         values = {choice.name: choice.suggest(trial) for choice in ground.space}
         recipe = RECIPES["default"] if is_default else recipe_of(values)
         trial.set_user_attr("recipe", recipe.to_dict())
-        prune = None if is_default else _Follower(trial, recipe.num_epochs, deadline)
+        prune = (
+            None if is_default else _Follower(trial, recipe.num_epochs, deadline, ground.mean_rmse)
+        )
 
         def follow(epoch: Epoch) -> None:
             clock.tick()
@@ -131,6 +134,7 @@ class _Follower:
     trial: Trial
     num_epochs: int
     deadline: float
+    mean_rmse: float
     best: float = np.inf
     tenth: int = 0
 
@@ -142,7 +146,8 @@ class _Follower:
         if due:
             self.tenth = tenth
             self.trial.report(self.best, tenth)
-        if time.monotonic() > self.deadline or (due and self.trial.should_prune()):
+        bad = due and (self.trial.should_prune() or (tenth > 2 and self.best > self.mean_rmse))
+        if bad or time.monotonic() > self.deadline:
             raise optuna().TrialPruned()
 
 

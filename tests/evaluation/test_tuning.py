@@ -174,10 +174,11 @@ def test_the_trial_of_a_process_that_died_is_given_up(own, tmp_path):
     assert trial.user_attrs["default"] is True
     trial.set_user_attr("process", {"pid": 2**22 + 1, "host": __import__("socket").gethostname()})
     second = open_study(tmp_path / "a.tune", ground(own))
-    assert [t.state.name for t in second.trials] == ["FAIL", "WAITING"]
-    assert second.ask().user_attrs["default"] is True
-    third = open_study(tmp_path / "a.tune", ground(own))  # that one may be alive
-    assert [t.state.name for t in third.trials] == ["FAIL", "RUNNING"]
+    assert [t.state.name for t in second.trials] == ["FAIL", "WAITING", "WAITING", "WAITING"]
+    assert second.trials[-1].user_attrs["default"] is True
+    second.ask()  # by a process that may be alive
+    third = open_study(tmp_path / "a.tune", ground(own))
+    assert [t.state.name for t in third.trials] == ["FAIL", "RUNNING", "WAITING", "WAITING"]
 
 
 def test_a_trial_is_pruned_when_it_is_bad_or_late():
@@ -185,14 +186,20 @@ def test_a_trial_is_pruned_when_it_is_bad_or_late():
     trial = SimpleNamespace(
         report=lambda value, step: told.append((step, value)), should_prune=lambda: len(told) == 3
     )
-    follow = _Follower(trial, 20, time.monotonic() + 1000)
+    follow = _Follower(trial, 20, time.monotonic() + 1000, mean_rmse=9.0)
     for number, rmse in enumerate([2.0, 1.5, 1.7, 1.9, 1.2], 1):
         follow(SimpleNamespace(epoch=number, rmse=rmse))
     assert told == [(1, 1.5), (2, 1.5)]  # at each tenth the best so far
     with pytest.raises(optuna().TrialPruned):
         follow(SimpleNamespace(epoch=6, rmse=1.1))
     assert told[-1] == (3, 1.1)
-    late = _Follower(trial, 20, time.monotonic() - 1)
+    trial.should_prune = lambda: False
+    poor = _Follower(trial, 10, time.monotonic() + 1000, mean_rmse=1.05)
+    for number in (1, 2):
+        poor(SimpleNamespace(epoch=number, rmse=1.1))
+    with pytest.raises(optuna().TrialPruned):
+        poor(SimpleNamespace(epoch=3, rmse=1.1))
+    late = _Follower(trial, 20, time.monotonic() - 1, mean_rmse=9.0)
     with pytest.raises(optuna().TrialPruned):
         late(SimpleNamespace(epoch=1, rmse=1.0))
 
