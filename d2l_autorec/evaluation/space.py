@@ -118,7 +118,7 @@ def first_values(space: tuple[Choice, ...]) -> list[dict[str, Any]]:
     """Return the values to begin with: those of the recipe "default", and two other ways."""
     default = values_of(base(), space)
     other = {"item": "user", "user": "item"}[default["by"]]
-    strong = {"lam": 300.0, "dropout": 0.5, "input_dropout": 0.3}
+    strong = {"encoder": "tanh", "lam": 300.0, "dropout": 0.5, "input_dropout": 0.3}
     return [default, {**default, "by": other}, {**default, **strong}]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2l_autorec import runs
-from d2l_autorec.atomic import has_ended, lock_folder
+from d2l_autorec.atomic import has_ended, is_leftover, lock_folder
 from d2l_autorec.data.split import holdout_split, split_digest
 from d2l_autorec.errors import InputError
 from d2l_autorec.evaluation.space import Choice, choices, first_values
@@ -110,7 +110,7 @@ def open_study(folder: Path, ground: Ground) -> Study:
         If it is of other ratings or another split, damaged, or cannot be written.
     """
     library = optuna()
-    sampler = partial(library.samplers.TPESampler, n_startup_trials=8)
+    sampler = partial(library.samplers.TPESampler, n_startup_trials=20)
     pruner = library.pruners.MedianPruner(n_startup_trials=6, n_warmup_steps=1)
     path = folder / STUDY
     with locked(folder):
@@ -127,7 +127,7 @@ def open_study(folder: Path, ground: Ground) -> Study:
                 sampler=sampler(seed=ground.plan.seed if new else None),
                 pruner=pruner,
             )
-            if new:
+            if not study.user_attrs:
                 for name, digest in ground.digests.items():
                     study.set_user_attr(name, digest)
             had = {name: study.user_attrs.get(name) for name in ground.digests}
@@ -166,7 +166,8 @@ def folder_of(out: Path) -> Path:
     if kind(folder / STUDY) == "file" and out.suffix == ".toml":
         return folder
     check_new_file("--out", out, (".toml",))
-    if kind(folder) and (kind(folder) != "folder" or any(folder.iterdir())):
+    found = kind(folder)
+    if found and (found != "folder" or not all(map(is_leftover, folder.iterdir()))):
         raise InputError(f"--out {out}: {folder} is there and holds no search; name another file.")
     return folder
 
