@@ -102,8 +102,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         If another process holds the lock, which the sentence names, or none can be made.
     """
     path = folder / LOCK
-    own = {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid())}
-    own["token"] = secrets.token_hex(4)  # tells two locks of one process apart
+    own = {**this_process(), "token": secrets.token_hex(4)}  # tells two locks of one apart
     try:
         try:
             while not _make_lock(path, own):
@@ -121,12 +120,18 @@ def lock_folder(folder: Path) -> Iterator[None]:
                 path.unlink()
 
 
+def this_process() -> dict[str, Any]:
+    """Return what names this process, for `has_ended`; JSON can hold it."""
+    pid = os.getpid()
+    return {"pid": pid, "host": socket.gethostname(), "started": _started(pid)}
+
+
 def _take_stale_lock(folder: Path, path: Path) -> None:
     """Remove a lock whose process has died; raise an InputError if it lives."""
     holder = _read_lock(path)
     if holder is None:  # released meanwhile
         return
-    if not _is_stale(holder):
+    if not has_ended(holder):
         raise InputError(_in_use(folder, holder))
     # Of several processes that find it stale, one moves it away.
     aside = path.with_name(f"{LOCK}.{secrets.token_hex(4)}")
@@ -168,7 +173,8 @@ def _read_lock(path: Path) -> dict[str, Any] | None:
     return held if isinstance(held, dict) else {}
 
 
-def _is_stale(holder: Mapping[str, Any]) -> bool:
+def has_ended(holder: Mapping[str, Any]) -> bool:
+    """Whether a process, as `this_process` names it, is known to run no more."""
     pid = holder.get("pid")
     if type(pid) is not int or pid <= 0:
         return True  # nothing that this package writes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,6 +51,26 @@ def kind(path: str | Path) -> str:
             f"{path} cannot be read ({reason}); check the path and its rights."
         ) from (None)
     return _KINDS.get(stat.S_IFMT(mode), "device")
+
+
+def check_new_file(option: str, path: Path, endings: Sequence[str]) -> None:
+    """Raise an InputError unless a new file with one of these endings can be made at a path.
+
+    Parameters
+    ----------
+    option : str
+        That names the path, for the sentence.
+    path : Path
+    endings : sequence of str
+        Such as ``.csv``.
+    """
+    if not path.name.endswith(tuple(endings)):
+        listed = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
+        raise InputError(f"{option} {path}: the name must end with {listed}.")
+    if kind(path):
+        raise InputError(f"{option} {path} exists; name a new file.")
+    if kind(path.parent) != "folder":
+        raise InputError(f"{option} {path}: there is no folder {path.parent}; make it first.")
 
 
 def require_file(path: str | Path) -> None:

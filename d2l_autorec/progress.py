@@ -65,3 +65,32 @@ def epochs_bar(
                 print(f"epoch {done}/{num_epochs}: {reading}", file=sys.stderr, flush=True)
 
         yield advance
+
+
+@contextlib.contextmanager
+def counting_bar(label: str, total: float, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """Show a bar over a number of steps, or over seconds.
+
+    Yields
+    ------
+    callable
+        To be called with the number of steps done since the last call and, optionally, with a
+        text to show behind the bar.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[reading]}"),
+        console=Console(stderr=True),
+        disable=quiet or not sys.stderr.isatty(),
+    ) as progress:
+        task = progress.add_task(label, total=total, reading="")
+
+        def advance(steps: float, reading: str = "") -> None:
+            progress.update(task, advance=steps, reading=reading)
+
+        yield advance

@@ -88,6 +88,7 @@ def model(without):
 
     save_model(without.folder / "toy", toy_model())
     (without.folder / "own.csv").write_text("item,rating\n10,5\n20,1\n")
+    (without.folder / "test.csv").write_text("user,item,rating\nu1,20,5\nu4,50,1\n")
     return "toy"
 
 
@@ -130,6 +131,7 @@ LINES = [
     "similar --model @ --item 20",
     "explain --model @ --user u2 --item 10 --json",
     "new-user --model @ --ratings own.csv --csv",
+    "evaluate --model @ --test test.csv --quiet --json",
     "export --model @ --npz weights.npz",
     "synthetic --users 30 --items 40 --ratings 300 --out made.csv --quiet",
 ]

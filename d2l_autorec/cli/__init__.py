@@ -3,6 +3,7 @@
 from d2l_autorec.cli import (
     course,
     data,
+    evaluation,
     experiments_chapter,
     experiments_paper,
     export,
@@ -18,6 +19,7 @@ __all__ = [
     "app",
     "course",
     "data",
+    "evaluation",
     "experiments_chapter",
     "experiments_paper",
     "export",

@@ -123,6 +123,12 @@ def reads_ratings(command: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
+def stands_there(context: typer.Context, name: str) -> bool:
+    """Whether an option was given on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def tell(text: str | None, quiet: bool) -> None:
     """Write a notice to standard error, where there is one."""
     if text and not quiet:
@@ -148,8 +154,9 @@ def report(
     header: Sequence[str],
     rows: Iterable[Sequence[str]],
     as_json: bool,
+    left: str = "run.json, history.csv, curve.png and curve.svg are",
 ) -> None:
-    """Print what a run came to: as JSON for programs, else as a table."""
+    """Print what a run came to: as JSON for programs, else as a table and what it has left."""
     if as_json:
         typer.echo(json.dumps({**record, "folder": str(folder)}))
         return
@@ -165,4 +172,4 @@ def report(
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-    typer.echo(f"run.json, history.csv, curve.png and curve.svg are in {folder}")
+    typer.echo(f"{left} in {folder}")

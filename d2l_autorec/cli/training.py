@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from d2l_autorec import runtime
 from d2l_autorec.cli import recipe_options as options
+from d2l_autorec.cli import split_options as splits
 from d2l_autorec.cli.common import (
     READING,
     Data,
@@ -22,13 +23,17 @@ from d2l_autorec.cli.common import (
     app,
     reads_ratings,
     report,
+    stands_there,
     tell,
 )
 from d2l_autorec.cli.tables import say
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, plain
 from d2l_autorec.paths import kind
+
+if TYPE_CHECKING:
+    from d2l_autorec.training.asked import Asked
 
 Hosts = Annotated[
     Optional[Path], typer.Option(help="File: a machine on each line, reached with ssh.")
@@ -94,9 +99,10 @@ def train(
     data: Ratings = None,
     recipe: options.RecipeName = None,
     engine: options.Engine = None,
-    test_ratio: Annotated[
-        float, typer.Option(help="Share held out to score.")
-    ] = CHAPTER.test_ratio,
+    split: splits.Split = "random",
+    test_ratio: splits.TestRatio = CHAPTER.test_ratio,
+    test: splits.TestFile = None,
+    folds: splits.Folds = None,
     seed: Seed = 0,
     devices: Devices = "cpu",
     out: Out = None,
@@ -134,6 +140,7 @@ def train(
     """Train AutoRec on ratings of your own, or with another recipe than the chapter's."""
     from d2l_autorec.serving.folder import make_model, save_model
     from d2l_autorec.training import session
+    from d2l_autorec.training.asked import Asked
     from d2l_autorec.training.plan import parse_hidden, parse_range
 
     values = {
@@ -146,22 +153,27 @@ def train(
         "clip": None if rating_range is None else parse_range(rating_range),
     }  # fmt: skip
     plan = {
-        "engine": engine, "test_ratio": test_ratio, "seed": seed,
+        "engine": engine, "split": split, "test_ratio": test_ratio, "seed": seed,
         "checkpoint_every": checkpoint_every,
     }  # fmt: skip
-    asked = session.Asked(
+    asked = Asked(
         recipe,
         {name: value for name, value in values.items() if value is not None},
-        {name: value for name, value in plan.items() if _stands_there(context, name)},
-        data, devices if _stands_there(context, "devices") else None, out, save, tensorboard,
-        reading,
+        {name: value for name, value in plan.items() if stands_there(context, name)},
+        data, devices if stands_there(context, "devices") else None, out, save, tensorboard,
+        reading, test,
     )  # fmt: skip
 
     def keep(folder: Path, model: Any, ratings: Any, record: dict[str, Any]) -> None:
         save_model(folder, make_model(model, ratings, record))
 
+    if folds is not None:
+        if resume is not None:
+            raise InputError("--folds and --resume exclude each other; leave out one.")
+        _report_folds(asked, folds, quiet, as_json)
+        return
     if resume is not None:
-        given = {name for name in READING if _stands_there(context, name)}
+        given = {name for name in READING if stands_there(context, name)}
         if changed := sorted(given):
             raise InputError(
                 f"--{changed[0].replace('_', '-')} cannot be changed with --resume: the ratings "
@@ -173,7 +185,9 @@ def train(
     if done is None:  # another worker than the first
         return
     result = done.result
-    table = [
+    way = Path(done.record.get("test_file", done.plan.split)).name
+    table = [] if way == "random" else [("split", plain(way))]
+    table += [
         ("test RMSE", f"{result.test_rmse:.4f}"),
         ("  of user and item biases", f"{result.biases_rmse:.4f}"),
         ("  of the mean rating", f"{result.mean_rmse:.4f}"),
@@ -194,9 +208,19 @@ def train(
         typer.echo(f"The model too: d2l-autorec recommend --model {done.folder} --user ID")
 
 
-def _stands_there(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+def _report_folds(asked: Asked, num_folds: int, quiet: bool, as_json: bool) -> None:
+    from d2l_autorec.evaluation.folds import SCORES, cross_validate
+
+    done = cross_validate(asked, num_folds, quiet)
+    rows = [
+        [f"fold {number}", *(f"{getattr(result, field):.4f}" for field in SCORES.values())]
+        for number, result in enumerate(done.results, 1)
+    ]
+    found = [done.intervals[name] for name in SCORES]
+    last = [f"{each.mean:.4f} ± {each.half_width:.4f}" for each in found]
+    rows.append([f"all {num_folds}, 95% interval", *last])
+    header = (done.name, "test RMSE", "of the biases", "of the mean")
+    report(done.folder, done.record, header, rows, as_json, "run.json and a folder per fold are")
 
 
 @app.command()

@@ -9,18 +9,14 @@ import numpy as np
 from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import check_new_file
 
 KINDS = (".png", ".svg", ".pdf")
 
 
 def check_plot(path: Path) -> None:
     """Raise an InputError unless a new picture of a known kind can be made there."""
-    if path.suffix not in KINDS:
-        raise InputError(f"--plot {path}: the name must end with {', '.join(KINDS)}.")
-    if path.exists():
-        raise InputError(f"--plot {path} exists; name a new file.")
-    if not path.parent.is_dir():
-        raise InputError(f"--plot {path}: there is no folder {path.parent}; make it first.")
+    check_new_file("--plot", path, KINDS)
 
 
 def draw(ratings: Ratings, path: Path) -> None:

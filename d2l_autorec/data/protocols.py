@@ -19,7 +19,8 @@ from d2l_autorec.data.split import (
     random_split,
     seq_aware_split,
 )
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, clip
+from d2l_autorec.paths import kind
 
 CANONICAL = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
 NAMES = ("random", "seq-aware", "time", "leave-last", *CANONICAL)
@@ -52,11 +53,7 @@ def named_split(name: str, ratings: Ratings, test_ratio: float = 0.1) -> tuple[R
     if name == "random":
         return random_split(ratings.table, test_ratio)
     if name not in NAMES:
-        if not Path(name).is_file():
-            raise InputError(
-                f"--split {name[:80]} is no split and no file; use {', '.join(NAMES)}, or a file "
-                "of row numbers."
-            )
+        check_name(name)
         return load_split(name, ratings)
     _check_times(name, ratings)
     if name == "seq-aware":
@@ -64,6 +61,15 @@ def named_split(name: str, ratings: Ratings, test_ratio: float = 0.1) -> tuple[R
     if name == "leave-last":
         return leave_last_split(ratings)
     return time_split(ratings, test_ratio)
+
+
+def check_name(name: str) -> None:
+    """Raise an InputError unless a split of this name or a file at this path exists."""
+    if name not in NAMES and kind(Path(name)) != "file":
+        raise InputError(
+            f"--split {clip(name)} is no split and no file; use {', '.join(NAMES)}, or a file of "
+            "row numbers that `study --splits` has saved."
+        )
 
 
 def canonical_split(name: str, ratings: Ratings) -> tuple[Rows, Rows]:

@@ -17,6 +17,7 @@ import numpy as np
 from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data.synthetic import Chunk, Synthetic, chunks
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import check_new_file
 
 HEADER = "user,item,rating:synthetic\n"
 """`read_ratings` takes what follows the colon for a type."""
@@ -24,12 +25,7 @@ HEADER = "user,item,rating:synthetic\n"
 
 def check_path(path: Path) -> None:
     """Raise an InputError unless a new file of a known kind can be made there."""
-    if not path.name.endswith((".csv", ".csv.gz", ".npz")):
-        raise InputError(f"--out {path}: the name must end with .csv, .csv.gz or .npz.")
-    if path.exists():
-        raise InputError(f"--out {path} exists; name a new file.")
-    if not path.parent.is_dir():
-        raise InputError(f"--out {path}: there is no folder {path.parent}; make it first.")
+    check_new_file("--out", path, (".csv", ".csv.gz", ".npz"))
 
 
 def write_synthetic(path: Path, what: Synthetic, parts: Iterable[Chunk] | None = None) -> None:

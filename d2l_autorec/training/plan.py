@@ -18,6 +18,7 @@ from d2l_autorec.training.engines import ENGINES
 if TYPE_CHECKING:
     from d2l_autorec.data.formats import Ratings
 
+TEST_FILE = "a test file"
 _MAX_WEIGHTS = 2**31 - 1  # in one array
 
 
@@ -31,8 +32,12 @@ class Plan:
         The chapter's by default.
     engine : {"fast", "sparse"}
         Dense matrices in MXNet, or the sparse engine. Both make the same updates.
+    split : str
+        How the ratings to score with are held out: a name from
+        `d2l_autorec.data.protocols.NAMES` or a file of row numbers. Where `train` is given the
+        rows, it says where they come from: `TEST_FILE`, or a fold such as "fold 1 of 5".
     test_ratio : float
-        Share of the ratings that is held out to score.
+        Share of the ratings that is held out to score, for the splits "random" and "time".
     seed : int
     checkpoint_every : int
         Epochs between two checkpoints; 0 for none. With checkpoints the generators are seeded
@@ -41,6 +46,7 @@ class Plan:
 
     recipe: Recipe = field(default_factory=lambda: RECIPES["chapter"])
     engine: str = "fast"
+    split: str = "random"
     test_ratio: float = CHAPTER.test_ratio
     seed: int = 0
     checkpoint_every: int = 0
@@ -58,8 +64,10 @@ class Plan:
         InputError, KeyError, TypeError
             If it is none.
         """
+        values = {"split": "random", **values}  # older checkpoints know no other
         given = {part.name: values[part.name] for part in fields(cls)}
-        for name, kind in (("engine", str), ("seed", int), ("checkpoint_every", int)):
+        kinds = {"engine": str, "split": str, "seed": int, "checkpoint_every": int}
+        for name, kind in kinds.items():
             if type(given[name]) is not kind:
                 raise TypeError(name)
         given["test_ratio"] = float(given["test_ratio"])

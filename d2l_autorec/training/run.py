@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from d2l_autorec.training.distributed.group import Group
     from d2l_autorec.training.history import Epoch
 
+Split = tuple[np.ndarray, np.ndarray]
+
 __all__ = ["Plan", "Result", "check", "history_table", "record", "split", "train"]
 
 
@@ -104,11 +106,18 @@ def history_table(history: Sequence[Epoch]) -> tuple[list[str], list[list[Any]]]
     return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
-def split(ratings: Ratings, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the rows of the table to train and to test on.
+def split(ratings: Ratings, plan: Plan, rows: Split | None = None) -> Split:
+    """Divide the rows of the table into those to train and those to test on.
 
     The same plan gives the same rows. With draws from MXNet both global generators are seeded, and
-    MXNet's is drawn from as the chapter does; else NumPy draws.
+    the split "random" draws from MXNet's as the chapter does; else NumPy draws.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    plan : Plan
+    rows : (numpy.ndarray, numpy.ndarray), optional
+        The rows, where they are known already.
 
     Returns
     -------
@@ -118,14 +127,19 @@ def split(ratings: Ratings, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     InputError
-        If nothing is left to train or to score.
+        If there is no such split, or nothing is left to train or to score.
     """
-    from d2l_autorec.data.split import holdout_split, random_split
+    from d2l_autorec.data.protocols import named_split
+    from d2l_autorec.data.split import holdout_split
 
     num_ratings = len(ratings.table)
-    if choose_draws(plan.recipe.parts[0], plan.engine) == "mxnet":
-        seed_everything(plan.seed)
-        train_rows, test_rows = random_split(ratings.table, plan.test_ratio)
+    from_mxnet = choose_draws(plan.recipe.parts[0], plan.engine) == "mxnet"
+    if from_mxnet:
+        seed_everything(plan.seed)  # whatever the split: the book's draws go on from here
+    if rows is not None:
+        train_rows, test_rows = rows
+    elif from_mxnet or plan.split != "random":
+        train_rows, test_rows = named_split(plan.split, ratings, plan.test_ratio)
     elif num_ratings < 2:
         train_rows = test_rows = np.arange(0)
     else:  # a seed of its own: the validation ratings are drawn with the plan's
@@ -147,6 +161,7 @@ def train(
     group: Group | None = None,
     keep: Keep | None = None,
     log: Callable[[Epoch], None] = lambda epoch: None,
+    rows: Split | None = None,
 ) -> tuple[TrainedModel, Result, list[Epoch]]:
     """Split, train as the recipe says, and score.
 
@@ -169,6 +184,8 @@ def train(
         Where to leave checkpoints, as often as the plan says, and what to go on from.
     log : callable
         Told all of each epoch.
+    rows : (numpy.ndarray, numpy.ndarray), optional
+        The rows to train and to test on, in place of the plan's split.
 
     Returns
     -------
@@ -190,7 +207,7 @@ def train(
     check(plan, ratings, max(len(devices), 1), group.num_workers if group else 1)
     former = keep.former if keep and plan.checkpoint_every else None
     start = time.perf_counter() - (former.seconds if former else 0)
-    train_rows, test_rows = split(ratings, plan)
+    train_rows, test_rows = split(ratings, plan, rows)
     data_digest, digest = ratings.digest, split_digest(test_rows)
     if former is not None:
         check_data(former, data_digest, digest)

@@ -6,78 +6,28 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from d2l_autorec import runs, runtime
+from d2l_autorec import runs
 from d2l_autorec.atomic import lock_folder
-from d2l_autorec.data.formats import Ratings, read_ratings
+from d2l_autorec.data.formats import Ratings
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.data.sources import load_ml100k
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.recipes import RECIPES, find_recipe
+from d2l_autorec.models.recipes import find_recipe
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.paths import kind
 from d2l_autorec.progress import epochs_bar
 from d2l_autorec.training import checkpoint, resume, run
+from d2l_autorec.training.asked import Asked, Prepared, prepare, say_unless, with_whole_path
 from d2l_autorec.training.distributed.group import Group, group_from_environment
-from d2l_autorec.training.draws import has_mxnet
-from d2l_autorec.training.engines import choose_draws, choose_engine
-from d2l_autorec.training.plan import Plan, check, check_batch_size, check_engine
+from d2l_autorec.training.engines import choose_draws
+from d2l_autorec.training.plan import Plan
 from d2l_autorec.training.tensorboard import tensorboard
 
 SaveModel = Callable[[Path, TrainedModel, Ratings, dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What stands on the command line of a training run; None or nothing where it does not.
-
-    Attributes
-    ----------
-    recipe : str or None
-        Name or TOML file. The chapter's for MovieLens 100K, "default" for other ratings.
-    changes : dict
-        Fields of the recipe, or of its architecture.
-    plan : dict
-        Other fields of the plan.
-    data : Path or None
-        The ratings; MovieLens 100K by default.
-    devices : str or None
-        As `d2l_autorec.runtime.parse_devices` reads it.
-    out : Path or None
-        The run's folder; under ``runs`` by default.
-    save : bool
-        Leave the model in ``model`` below the run's folder.
-    tensorboard : Path or None
-        Where to log.
-    reading : ReadOptions
-        How the file of ratings is read.
-    """
-
-    recipe: str | None = None
-    changes: dict[str, Any] = field(default_factory=dict)
-    plan: dict[str, Any] = field(default_factory=dict)
-    data: Path | None = None
-    devices: str | None = None
-    out: Path | None = None
-    save: bool = False
-    tensorboard: Path | None = None
-    reading: ReadOptions = field(default_factory=ReadOptions)
-
-    def kept(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps beside the plan."""
-        return {
-            "data": str(self.data.resolve()) if self.data else None,
-            "devices": self.devices,
-            "save": self.save,
-            "tensorboard": str(self.tensorboard.resolve()) if self.tensorboard else None,
-            "reading": self.reading.as_json(),
-        }
 
 
 @dataclass(frozen=True)
@@ -114,6 +64,7 @@ def begin(asked: Asked, save_model: SaveModel, quiet: bool = False) -> Done | No
     SystemExit
         130 after Ctrl-C.
     """
+    asked.check_split()
     return _train(asked, None, save_model, quiet)
 
 
@@ -143,6 +94,7 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
             save=bool(kept["save"]),
             tensorboard=Path(kept["tensorboard"]) if kept["tensorboard"] else None,
             reading=ReadOptions.from_json(kept["reading"]) if "reading" in kept else ReadOptions(),
+            test=Path(kept["test"]) if kept.get("test") else None,
         )
     except (KeyError, TypeError):
         raise InputError(
@@ -153,7 +105,9 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
         former.plan.recipe
     ):
         raise InputError("--recipe cannot be changed with --resume; leave it out.")
-    plan = resume.plan_to_go_on(former.plan, asked.changes, asked.plan)
+    plan = resume.plan_to_go_on(former.plan, asked.changes, with_whole_path(asked.plan))
+    if asked.test is not None and own.test is None:
+        raise InputError(f"--test: the run has --split {former.plan.split}; leave it out.")
     wanted = {name: getattr(asked, name) for name in ("devices", "out")}
     given = {name: value for name, value in wanted.items() if value is not None}
     resume.refuse_others(given, {**vars(own), "devices": own.devices or "cpu"})
@@ -162,67 +116,20 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
         data=asked.data or own.data,  # their digest is compared
         save=asked.save or own.save,
         tensorboard=asked.tensorboard or own.tensorboard,
+        test=asked.test or own.test,
     )
     return _train(own, replace(former, plan=plan), save_model, quiet)
-
-
-def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
-    """Return what is to be done with the ratings, and a notice of what was chosen.
-
-    Raises
-    ------
-    InputError
-        If the recipe cannot be used.
-    """
-    name, notice = asked.recipe, None
-    if name is None and asked.data:
-        notice = "Recipe: default (the chapter's is --recipe chapter)."
-    name = name or ("default" if asked.data else "chapter")
-    recipe = find_recipe(name).recipe
-    by_lam = any(part.lam is not None for part in recipe.parts)
-    if "wd" in asked.changes and by_lam and "lam" not in asked.changes:
-        raise InputError("--wd: this recipe decays weights by λ; give --lam.")
-    recipe, engine = resume.changed(recipe, asked.changes), asked.plan.get("engine")
-    if engine is None:
-        cells = ratings.num_users * ratings.num_items
-        dense = recipe == RECIPES["chapter"] and not asked.data
-        dense = (dense or asked.devices not in (None, "cpu")) and has_mxnet()
-        engine = "fast" if dense else choose_engine(len(ratings.table), cells)
-    plan = Plan(**{**asked.plan, "recipe": recipe, "engine": engine})
-    if "batch_size" in asked.changes:
-        check_batch_size(plan, ratings)
-    return plan, notice
 
 
 def _train(
     asked: Asked, former: checkpoint.Checkpoint | None, save_model: SaveModel, quiet: bool
 ) -> Done | None:
-    if (former.plan.engine if former else asked.plan.get("engine")) == "fast":
-        from d2l_autorec import doctor
-
-        doctor.preflight()
     group = group_from_environment()
     first = group is None or group.is_first
     quiet = quiet or not first
-    say = partial(_say, quiet)
-    if asked.data:
-        ratings = read_ratings(asked.data, asked.reading, allow_nonpositive=True)
-    else:
-        ratings = load_ml100k(quiet=quiet)
-    if ratings.understood is not None:
-        say(ratings.understood.line())
-        ratings.understood.check_trainable()
-    plan, notice = (former.plan, None) if former else make_plan(asked, ratings)
-    say(notice)
-    contexts: list[Any] = []
-    check_engine(plan)
-    if plan.engine == "fast":
-        contexts, notice = runtime.parse_devices(asked.devices or "cpu")
-        say(notice)
-    elif asked.devices not in (None, "cpu"):
-        raise InputError("--devices: the sparse engine runs on one CPU device; use cpu.")
-    check(plan, ratings, max(len(contexts), 1), group.num_workers if group else 1)
-    _check_range(plan, ratings)
+    say = partial(say_unless, quiet)
+    ready = prepare(asked, former, quiet, group.num_workers if group else 1)
+    ratings, plan = ready.ratings, ready.plan
     folder, new, held = asked.out or Path(), False, contextlib.ExitStack()
     if former is None and first:
         new = not kind(folder) or asked.out is None
@@ -237,12 +144,14 @@ def _train(
         if first:
             held.enter_context(lock_folder(folder))
         watched = asked.tensorboard if first else None
-        model, result, history = _epochs(ratings, plan, contexts, watched, group, keep, quiet)
+        model, result, history = _epochs(ready, watched, group, keep, quiet)
         if group is not None:
             group.close()
         if not first:
             return None
         record = run.record(replace(plan, recipe=model.recipe), result)
+        if asked.test is not None:
+            record["test_file"] = str(asked.test.resolve())
         if asked.save:
             # What is there was left by a process that came to its end but for run.json.
             shutil.rmtree(folder / "model", ignore_errors=True)
@@ -260,20 +169,18 @@ def _train(
 
 
 def _epochs(
-    ratings: Ratings,
-    plan: Plan,
-    contexts: list[Any],
+    ready: Prepared,
     watched: Path | None,
     group: Group | None,
     keep: checkpoint.Keep,
     quiet: bool,
 ) -> tuple[TrainedModel, run.Result, list[Any]]:
-    former, recipe = keep.former, plan.recipe
+    former, plan, recipe = keep.former, ready.plan, ready.plan.recipe
     done = len(former.history) + len(former.chosen) if former else 0
     total = sum(part.num_epochs for part in recipe.parts) * recipe.num_seeds
     with contextlib.ExitStack() as stack:
         if plan.checkpoint_every:
-            say = partial(_say, quiet)
+            say = partial(say_unless, quiet)
             keep.stopping = stack.enter_context(resume.interrupt_after_epoch(say))
         log = stack.enter_context(tensorboard(watched, done + 1))
         bar = epochs_bar(
@@ -281,7 +188,9 @@ def _epochs(
             compilation(plan.engine),
         )  # fmt: skip
         advance = stack.enter_context(bar)
-        return run.train(ratings, plan, contexts, advance, group, keep, log)
+        return run.train(
+            ready.ratings, plan, ready.contexts, advance, group, keep, log, ready.rows
+        )
 
 
 def compilation(engine: str) -> tuple[str, Callable[[], object]] | None:
@@ -291,21 +200,3 @@ def compilation(engine: str) -> tuple[str, Callable[[], object]] | None:
     from d2l_autorec.training.sparse import compile_kernels, kernels_are_cached
 
     return None if kernels_are_cached() else ("compiling kernels (once)", compile_kernels)
-
-
-def _check_range(plan: Plan, ratings: Ratings) -> None:
-    found = ratings.table["rating"].to_numpy()
-    for part in (plan.recipe, *plan.recipe.members):
-        if not isinstance(part.clip, tuple):
-            continue
-        low, high = part.clip
-        if found.min() < np.float32(low) or found.max() > np.float32(high):
-            raise InputError(
-                f"--rating-range {low:g},{high:g} leaves out some of the ratings, which go from "
-                f"{found.min():g} to {found.max():g}; give a wider one."
-            )
-
-
-def _say(quiet: bool, text: str | None) -> None:
-    if text and not quiet:
-        print(text, file=sys.stderr)

@@ -9,6 +9,7 @@ from test_run import SHORT, toy_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.progress import epochs_bar
 from d2l_autorec.training import checkpoint, run, session, sparse
+from d2l_autorec.training.asked import Prepared
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.tensorboard import tensorboard
 
@@ -33,7 +34,8 @@ def test_kernels_are_compiled_under_the_bar(monkeypatch, engine, cached, compile
     monkeypatch.setattr(sparse, "kernels_are_cached", lambda: cached)
     monkeypatch.setattr(sparse, "compile_kernels", lambda: calls.append(1))
     plan = run.Plan(SHORT.but(num_epochs=1), engine)
-    session._epochs(toy_ratings(), plan, [], None, None, checkpoint.Keep(None), True)
+    ready = Prepared(toy_ratings(), None, plan, [])
+    session._epochs(ready, None, None, checkpoint.Keep(None), True)
     assert len(calls) == compiled
 
 

@@ -1,0 +1,237 @@
+"""How good a model is, and which recipe is best: ``evaluate`` and ``tune``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from d2l_autorec.cli import split_options as splits
+from d2l_autorec.cli.common import (
+    Json,
+    Quiet,
+    Ratings,
+    Seed,
+    app,
+    reads_ratings,
+    stands_there,
+    tell,
+)
+from d2l_autorec.cli.recipe_options import Engine
+from d2l_autorec.cli.serving import Model
+from d2l_autorec.cli.tables import say, to_csv
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.errors import InputError
+from d2l_autorec.paths import check_new_file
+
+if TYPE_CHECKING:
+    from d2l_autorec.evaluation.findings import Findings
+    from d2l_autorec.serving.evaluate import Evaluation
+
+Relevant = Annotated[
+    Optional[float],
+    typer.Option(
+        help="The lowest rating of a relevant item. If left out, three quarters up the scale: 4 "
+        "where ratings go from 1 to 5."
+    ),
+]
+
+PerUser = Annotated[
+    Optional[Path], typer.Option(help="New .csv file for the errors of each user.")
+]
+
+RecipeFile = Annotated[
+    Path,
+    typer.Option(
+        help="The .toml file for the recipe. The search is kept in the folder .tune beside it: "
+        "the same command goes on with it, also in several terminals at once."
+    ),
+]
+Minutes = Annotated[float, typer.Option(help="Time for the search.")]
+Trials = Annotated[
+    Optional[int], typer.Option(min=1, help="Stop after so many recipes, if that is sooner.")
+]
+
+
+@app.command()
+@reads_ratings
+def evaluate(
+    model: Model,
+    test: Annotated[Path, typer.Option(help="Ratings that the model was not trained on.")],
+    reading: ReadOptions,
+    k: Annotated[
+        int, typer.Option("-k", min=0, help="Length of the ranked lists; 0 for no ranking.")
+    ] = 10,
+    relevant: Relevant = None,
+    per_user: PerUser = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a saved model on test ratings: RMSE, MAE and its lists of recommendations."""
+    from d2l_autorec import runs
+    from d2l_autorec.data.formats import read_ratings
+    from d2l_autorec.progress import counting_bar
+    from d2l_autorec.serving import evaluate as evaluation
+    from d2l_autorec.serving.folder import load_model
+
+    if per_user is not None:
+        check_new_file("--per-user", per_user, (".csv",))
+    loaded = load_model(model)
+    ratings = read_ratings(test, reading, allow_nonpositive=True)
+    tell(ratings.understood.line() if ratings.understood else None, quiet)
+    with counting_bar("ranking", ratings.num_users, quiet) as advance:
+        found = evaluation.evaluate(loaded, ratings, k, relevant, advance)
+    if per_user is not None:
+        runs.write(per_user, to_csv(found.per_user))
+    if as_json:
+        record = {"command": "evaluate", "model": str(model), "test": str(test)}
+        typer.echo(json.dumps({**record, "test_digest": ratings.digest, **found.as_json()}))
+        return
+    _show(found)
+    if per_user is not None:
+        say(f"The errors of each user are in {per_user}")
+
+
+@app.command()
+@reads_ratings
+def tune(
+    context: typer.Context,
+    reading: ReadOptions,
+    out: RecipeFile,
+    data: Ratings = None,
+    minutes: Minutes = 10.0,
+    trials: Trials = None,
+    split: splits.Split = "random",
+    test_ratio: splits.TestRatio = CHAPTER.test_ratio,
+    test: splits.TestFile = None,
+    engine: Engine = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search for the recipe that is best on validation ratings, for train --recipe.
+
+    What train would hold out to score, given the same options, takes no part.
+    """
+    from d2l_autorec.evaluation import study as studies
+    from d2l_autorec.evaluation.findings import findings, trials_table
+    from d2l_autorec.evaluation.tuning import search
+    from d2l_autorec.progress import counting_bar
+    from d2l_autorec.training.asked import Asked, prepare
+    from d2l_autorec.training.session import compilation
+
+    if not 0 < minutes < 10**6:
+        raise InputError(f"--minutes is {minutes:g}; give a number above 0.")
+    studies.optuna()
+    folder = studies.folder_of(out)
+    given = {"split": split, "test_ratio": test_ratio, "engine": engine, "seed": seed}
+    plan = {name: value for name, value in given.items() if stands_there(context, name)}
+    asked = Asked("default", plan=plan, data=data, reading=reading, test=test)
+    asked.check_split()
+    ready = prepare(asked, quiet=quiet)
+    if (work := compilation(ready.plan.engine)) is not None:
+        tell(work[0], quiet)
+        work[1]()
+    seconds = 60 * minutes
+    with counting_bar("tuning", seconds, quiet) as advance:
+        study, ground = search(ready, folder, seconds, trials, advance)
+    found = findings(study, ground)
+    if found is None:
+        raise InputError(
+            f"The recipe default is being trained by another process, so that {out} is not "
+            "written; give the same command again when it has ended."
+        )
+    options = {**ready.plan.to_dict(), "recipe": "default"}
+    record = {"command": "tune", "plan": options, **ground.digests, "found": found.as_json()}
+    studies.keep(folder, out, record, found.best, to_csv(trials_table(study, ground)))
+    if as_json:
+        typer.echo(json.dumps({**record, "folder": str(folder)}))
+        return
+    _show_findings(found)
+    say(f"The recipe is in {out}, the trials are in {folder}. To train with it:")
+    words = ["--data", str(data)] if data else []
+    words += ["--test", str(test)] if test else []
+    for name, value in plan.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    typer.echo(f"d2l-autorec train {shlex.join([*words, '--recipe', str(out)])}")
+
+
+def _show_findings(found: Findings) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    best = "the best recipe is default itself" if found.is_default else "the best recipe"
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(", ".join(f"{number} {word}" for word, number in found.counts.items()))
+    table.add_column("validation RMSE", justify="right")
+    for name, rmse in (
+        (best, found.best_rmse),
+        ("the recipe default", found.default_rmse),
+        ("user and item biases", found.biases_rmse),
+        ("the mean rating", found.mean_rmse),
+    ):
+        table.add_row(name, f"{rmse:.4f}")
+    Console().print(table)
+    values = found.best.parts[0].to_dict()
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("choice")
+    table.add_column("best recipe")
+    table.add_column("lowest validation RMSE with")
+    table.add_column("importance", justify="right")
+    for each in found.brought:
+        value = values.get(each.name, "")
+        table.add_row(
+            each.name,
+            ",".join(map(str, value)) if isinstance(value, list) else str(value),
+            ", ".join(f"{name} {rmse:.4f}" for name, rmse in each.best.items()),
+            "" if each.importance is None else f"{100 * each.importance:.0f}%",
+        )
+    Console().print(table)
+
+
+def _show(found: Evaluation) -> None:
+    names = {"rmse": "RMSE", "mae": "MAE"}
+    if found.unknown_ratings and found.unknown_ratings < found.num_ratings:
+        names["rmse_known"] = "RMSE of known pairs"
+    _grid(found.errors, names)
+    known = "The model knows all of them."
+    if found.unknown_ratings:
+        known = (
+            f"The model knows nothing of {found.unknown_users:,} of these users and "
+            f"{found.unknown_items:,} of these items, which have {found.unknown_ratings:,} of the "
+            "ratings."
+        )
+    say(
+        f"{found.num_ratings:,} ratings of {found.num_users:,} users and {found.num_items:,} "
+        f"items. {known}"
+    )
+    if not found.k:
+        return
+    k = found.k
+    names = {"ndcg": f"NDCG@{k}", "recall": f"recall@{k}", "mrr": f"MRR@{k}"}
+    _grid(found.rankings, {**names, "coverage": f"coverage@{k}"})
+    say(
+        f"Means over the {found.ranked_users:,} known users with a test rating of "
+        f"{found.relevant:g} or more, which is relevant. What they rated in training is left out. "
+        "Popular items are also rated more often in the test, which favours the popular."
+    )
+
+
+def _grid(values: dict[str, dict[str, float]], names: dict[str, str]) -> None:
+    """Print a table with a column for each key of the values, and a row for each name."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for heading in values:
+        table.add_column(heading, justify="right")
+    for key, name in names.items():
+        table.add_row(name, *(f"{each[key]:.4f}" for each in values.values()))
+    Console().print(table)

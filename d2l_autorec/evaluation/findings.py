@@ -1,0 +1,138 @@
+"""What a search for a recipe has found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from d2l_autorec.evaluation.study import Ground, optuna
+from d2l_autorec.models.recipe import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+_ENOUGH = 10  # completed trials, for importances
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What one choice has brought.
+
+    Attributes
+    ----------
+    name : str
+        Of the field of the recipe.
+    best : dict of str to float
+        For each group of its values the lowest validation RMSE of a completed trial, where there
+        is one.
+    importance : float or None
+        Its share in what tells good trials from others, by PED-ANOVA; None for few trials.
+    """
+
+    name: str
+    best: dict[str, float]
+    importance: float | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The outcome of a search.
+
+    Attributes
+    ----------
+    best : Recipe
+        With the lowest validation RMSE.
+    is_default : bool
+        Whether that is the recipe "default" itself.
+    best_rmse, default_rmse, biases_rmse, mean_rmse : float
+        Validation RMSE.
+    counts : dict of str to int
+        Trials that were ``complete``, ``pruned`` or ``failed``.
+    brought : tuple of Brought
+        The more important choices first.
+    """
+
+    best: Recipe
+    is_default: bool
+    best_rmse: float
+    default_rmse: float
+    biases_rmse: float
+    mean_rmse: float
+    counts: dict[str, int]
+    brought: tuple[Brought, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return {**asdict(self), "best": self.best.to_dict()}
+
+
+def findings(study: Study, ground: Ground) -> Findings | None:
+    """Return what a search has found; None while the recipe "default" has no result."""
+    trials = study.get_trials(deepcopy=False)
+    done = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    defaults = [trial for trial in done if trial.user_attrs.get("default")]
+    if not defaults:
+        return None
+    best = min(done, key=_rmse)
+    states = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    importance = _importances(study, done)
+    brought = [
+        Brought(
+            choice.name,
+            {
+                name: min(rmses)
+                for name, belongs in choice.groups.items()
+                if (rmses := [_rmse(t) for t in done if belongs(t.params[choice.name])])
+            },
+            importance.get(choice.name),
+        )
+        for choice in ground.space
+    ]
+    return Findings(
+        best=Recipe.from_dict(best.user_attrs["recipe"]),
+        is_default=bool(best.user_attrs.get("default")),
+        best_rmse=_rmse(best),
+        default_rmse=_rmse(defaults[0]),
+        biases_rmse=ground.biases_rmse,
+        mean_rmse=ground.mean_rmse,
+        counts={
+            word: sum(trial.state.name == state for trial in trials)
+            for state, word in states.items()
+        },
+        brought=tuple(sorted(brought, key=lambda each: -(each.importance or 0))),
+    )
+
+
+def trials_table(study: Study, ground: Ground) -> pd.DataFrame:
+    """Return a row for each finished trial: number, state, validation RMSE, seconds, values."""
+    import pandas as pd
+
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state.name.lower(),
+            "default": bool(trial.user_attrs.get("default")),
+            "val_rmse": trial.values[0] if trial.state.name == "COMPLETE" else None,
+            "seconds": trial.duration.total_seconds() if trial.duration else None,
+            **{choice.name: trial.params.get(choice.name) for choice in ground.space},
+        }
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.is_finished()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _rmse(trial: FrozenTrial) -> float:
+    assert trial.values is not None
+    return trial.values[0]
+
+
+def _importances(study: Study, done: list[FrozenTrial]) -> dict[str, float]:
+    if len(done) < _ENOUGH:
+        return {}
+    library = optuna()
+    evaluator = library.importance.PedAnovaImportanceEvaluator()
+    found: dict[str, float] = library.importance.get_param_importances(study, evaluator=evaluator)
+    return found

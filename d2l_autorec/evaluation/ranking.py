@@ -1,0 +1,60 @@
+"""Ranking measures over lists of recommendations, as trec_eval computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from d2l_autorec.errors import InputError
+
+MEASURES = ("ndcg", "recall", "mrr")
+
+
+def ir_measures() -> ModuleType:
+    """Import the library, or raise an InputError that says how to get it."""
+    try:
+        import ir_measures
+    except ModuleNotFoundError:
+        raise InputError(
+            "Ranking measures need the package ir-measures; run: pip install "
+            '"d2l-autorec[ranking]", or leave them out with -k 0.'
+        ) from None
+    return ir_measures
+
+
+def rank_users(
+    lists: Mapping[Any, Sequence[Any]], relevant: Mapping[Any, Sequence[Any]], k: int
+) -> dict[Any, dict[str, float]]:
+    """Measure each user's list of recommendations.
+
+    NDCG, recall and the reciprocal rank of the first relevant item are those of trec_eval
+    (pytrec_eval, through ir_measures), with a gain of 1 for each relevant item. trec_eval reorders
+    items of equal score by their names; here the order of the list alone counts.
+
+    Parameters
+    ----------
+    lists : mapping
+        For each user the items recommended, the best first; those after the k-th do not count.
+    relevant : mapping
+        For each user the relevant items, at least one. Users that are not here are not measured.
+    k : int
+        Length of the lists.
+
+    Returns
+    -------
+    dict of dict
+        For each user of ``relevant`` the values of `MEASURES`, all at k.
+    """
+    library = ir_measures()
+    measures = {library.nDCG @ k: "ndcg", library.R @ k: "recall", library.RR: "mrr"}
+    named = {str(number): user for number, user in enumerate(relevant)}
+    judged = {name: {str(i): 1 for i in relevant[user]} for name, user in named.items()}
+    run = {
+        name: {str(item): float(k - rank) for rank, item in enumerate(lists.get(user, ())[:k])}
+        for name, user in named.items()
+    }
+    values: dict[Any, dict[str, float]] = {user: {} for user in relevant}
+    for found in library.iter_calc(list(measures), judged, run):
+        values[named[found.query_id]][measures[found.measure]] = float(found.value)
+    return values

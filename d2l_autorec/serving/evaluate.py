@@ -1,0 +1,315 @@
+"""How good a saved model is on ratings that it has not seen: errors, and rankings at k."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.evaluation.ranking import MEASURES, ir_measures, rank_users
+from d2l_autorec.models.biases import fit_biases
+from d2l_autorec.serving.lookup import known_codes
+from d2l_autorec.serving.model import Model
+from d2l_autorec.serving.recommend import best_columns, rated
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from d2l_autorec.data.formats import Ratings
+
+ERRORS_OF = ("model", "biases", "mean")
+RANKINGS_OF = ("model", "biases", "popularity")
+RELEVANT_SHARE = 0.75
+"""Where on the scale, from its lowest to its highest rating, an item begins to be relevant."""
+
+_CELLS = 4 * 1024**2  # predictions held at once, for each of the rankings
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A model's score on a file of test ratings.
+
+    Attributes
+    ----------
+    num_ratings, num_users, num_items : int
+        In the test ratings.
+    unknown_users, unknown_items : int
+        Of these, how many the model has no training rating of.
+    unknown_ratings : int
+        Test ratings of such a user or item.
+    errors : dict of dict
+        For each of `ERRORS_OF`: ``rmse`` and ``mae`` over all test ratings, in the ratings' unit,
+        and ``rmse_known``, over those of known users and known items; nan where there are none.
+    k : int
+        Length of the lists; 0 where no ranking was asked for.
+    relevant : float
+        The lowest rating of a relevant item.
+    ranked_users : int
+        Known users with a relevant test rating: the ranking measures are means over these.
+    rankings : dict of dict
+        For each of `RANKINGS_OF`: ``ndcg``, ``recall``, ``mrr``, and ``coverage``, the share of
+        the items with training ratings that are on at least one user's list.
+    per_user : pandas.DataFrame
+        A row for each user of the test ratings: ``user``, ``training_ratings``, ``test_ratings``,
+        ``rmse`` and ``mae`` of the model, ``biases_rmse``, ``mean_rmse``, and with a ranking
+        ``relevant``, the number of relevant items, and the model's `MEASURES`, which are missing
+        for users who are not ranked.
+    """
+
+    num_ratings: int
+    num_users: int
+    num_items: int
+    unknown_users: int
+    unknown_items: int
+    unknown_ratings: int
+    errors: dict[str, dict[str, float]]
+    k: int
+    relevant: float
+    ranked_users: int
+    rankings: dict[str, dict[str, float]]
+    per_user: pd.DataFrame
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all but the users' rows as JSON can hold it."""
+        said = {name: value for name, value in vars(self).items() if name != "per_user"}
+        said["errors"] = {
+            name: {key: None if np.isnan(value) else value for key, value in errors.items()}
+            for name, errors in self.errors.items()
+        }
+        return said
+
+
+def evaluate(
+    model: Model,
+    test: Ratings,
+    k: int = 10,
+    relevant: float | None = None,
+    advance: Callable[[int], object] = lambda users: None,
+) -> Evaluation:
+    """Score a model on test ratings, beside the mean, user and item biases, and popularity.
+
+    A user or an item that the model lacks is predicted as the biases do: the training mean, plus
+    the bias of the other side where that is known. The ranked candidates are the items with
+    training ratings, without those that the user has rated in training; a relevant item that is
+    no candidate counts as missed.
+
+    Parameters
+    ----------
+    model : Model
+    test : Ratings
+    k : int
+        Length of the lists; 0 for no ranking.
+    relevant : float, optional
+        The lowest rating of a relevant item. By default three quarters up the model's scale, which
+        is 4 on a scale of 1 to 5.
+    advance : callable
+        Told how many more users have been ranked.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InputError
+        If k is negative, a library is missing, no test rating is relevant, or the model was
+        trained on some of the test ratings.
+    """
+    if k < 0:
+        raise InputError(f"-k is {k}; give the length of the lists, or 0 for no ranking.")
+    if k:
+        ir_measures()
+    if relevant is None:
+        relevant = model.low + RELEVANT_SHARE * (model.high - model.low)
+    asked = _Asked.of(model, test)
+    asked.check_unseen(model, test.name)
+    wanted = asked.relevant(relevant) if k else {}
+    if k and not wanted:
+        raise InputError(
+            f"{test.name} has no rating of {relevant:g} or more by a user whom the model knows, "
+            "so that nothing is relevant; give another --relevant, or -k 0 for no ranking."
+        )
+    predictions = _predictions(model, asked)
+    lists = _lists(model, list(wanted), k, advance)
+    values = {name: rank_users(each, wanted, k) for name, each in lists.items()}
+    return Evaluation(
+        num_ratings=len(asked.stars),
+        num_users=test.num_users,
+        num_items=test.num_items,
+        unknown_users=int((~asked.user_known).sum()),
+        unknown_items=int((~asked.item_known).sum()),
+        unknown_ratings=int((~asked.known).sum()),
+        errors={name: _errors(guess, asked) for name, guess in predictions.items()},
+        k=k,
+        relevant=float(relevant),
+        ranked_users=len(wanted),
+        rankings={
+            name: {**_means(each), "coverage": _coverage(model, lists[name])}
+            for name, each in values.items()
+        },
+        per_user=_per_user(model, test, asked, predictions, wanted, values.get("model", {})),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Test ratings in the model's codes, with -1 for what the model lacks.
+
+    ``user_code`` and ``item_code`` are by code of the test ratings, and ``user_known`` and
+    ``item_known`` say whether the model has training ratings of it; the others are by rating.
+    """
+
+    user_code: np.ndarray
+    item_code: np.ndarray
+    user_known: np.ndarray
+    item_known: np.ndarray
+    test_user: np.ndarray
+    test_item: np.ndarray
+    stars: np.ndarray
+
+    @classmethod
+    def of(cls, model: Model, test: Ratings) -> _Asked:
+        user_code = known_codes(model, "user", test.user_ids.tolist())
+        item_code = known_codes(model, "item", test.item_ids.tolist())
+        table = test.table
+        return cls(
+            user_code,
+            item_code,
+            (user_code >= 0) & (model.trained.counts("user")[user_code] > 0),
+            (item_code >= 0) & (model.trained.counts("item")[item_code] > 0),
+            table["user"].to_numpy(),
+            table["item"].to_numpy(),
+            table["rating"].to_numpy().astype(float),
+        )
+
+    @property
+    def users(self) -> np.ndarray:
+        return self.user_code[self.test_user]
+
+    @property
+    def items(self) -> np.ndarray:
+        return self.item_code[self.test_item]
+
+    @property
+    def known(self) -> np.ndarray:
+        return self.user_known[self.test_user] & self.item_known[self.test_item]
+
+    def check_unseen(self, model: Model, name: str) -> None:
+        known = self.known
+        seen = int(np.isfinite(rated(model, self.users[known], self.items[known])).sum())
+        if seen:
+            raise InputError(
+                f"{name}: {seen:,} of its {len(self.stars):,} ratings are of pairs that the model "
+                "was trained on, so that the score would be of what it has seen; give others."
+            )
+
+    def relevant(self, least: float) -> dict[int, list[int]]:
+        """Return the relevant items of each known user; those that the model lacks below zero."""
+        rows = np.flatnonzero((self.stars >= least) & self.user_known[self.test_user])
+        items = np.where(self.items < 0, -1 - self.test_item, self.items)
+        wanted: dict[int, list[int]] = {}
+        for user, item in zip(self.users[rows].tolist(), items[rows].tolist()):
+            wanted.setdefault(user, []).append(item)
+        return wanted
+
+
+def _biases(model: Model) -> tuple[float, np.ndarray, np.ndarray]:
+    at = model.ratings.tocoo()
+    return fit_biases(at.row, at.col, at.data.astype(float), model.ratings.shape)
+
+
+def _predictions(model: Model, asked: _Asked) -> dict[str, np.ndarray]:
+    mean, of_item, of_user = _biases(model)
+    users, items = asked.users, asked.items
+    biases = mean + np.where(users < 0, 0, of_user[users]) + np.where(items < 0, 0, of_item[items])
+    guess = biases.copy()
+    both = (users >= 0) & (items >= 0)
+    guess[both] = model.trained.score_pairs(users[both], items[both])
+    guess = guess.clip(model.low, model.high)
+    return dict(zip(ERRORS_OF, (guess, biases, np.full(len(users), mean))))
+
+
+def _errors(guess: np.ndarray, asked: _Asked) -> dict[str, float]:
+    missed = guess - asked.stars
+    return {
+        "rmse": _rmse(missed),
+        "mae": float(np.abs(missed).mean()),
+        "rmse_known": _rmse(missed[asked.known]),
+    }
+
+
+def _rmse(missed: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(missed**2))) if len(missed) else float("nan")
+
+
+def _lists(
+    model: Model, users: list[int], k: int, advance: Callable[[int], object]
+) -> dict[str, dict[int, list[int]]]:
+    """Return the k best unrated items of each user, as each of `RANKINGS_OF` has them."""
+    if not k:
+        return {}
+    counts, of_item = model.trained.counts("item"), _biases(model)[1]
+    lists: dict[str, dict[int, list[int]]] = {name: {} for name in RANKINGS_OF}
+    step = max(1, _CELLS // len(counts))
+    for start in range(0, len(users), step):
+        some = np.array(users[start : start + step])
+        for name, scores in zip(
+            RANKINGS_OF, (model.trained.score_users(some), of_item, counts.astype(float))
+        ):
+            scores = np.broadcast_to(scores, (len(some), len(counts))).copy()
+            seen = model.trained.oriented("user")[some]
+            scores[np.repeat(np.arange(len(some)), np.diff(seen.indptr)), seen.indices] = -np.inf
+            scores[:, counts == 0] = -np.inf
+            row, item, _ = best_columns(scores, k)
+            ends = np.cumsum(np.bincount(row, minlength=len(some)))[:-1]
+            for user, best in zip(some.tolist(), np.split(item, ends)):
+                lists[name][user] = best.tolist()
+        advance(len(some))
+    return lists
+
+
+def _means(values: dict[int, dict[str, float]]) -> dict[str, float]:
+    return {key: float(np.mean([each[key] for each in values.values()])) for key in MEASURES}
+
+
+def _coverage(model: Model, lists: dict[int, list[int]]) -> float:
+    shown = {item for best in lists.values() for item in best}
+    return len(shown) / int((model.trained.counts("item") > 0).sum())
+
+
+def _per_user(
+    model: Model,
+    test: Ratings,
+    asked: _Asked,
+    predictions: dict[str, np.ndarray],
+    wanted: dict[int, list[int]],
+    values: dict[int, dict[str, float]],
+) -> pd.DataFrame:
+    import pandas as pd
+
+    size = test.num_users
+    number = np.bincount(asked.test_user, minlength=size)
+
+    def mean(of_rating: np.ndarray) -> np.ndarray:
+        return np.bincount(asked.test_user, of_rating, size) / number
+
+    missed = {name: guess - asked.stars for name, guess in predictions.items()}
+    trained = np.where(asked.user_known, model.trained.counts("user")[asked.user_code], 0)
+    columns: dict[str, Any] = {
+        "user": test.user_ids,
+        "training_ratings": trained,
+        "test_ratings": number,
+        "rmse": np.sqrt(mean(missed["model"] ** 2)),
+        "mae": mean(np.abs(missed["model"])),
+        "biases_rmse": np.sqrt(mean(missed["biases"] ** 2)),
+        "mean_rmse": np.sqrt(mean(missed["mean"] ** 2)),
+    }
+    codes = asked.user_code.tolist()
+    if wanted:
+        columns["relevant"] = [len(wanted.get(code, ())) for code in codes]
+        for key in MEASURES:
+            columns[key] = [values[code][key] if code in values else None for code in codes]
+    return pd.DataFrame(columns)

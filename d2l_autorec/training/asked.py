@@ -1,0 +1,233 @@
+"""What is asked of a training run, and what it is made of: ratings, their split and a plan."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from d2l_autorec import runtime
+from d2l_autorec.data.formats import Ratings, read_ratings
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.data.protocols import NAMES, check_name, named_split, with_test_file
+from d2l_autorec.data.sources import load_ml100k
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipes import RECIPES, find_recipe
+from d2l_autorec.training import checkpoint, resume, run
+from d2l_autorec.training.draws import has_mxnet
+from d2l_autorec.training.engines import choose_engine
+from d2l_autorec.training.plan import TEST_FILE, Plan, check, check_batch_size, check_engine
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What stands on the command line of a training run; None or nothing where it does not.
+
+    Attributes
+    ----------
+    recipe : str or None
+        Name or TOML file. The chapter's for MovieLens 100K, "default" for other ratings.
+    changes : dict
+        Fields of the recipe, or of its architecture.
+    plan : dict
+        Other fields of the plan.
+    data : Path or None
+        The ratings; MovieLens 100K by default.
+    devices : str or None
+        As `d2l_autorec.runtime.parse_devices` reads it.
+    out : Path or None
+        The run's folder; under ``runs`` by default.
+    save : bool
+        Leave the model in ``model`` below the run's folder.
+    tensorboard : Path or None
+        Where to log.
+    reading : ReadOptions
+        How the file of ratings is read.
+    test : Path or None
+        A file of ratings to score with, in place of a split; read as ``data`` is.
+    """
+
+    recipe: str | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
+    data: Path | None = None
+    devices: str | None = None
+    out: Path | None = None
+    save: bool = False
+    tensorboard: Path | None = None
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    test: Path | None = None
+
+    def kept(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps beside the plan."""
+        return {
+            "data": str(self.data.resolve()) if self.data else None,
+            "devices": self.devices,
+            "save": self.save,
+            "tensorboard": str(self.tensorboard.resolve()) if self.tensorboard else None,
+            "reading": self.reading.as_json(),
+            "test": str(self.test.resolve()) if self.test else None,
+        }
+
+    def check_split(self) -> None:
+        """Refuse options of the split that contradict each other, before anything is read."""
+        split = self.plan.get("split")
+        if split is not None:
+            check_name(split)
+            if self.test is not None:
+                raise InputError("--split and --test exclude each other; give one of them.")
+        if "test_ratio" in self.plan and (self.test or split not in (None, "random", "time")):
+            way = "--test" if self.test else f"--split {split}"
+            raise InputError(
+                f"--test-ratio is for --split random and time, and {way} says itself what is held "
+                "out; leave it out."
+            )
+
+
+def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
+    """Return what is to be done with the ratings, and a notice of what was chosen.
+
+    Raises
+    ------
+    InputError
+        If the recipe cannot be used.
+    """
+    name, notice = asked.recipe, None
+    if name is None and asked.data:
+        notice = "Recipe: default (the chapter's is --recipe chapter)."
+    name = name or ("default" if asked.data else "chapter")
+    recipe = find_recipe(name).recipe
+    by_lam = any(part.lam is not None for part in recipe.parts)
+    if "wd" in asked.changes and by_lam and "lam" not in asked.changes:
+        raise InputError("--wd: this recipe decays weights by λ; give --lam.")
+    recipe, engine = resume.changed(recipe, asked.changes), asked.plan.get("engine")
+    if engine is None:
+        cells = ratings.num_users * ratings.num_items
+        dense = recipe == RECIPES["chapter"] and not asked.data
+        dense = (dense or asked.devices not in (None, "cpu")) and has_mxnet()
+        engine = "fast" if dense else choose_engine(len(ratings.table), cells)
+    settings = with_whole_path(asked.plan)
+    if asked.test is not None:
+        settings["split"] = TEST_FILE
+    plan = Plan(**{**settings, "recipe": recipe, "engine": engine})
+    if "batch_size" in asked.changes:
+        check_batch_size(plan, ratings)
+    return plan, notice
+
+
+def with_whole_path(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of a plan with the path of a split's file in full, for any folder."""
+    split = settings.get("split", "random")
+    whole = {} if split in NAMES else {"split": str(Path(split).resolve())}
+    return {**settings, **whole}
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Ratings, and a plan for them that has been checked.
+
+    Attributes
+    ----------
+    ratings : Ratings
+    rows : (numpy.ndarray, numpy.ndarray) or None
+        The rows to train and to test on; None where they are drawn as the plan says.
+    plan : Plan
+    contexts : list of mxnet.Context
+        For the dense engine.
+    """
+
+    ratings: Ratings
+    rows: run.Split | None
+    plan: Plan
+    contexts: list[Any]
+
+
+def prepare(
+    asked: Asked,
+    former: checkpoint.Checkpoint | None = None,
+    quiet: bool = False,
+    num_workers: int = 1,
+) -> Prepared:
+    """Read what a training run needs, and refuse what cannot work before anything is written.
+
+    Raises
+    ------
+    InputError
+        If something given cannot be used.
+    """
+    if (former.plan.engine if former else asked.plan.get("engine")) == "fast":
+        from d2l_autorec import doctor
+
+        doctor.preflight()
+    say = partial(say_unless, quiet)
+    if asked.data:
+        ratings = _read(asked.data, asked.reading, say)
+    else:
+        ratings = load_ml100k(quiet=quiet)
+        say(ratings.understood.line() if ratings.understood else None)
+    if ratings.understood is not None:
+        ratings.understood.check_trainable()
+    rows = None
+    if asked.test is not None:
+        ratings, rows = with_test_file(ratings, _read(asked.test, asked.reading, say))
+        say(_strangers(ratings, rows))
+    plan, notice = (former.plan, None) if former else make_plan(asked, ratings)
+    say(notice)
+    contexts: list[Any] = []
+    check_engine(plan)
+    if plan.engine == "fast":
+        contexts, notice = runtime.parse_devices(asked.devices or "cpu")
+        say(notice)
+    elif asked.devices not in (None, "cpu"):
+        raise InputError("--devices: the sparse engine runs on one CPU device; use cpu.")
+    check(plan, ratings, max(len(contexts), 1), num_workers)
+    _check_range(plan, ratings)
+    if rows is None and plan.split != "random":
+        rows = named_split(plan.split, ratings, plan.test_ratio)
+    return Prepared(ratings, rows, plan, contexts)
+
+
+def _read(path: Path, reading: ReadOptions, say: Callable[[str | None], None]) -> Ratings:
+    ratings = read_ratings(path, reading, allow_nonpositive=True)
+    say(ratings.understood.line() if ratings.understood else None)
+    return ratings
+
+
+def _strangers(ratings: Ratings, rows: run.Split) -> str | None:
+    """Say how many users and items of the test ratings have no training rating."""
+    train, test = (ratings.table.iloc[part] for part in rows)
+    counts = {
+        what: len(np.setdiff1d(test[what].to_numpy(), train[what].to_numpy()))
+        for what in ("user", "item")
+    }
+    if not any(counts.values()):
+        return None
+    said = " and ".join(f"{count:,} {what}s" for what, count in counts.items() if count)
+    return (
+        f"Of the test file, {said} have no training rating: they are predicted without a rating "
+        "of their own (from the mean and the other side's bias, where the recipe has biases)."
+    )
+
+
+def _check_range(plan: Plan, ratings: Ratings) -> None:
+    found = ratings.table["rating"].to_numpy()
+    for part in (plan.recipe, *plan.recipe.members):
+        if not isinstance(part.clip, tuple):
+            continue
+        low, high = part.clip
+        if found.min() < np.float32(low) or found.max() > np.float32(high):
+            raise InputError(
+                f"--rating-range {low:g},{high:g} leaves out some of the ratings, which go from "
+                f"{found.min():g} to {found.max():g}; give a wider one."
+            )
+
+
+def say_unless(quiet: bool, text: str | None) -> None:
+    """Write a notice to standard error."""
+    if text and not quiet:
+        print(text, file=sys.stderr)
