@@ -37,6 +37,9 @@ class Plan:
     checkpoint_every : int
         Epochs between two checkpoints; 0 for none. With checkpoints the generators are seeded
         anew for each epoch, so that the draws are not the book's.
+    all_ratings : bool
+        Having scored the model, train it again on all ratings, those held out too, and keep that
+        model.
     """
 
     recipe: Recipe = field(default_factory=lambda: RECIPES["chapter"])
@@ -44,6 +47,7 @@ class Plan:
     test_ratio: float = CHAPTER.test_ratio
     seed: int = 0
     checkpoint_every: int = 0
+    all_ratings: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""
@@ -59,7 +63,8 @@ class Plan:
             If it is none.
         """
         given = {part.name: values[part.name] for part in fields(cls)}
-        for name, kind in (("engine", str), ("seed", int), ("checkpoint_every", int)):
+        kinds = {"engine": str, "seed": int, "checkpoint_every": int, "all_ratings": bool}
+        for name, kind in kinds.items():
             if type(given[name]) is not kind:
                 raise TypeError(name)
         given["test_ratio"] = float(given["test_ratio"])

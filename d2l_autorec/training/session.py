@@ -24,6 +24,7 @@ from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.paths import kind
 from d2l_autorec.progress import epochs_bar
 from d2l_autorec.training import checkpoint, resume, run
+from d2l_autorec.training.again import Scored, train_on_all
 from d2l_autorec.training.distributed.group import Group, group_from_environment
 from d2l_autorec.training.draws import has_mxnet
 from d2l_autorec.training.engines import choose_draws, choose_engine
@@ -149,11 +150,18 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
             f"{folder / checkpoint.NAME} was not made by the train command; go on with it in "
             "Python, as it was begun."
         ) from None
+    if asked.save and not own.save and asked.plan.get("all_ratings") is None:
+        former = replace(former, plan=replace(former.plan, all_ratings=True))
     if asked.recipe is not None and find_recipe(asked.recipe).recipe.but(**asked.changes) != (
         former.plan.recipe
     ):
         raise InputError("--recipe cannot be changed with --resume; leave it out.")
     plan = resume.plan_to_go_on(former.plan, asked.changes, asked.plan)
+    if former.scored is not None and plan.recipe != former.plan.recipe:
+        raise InputError(
+            "--epochs cannot be raised any more: the model has been scored and is being trained "
+            "again on all ratings; leave it out."
+        )
     wanted = {name: getattr(asked, name) for name in ("devices", "out")}
     given = {name: value for name, value in wanted.items() if value is not None}
     resume.refuse_others(given, {**vars(own), "devices": own.devices or "cpu"})
@@ -188,7 +196,9 @@ def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
         dense = recipe == RECIPES["chapter"] and not asked.data
         dense = (dense or asked.devices not in (None, "cpu")) and has_mxnet()
         engine = "fast" if dense else choose_engine(len(ratings.table), cells)
-    plan = Plan(**{**asked.plan, "recipe": recipe, "engine": engine})
+    plan = Plan(**{"all_ratings": asked.save, **asked.plan, "recipe": recipe, "engine": engine})
+    if plan.all_ratings and not asked.save:
+        raise InputError("--all-ratings is for the model that --save keeps; give --save too.")
     if "batch_size" in asked.changes:
         check_batch_size(plan, ratings)
     return plan, notice
@@ -237,17 +247,18 @@ def _train(
         if first:
             held.enter_context(lock_folder(folder))
         watched = asked.tensorboard if first else None
-        model, result, history = _epochs(ratings, plan, contexts, watched, group, keep, quiet)
+        model, scored = _epochs(ratings, plan, contexts, watched, group, keep, quiet)
         if group is not None:
             group.close()
         if not first:
             return None
-        record = run.record(replace(plan, recipe=model.recipe), result)
+        record = run.record(replace(plan, recipe=scored.recipe), scored.result)
         if asked.save:
+            record["saved"] = _saved(plan, model)
             # What is there was left by a process that came to its end but for run.json.
             shutil.rmtree(folder / "model", ignore_errors=True)
             save_model(folder / "model", model, ratings, record)
-        runs.save(folder, record, *run.history_table(history))
+        runs.save(folder, record, *run.history_table(scored.history))
     except KeyboardInterrupt:
         print(f"d2l-autorec: {resume.farewell(folder)}", file=sys.stderr)
         sys.exit(130)
@@ -256,7 +267,19 @@ def _train(
         if new:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only if it is empty
-    return Done(folder, ratings.name, plan, result, record)
+    return Done(folder, ratings.name, plan, scored.result, record)
+
+
+def _saved(plan: Plan, model: TrainedModel) -> dict[str, Any]:
+    """Return what ``run.json`` says of the model that is saved."""
+    which = "training ratings"
+    if plan.all_ratings:
+        which = "all ratings; the result is of the model trained on the training ratings alone"
+    return {
+        "trained_on": which,
+        "num_ratings": int(model.ratings.nnz),
+        "epochs": [network.epoch for network in model.networks],
+    }
 
 
 def _epochs(
@@ -267,21 +290,27 @@ def _epochs(
     group: Group | None,
     keep: checkpoint.Keep,
     quiet: bool,
-) -> tuple[TrainedModel, run.Result, list[Any]]:
+) -> tuple[TrainedModel, Scored]:
+    """Train and score and, if the plan says so, train again on all ratings."""
     former, recipe = keep.former, plan.recipe
+    scored = Scored.from_dict(former.scored) if former and former.scored else None
     done = len(former.history) + len(former.chosen) if former else 0
+    done += len(scored.history) if scored else 0
     total = sum(part.num_epochs for part in recipe.parts) * recipe.num_seeds
+    total *= 1 + recipe.refit + plan.all_ratings
     with contextlib.ExitStack() as stack:
         if plan.checkpoint_every:
             say = partial(_say, quiet)
             keep.stopping = stack.enter_context(resume.interrupt_after_epoch(say))
         log = stack.enter_context(tensorboard(watched, done + 1))
-        bar = epochs_bar(
-            total * (2 if recipe.refit else 1), quiet, group is not None, done,
-            compilation(plan.engine),
-        )  # fmt: skip
+        bar = epochs_bar(total, quiet, group is not None, done, compilation(plan.engine))
         advance = stack.enter_context(bar)
-        return run.train(ratings, plan, contexts, advance, group, keep, log)
+        if scored is None:
+            model, result, history = run.train(ratings, plan, contexts, advance, group, keep, log)
+            scored = Scored.of(model, result, history)
+        if plan.all_ratings:
+            model = train_on_all(ratings, plan, scored, contexts, advance, group, keep)
+        return model, scored
 
 
 def compilation(engine: str) -> tuple[str, Callable[[], object]] | None:
