@@ -6,7 +6,7 @@ None of these loads MXNet.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -14,6 +14,12 @@ from d2l_autorec.cli.common import Json, app, reads_ratings
 from d2l_autorec.cli.tables import records, say, show, titled
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from d2l_autorec.serving.filters import Filters
+    from d2l_autorec.serving.model import Model as LoadedModel
 
 Model = Annotated[Path, typer.Option(help="Model folder, or the folder of a run that kept one.")]
 User = Annotated[Optional[str], typer.Option(help="Id, as the ratings file has it.")]
@@ -24,6 +30,17 @@ Number = Annotated[int, typer.Option("-n", "--number", min=1, help="Rows to show
 MinRatings = Annotated[
     int, typer.Option(min=0, help="Ratings in training that an item needs to be shown.")
 ]
+Candidates = Annotated[
+    Optional[Path], typer.Option(help="Only these items. File: an id on each line.")
+]
+Exclude = Annotated[
+    Optional[Path], typer.Option(help="None of these items. File: an id on each line.")
+]
+Genre = Annotated[
+    Optional[list[str]],
+    typer.Option(help="Only items of this genre. May be repeated: of any of them."),
+]
+Year = Annotated[Optional[str], typer.Option(help="Only items of 1994, or of 1990-1999.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 
 FORMATS = {
@@ -49,10 +66,17 @@ def recommend(
     everybody: Annotated[bool, typer.Option("--all", help="All users.")] = False,
     number: Number = 10,
     min_ratings: MinRatings = 1,
+    candidates: Candidates = None,
+    exclude: Exclude = None,
+    genre: Genre = None,
+    year: Year = None,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Name the items a user has not rated and would, by the model, like best."""
+    """Name the items a user has not rated and would, by the model, like best.
+
+    Diversity is the mean of 1 - cosine over all pairs of items in the list.
+    """
     if (user is not None) + (users is not None) + everybody != 1:
         raise InputError("Say for whom: give one of --user ID, --users FILE and --all.")
     from d2l_autorec.serving.files import read_columns
@@ -62,10 +86,11 @@ def recommend(
     wanted = None if everybody else [user]
     if users is not None:
         wanted = read_columns(users, ("user",))["user"].tolist()
-    table = recommend(load_model(model), wanted, number, min_ratings)
+    filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
+    table = recommend(loaded, wanted, number, min_ratings, filters)
     record = {"command": "recommend", "model": str(model)}
     formats = {name: form for name, form in FORMATS.items() if name != "user" or user is None}
-    show(table, formats, record, as_json, as_csv)
+    _show_lists(loaded, table, formats, record, as_json, as_csv)
 
 
 @app.command()
@@ -163,6 +188,10 @@ def new_user(
     reading: ReadOptions,
     number: Number = 10,
     min_ratings: MinRatings = 1,
+    candidates: Candidates = None,
+    exclude: Exclude = None,
+    genre: Genre = None,
+    year: Year = None,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
@@ -172,5 +201,47 @@ def new_user(
     from d2l_autorec.serving.foldin import new_user
 
     rated = read_columns(ratings, ("item", "rating"), reading)
-    table = new_user(load_model(model), rated, number, min_ratings)
-    show(table, FORMATS, {"command": "new-user", "model": str(model)}, as_json, as_csv)
+    filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
+    table = new_user(loaded, rated, number, min_ratings, filters)
+    record = {"command": "new-user", "model": str(model)}
+    _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
+
+
+def _filters(
+    candidates: Path | None, exclude: Path | None, genre: list[str] | None, year: str | None
+) -> Filters:
+    from d2l_autorec.serving.files import read_columns
+    from d2l_autorec.serving.filters import Filters, parse_years
+
+    return Filters(
+        read_columns(candidates, ("item",))["item"].tolist() if candidates else None,
+        read_columns(exclude, ("item",))["item"].tolist() if exclude else (),
+        tuple(genre or ()),
+        parse_years(year) if year else None,
+    )
+
+
+def _show_lists(
+    model: LoadedModel,
+    table: pd.DataFrame,
+    formats: dict[str, tuple[str, str]],
+    record: dict[str, Any],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Print recommendations, and how diverse each list is."""
+    from d2l_autorec.serving.diversity import diversity
+    from d2l_autorec.serving.similar import basis
+
+    lists, compared = diversity(model, table), basis(model, "item")
+    record["diversity"] = {"compared": compared, "lists": records(lists)}
+    remedy = "a lower --min-ratings or a wider choice of items"
+    show(table, formats, record, as_json, as_csv, remedy)
+    known = lists[lists["intra_list"].notna()]
+    if as_json or as_csv or not len(known):
+        return
+    text = "Diversity" if len(lists) == 1 else f"Diversity, mean of {len(known):,} lists"
+    text += f": {known['intra_list'].mean():.2f} (0: all alike, 1: as if drawn at random)"
+    if (known["num_genres"] >= 0).all():
+        text += f", genres: {known['num_genres'].mean():.3g}"
+    say(f"{text}.")

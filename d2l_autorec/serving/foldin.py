@@ -20,7 +20,6 @@ the further the more ratings there are.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +28,8 @@ from scipy import sparse
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.models.biases import shrunken_means
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.serving.lookup import known_codes
+from d2l_autorec.serving.filters import Filters
+from d2l_autorec.serving.lookup import known_codes, known_or_warned
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import best_columns, check_numbers, ranked
 
@@ -41,7 +41,11 @@ FACTORS = np.logspace(-2, 2, 25)
 
 
 def new_user(
-    model: Model, ratings: pd.DataFrame, n: int = 10, min_ratings: int = 1
+    model: Model,
+    ratings: pd.DataFrame,
+    n: int = 10,
+    min_ratings: int = 1,
+    filters: Filters | None = None,
 ) -> pd.DataFrame:
     """Recommend items to somebody who was not in training.
 
@@ -51,7 +55,7 @@ def new_user(
     ratings : pandas.DataFrame
         ``item`` (ids) and ``rating``. Items that the model does not know are left out with a
         warning; of an item rated twice the last rating stands.
-    n, min_ratings : int
+    n, min_ratings, filters
         As for `d2l_autorec.serving.recommend.recommend`.
 
     Returns
@@ -71,7 +75,7 @@ def new_user(
     counts = model.trained.counts("item")
     left = scores.copy()
     left[items] = -np.inf
-    left[counts < min_ratings] = -np.inf
+    left[(filters or Filters()).left_out(model) | (counts < min_ratings)] = -np.inf
     _, item, rank = best_columns(left[None], n)
     return ranked(model, item, rank, scores[item], counts)
 
@@ -79,20 +83,8 @@ def new_user(
 def known_ratings(model: Model, ratings: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return codes and ratings of the items that the model knows, each once."""
     codes = known_codes(model, "item", ratings["item"])
+    known_or_warned(model, ratings["item"], "items rated")
     values = ratings["rating"].to_numpy(np.float32)
-    unknown = [clip(name) for name in ratings["item"][codes < 0]]
-    if len(unknown) == len(codes):
-        raise InputError(
-            f"The model knows none of the {len(codes)} items rated; give ratings of items that it "
-            "was trained on."
-        )
-    if unknown:
-        more = "" if len(unknown) <= 3 else ", ..."
-        warnings.warn(
-            f"The model does not know {len(unknown)} of the {len(codes)} items rated, which are "
-            f"left out: {', '.join(unknown[:3])}{more}",
-            stacklevel=3,
-        )
     outside = ~((values >= model.low) & (values <= model.high))
     if outside.any():
         at = int(np.argmax(outside))

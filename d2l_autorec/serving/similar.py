@@ -65,8 +65,8 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     counts = model.trained.counts(what)
     cosine: Any = 0.0
     for k, factor in enumerate(model.trained.factors):
-        space = vectors(model, what, k)
-        cosine = cosine + factor * _cosine(space, code, counts > 0)
+        unit = directions(model, what, k)
+        cosine = cosine + factor * (unit @ unit[code])
     cosine = cosine / sum(model.trained.factors)
     cosine[counts < min_ratings] = -np.inf
     cosine[code] = -np.inf
@@ -77,10 +77,13 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     )
 
 
-def _cosine(space: np.ndarray, code: int, known: np.ndarray) -> np.ndarray:
-    """Return the cosine of all vectors (count, size) with one, less the mean of the known."""
+def directions(model: Model, what: str, k: int = 0) -> np.ndarray:
+    """Return a network's vectors less the mean of those that have ratings, each of length one.
+
+    Their products are the cosines. What is zero then stays so: it is like nothing.
+    """
+    space = vectors(model, what, k)
+    known = model.trained.counts(what) > 0
     space = space - space[known].mean(axis=0)  # sigmoid codes all point the same way
-    lengths = np.linalg.norm(space, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = space @ space[code] / (lengths * lengths[code])
-    return np.nan_to_num(cosine)  # a vector of zeros is like nothing
+    lengths = np.linalg.norm(space, axis=1, keepdims=True)
+    return np.divide(space, lengths, out=np.zeros_like(space), where=lengths > 0)
