@@ -1,16 +1,17 @@
-"""Asking a trained model: ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user``.
+"""A model in use: ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user``, ``update``.
 
 None of these loads MXNet.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from d2l_autorec.cli.common import Json, app, reads_ratings
+from d2l_autorec.cli.common import Json, app, reads_ratings, tell
 from d2l_autorec.cli.tables import records, say, show, titled
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
@@ -205,6 +206,47 @@ def new_user(
     table = new_user(loaded, rated, number, min_ratings, filters)
     record = {"command": "new-user", "model": str(model)}
     _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
+
+
+@app.command()
+@reads_ratings
+def update(
+    model: Model,
+    ratings: Annotated[Path, typer.Option(help="New ratings, read as train reads its own.")],
+    out: Annotated[Path, typer.Option(help="New folder for the model.")],
+    reading: ReadOptions,
+    as_json: Json = False,
+) -> None:
+    """Put new ratings into a model without training it anew, also of new users and items.
+
+    Of a pair that the model has, the new rating counts. The model named stays as it is.
+    """
+    from d2l_autorec import runs
+    from d2l_autorec.data.formats import read_ratings
+    from d2l_autorec.serving.folder import load_model, save_model
+    from d2l_autorec.serving.update import update
+
+    runs.new_folder(out, "", make=False)
+    loaded, read = load_model(model), read_ratings(ratings, reading, allow_nonpositive=True)
+    assert read.understood is not None
+    tell(read.understood.line(), False)
+    done = update(loaded, read)
+    save_model(out, done.model)
+    said = {name: getattr(done, name) for name in ("added", "changed", "new_users", "new_items")}
+    said["num_ratings"] = int(done.model.ratings.nnz)
+    if as_json:
+        record = {"command": "update", "model": str(model), "ratings": str(ratings), **said}
+        typer.echo(json.dumps({**record, "folder": str(out)}))
+        return
+    say(
+        f"{out} holds {model} with {done.added:,} ratings added and {done.changed:,} changed. "
+        f"New: {_number(done.new_users, 'user')}, {_number(done.new_items, 'item')}. Nothing was "
+        "trained; once many ratings have come, train anew."
+    )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _filters(

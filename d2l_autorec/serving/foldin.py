@@ -20,6 +20,7 @@ the further the more ratings there are.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,8 @@ from d2l_autorec.serving.recommend import best_columns, check_numbers, ranked
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from d2l_autorec.models.network import Network
 
 FACTORS = np.logspace(-2, 2, 25)
 """Strengths that `ridge` tries, in units of the noise."""
@@ -111,12 +114,8 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
     """
     trained = model.trained
     for network in trained.networks:
-        decoder = network.recipe.architecture.decoder
-        if network.by == "item" and decoder != "identity":
-            raise InputError(
-                f"The model's output is {decoder}, and an item-based model takes a new user "
-                "only where it is identity; train with --decoder identity or with --by user."
-            )
+        if network.by == "item":
+            check_output(network)
     total: Any = 0.0
     for k, (network, factor) in enumerate(zip(trained.networks, trained.factors)):
         scale = network.scale
@@ -147,36 +146,79 @@ def _score(trained: TrainedModel, k: int, items: np.ndarray, read: np.ndarray) -
             (read, (np.zeros_like(items), items)), shape=(1, trained.ratings.shape[0])
         )
         return network.reconstruct(row)[0]
-    usual, features, noise = _prior(trained, k)
-    if not len(items):
-        return usual
-    own = ridge(features[items], read - usual[items], noise)[0]
-    return usual + features @ own
+    prior = column_prior(trained, k)
+    weights = column_weights(prior, prior.codes[items], read) if len(items) else prior.mean
+    return prior.codes @ weights[:-1] + weights[-1]
 
 
-def _prior(trained: TrainedModel, k: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return what is known of any user of an item-based network; it is kept.
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What is known of any column of a network's matrix: a user of an item-based one.
 
-    The average user's predictions (items,); features of the items (items, hidden + 1), on which
-    the users' weights are as spread in all directions; and the mean squared error in training.
+    Attributes
+    ----------
+    mean : numpy.ndarray of float64, shape (hidden[-1] + 1,)
+        Of the trained columns' output weights and bias.
+    root : numpy.ndarray of float64, shape (hidden[-1] + 1, hidden[-1] + 1)
+        ``root root^T`` is their covariance.
+    noise : float
+        The mean squared error in training.
+    codes : numpy.ndarray of float64, shape (num_rows, hidden[-1])
+        The last hidden layer's output for the rows.
     """
+
+    mean: np.ndarray
+    root: np.ndarray
+    noise: float
+    codes: np.ndarray
+
+
+def column_prior(trained: TrainedModel, k: int) -> Prior:
+    """Return what is known of any column of a network's matrix; it is kept."""
     kept = vars(trained).setdefault("_priors", {})
     if k in kept:
         return kept[k]
     network = trained.networks[k]
     W, b = network.output_layer
-    users = np.c_[W, b][trained.counts("user") > 0].astype(float)
-    values, vectors = np.linalg.eigh(np.cov(users.T, bias=True))
-    root = vectors * np.sqrt(np.maximum(values, 0))  # root root^T is the covariance
-    codes = trained.hidden(k)[-1].astype(float)
-    codes = np.c_[codes, np.ones(len(codes))]  # the last column is for the bias
+    other = "user" if network.by == "item" else "item"
+    columns = np.c_[W, b][trained.counts(other) > 0].astype(float)
+    values, vectors = np.linalg.eigh(np.cov(columns.T, bias=True))
     matrix = trained.inputs[k].tocoo()
     some = slice(None, None, 1 + matrix.nnz // 100_000)
     errors = matrix.data[some] - network.pairs(
         trained.inputs[k], matrix.row[some], matrix.col[some]
     )
-    kept[k] = codes @ users.mean(axis=0), codes @ root, float(np.mean(errors**2))
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    codes = trained.hidden(k)[-1].astype(float)
+    kept[k] = Prior(columns.mean(axis=0), root, float(np.mean(errors**2)), codes)
     return kept[k]
+
+
+def column_weights(prior: Prior, codes: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """Return output weights and bias for a column, (hidden[-1] + 1,).
+
+    Parameters
+    ----------
+    prior : Prior
+    codes : numpy.ndarray of float64, shape (k, hidden[-1])
+        Of the rows that the column has ratings in.
+    read : numpy.ndarray, shape (k,)
+        What the network reads of these ratings.
+    """
+    codes = np.c_[codes, np.ones(len(codes))]  # the last column is for the bias
+    own = ridge(codes @ prior.root, read - codes @ prior.mean, prior.noise)[0]
+    return prior.mean + prior.root @ own
+
+
+def check_output(network: Network) -> None:
+    """Raise an InputError unless a new column's output weights can be found by regression."""
+    decoder = network.recipe.architecture.decoder
+    new = "user" if network.by == "item" else "item"
+    if decoder != "identity":
+        raise InputError(
+            f"The model's output is {decoder}, and a network by {network.by} takes a new {new} "
+            f"only where it is identity; train with --decoder identity or with --by {new}."
+        )
 
 
 def ridge(x: np.ndarray, y: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
