@@ -42,7 +42,13 @@ Genre = Annotated[
     typer.Option(help="Only items of this genre. May be repeated: of any of them."),
 ]
 Year = Annotated[Optional[str], typer.Option(help="Only items of 1994, or of 1990-1999.")]
+Links = Annotated[
+    Optional[Path],
+    typer.Option(help="links.csv of MovieLens, to match an export of IMDb by its ids."),
+]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
+
+_LISTED = 20  # lines about an export's entries
 
 FORMATS = {
     "user": ("user", ""),
@@ -185,7 +191,12 @@ def explain(
 @reads_ratings
 def new_user(
     model: Model,
-    ratings: Annotated[Path, typer.Option(help="File: item,rating on each line.")],
+    ratings: Annotated[
+        Path,
+        typer.Option(
+            help="File: item,rating on each line; or the export of Letterboxd, IMDb or Goodreads."
+        ),
+    ],
     reading: ReadOptions,
     number: Number = 10,
     min_ratings: MinRatings = 1,
@@ -193,19 +204,55 @@ def new_user(
     exclude: Exclude = None,
     genre: Genre = None,
     year: Year = None,
+    links: Links = None,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Recommend to somebody who was not in training, from their ratings."""
-    from d2l_autorec.serving.files import read_columns
+    """Recommend to somebody who was not in training, from their ratings.
+
+    The entries of an export are matched by id, or by title and year, and its scale is mapped
+    linearly to the model's. What is not matched is listed.
+    """
+    from d2l_autorec.serving.files import read_columns, read_links, read_own_export
     from d2l_autorec.serving.folder import load_model
     from d2l_autorec.serving.foldin import new_user
+    from d2l_autorec.serving.matching import match_export
 
-    rated = read_columns(ratings, ("item", "rating"), reading)
+    export = read_own_export(ratings, reading)
+    if links is not None and export is None:
+        raise InputError(f"--links is for an export, and {ratings} is none; leave it out.")
     filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
-    table = new_user(loaded, rated, number, min_ratings, filters)
-    record = {"command": "new-user", "model": str(model)}
+    record: dict[str, Any] = {"command": "new-user", "model": str(model)}
+    if export is None:
+        table = new_user(
+            loaded, read_columns(ratings, ("item", "rating"), reading), number, min_ratings,
+            filters,
+        )  # fmt: skip
+        _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
+        return
+    match = match_export(loaded, export, read_links(links) if links else None)
+    table = new_user(loaded, match.ratings, number, min_ratings, filters)
+    site, unmatched = export.site, records(match.unmatched)
+    record["export"] = {
+        "site": site.name, "matched": len(match.ratings), "not_rated": export.not_rated,
+        "scale": [site.low, site.high], "mapped_to": [loaded.low, loaded.high],
+        "notes": match.notes, "unmatched": unmatched,
+    }  # fmt: skip
     _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
+    if as_json or as_csv:
+        return
+    say(
+        f"{site.name}: {len(match.ratings):,} of {len(export.entries):,} ratings matched; "
+        f"{site.low:g} to {site.high:g} mapped linearly to {loaded.low:g} to {loaded.high:g}."
+    )
+    lines = [f"Matched: {note}." for note in match.notes]
+    lines += [
+        f"Not matched: line {row['line']}, {titled(row)}: {row['reason']}." for row in unmatched
+    ]
+    for text in lines[:_LISTED]:
+        say(text)
+    if len(lines) > _LISTED:
+        say(f"And {len(lines) - _LISTED:,} more; --json lists all.")
 
 
 @app.command()
