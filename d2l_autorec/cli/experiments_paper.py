@@ -71,7 +71,7 @@ def updating(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure `update` against training again (about 10 minutes on two cores)."""
+    """Measure `update` against training again (about 3 minutes on two cores)."""
     folder = begin("updating", out)
     from d2l_autorec.experiments.updating import updating as experiment
 

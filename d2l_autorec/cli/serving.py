@@ -6,6 +6,7 @@ None of these loads MXNet.
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -219,8 +220,8 @@ def new_user(
     from d2l_autorec.serving.matching import match_export
 
     export = read_own_export(ratings, reading)
-    if links is not None and export is None:
-        raise InputError(f"--links is for an export, and {ratings} is none; leave it out.")
+    if links is not None and (export is None or not export.site.ids):
+        raise InputError(f"--links is for an export of IMDb, and {ratings} is none; leave it out.")
     filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
     record: dict[str, Any] = {"command": "new-user", "model": str(model)}
     if export is None:
@@ -239,9 +240,10 @@ def new_user(
         "notes": match.notes, "unmatched": unmatched,
     }  # fmt: skip
     _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
-    if as_json or as_csv:
+    if as_json:
         return
-    say(
+    out = partial(tell, quiet=False) if as_csv else say
+    out(
         f"{site.name}: {len(match.ratings):,} of {len(export.entries):,} ratings matched; "
         f"{site.low:g} to {site.high:g} mapped linearly to {loaded.low:g} to {loaded.high:g}."
     )
@@ -250,9 +252,9 @@ def new_user(
         f"Not matched: line {row['line']}, {titled(row)}: {row['reason']}." for row in unmatched
     ]
     for text in lines[:_LISTED]:
-        say(text)
+        out(text)
     if len(lines) > _LISTED:
-        say(f"And {len(lines) - _LISTED:,} more; --json lists all.")
+        out(f"And {len(lines) - _LISTED:,} more; --json lists all.")
 
 
 @app.command()

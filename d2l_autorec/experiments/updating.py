@@ -32,7 +32,7 @@ RECIPES = {
     "above biases": NAMED["default"].but(val_ratio=0.0, refit=False),
     "user-based": FOLDIN["user"],
 }
-WAYS = {"before": "the model before", "updated": "updated", "again": "trained again"}
+WAYS = {"before": "before", "updated": "updated", "again": "trained again"}
 
 
 def updating(folder: Path, num_splits: int = 10, quiet: bool = False) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def updating(folder: Path, num_splits: int = 10, quiet: bool = False) -> pd.Data
     Returns
     -------
     pandas.DataFrame
-        A row for each update and way to predict, with the RMSE of each recipe over the splits.
+        A row for each update, recipe and way to predict, with its RMSE over the splits.
     """
     import pandas as pd
 
@@ -71,12 +71,12 @@ def updating(folder: Path, num_splits: int = 10, quiet: bool = False) -> pd.Data
         folder, run_one, jobs, data_digest=ratings.digest, label="updating", quiet=quiet
     )
     rows = [
-        [KINDS[kind], way, *(str(interval(_runs(runs, kind, name)[key])) for name in RECIPES)]
+        [kind, name, way, str(interval(_runs(runs, kind, name)[key]))]
         for kind in KINDS
+        for name in RECIPES
         for key, way in WAYS.items()
     ]
-    columns = ["the update is", "the model is", *(f"{name} RMSE" for name in RECIPES)]
-    summary = pd.DataFrame(rows, columns=columns)
+    summary = pd.DataFrame(rows, columns=["the update", "the network", "the model", "RMSE"])
     save_results(
         folder,
         command,
@@ -107,10 +107,7 @@ def answer(runs: pd.DataFrame) -> list[str]:
             own = _runs(runs, kind, name)
             gains = [paired(own[key], own["before"]).difference for key in ("updated", "again")]
             parts.append(f"{name} {gains[0]} by the update and {gains[1]} by training again")
-        said.append(
-            f"Where the update is {what}, the test RMSE of the model before changes so: "
-            f"{'; '.join(parts)}."
-        )
+        said.append(f"With {what} as the update, the test RMSE changes by: {'; '.join(parts)}.")
     return said
 
 

@@ -188,6 +188,7 @@ def fit_again(
     factors: list[float] = []
     history: list[Epoch] = []
     places = [(p, part, weight, j) for p, part, weight in kept for j in range(len(seeds))]
+    assert len(places) == len(epochs)
     for (place, part, weight, j), stop in zip(places, epochs):
         if part.draws == "book":
             part = replace(part, draws="mxnet")
@@ -199,3 +200,15 @@ def fit_again(
         factors.append(float(weight) / len(seeds))
         history += model.history
     return TrainedModel(recipe, tuple(networks), tuple(factors), whole, tuple(history))
+
+
+def saved_record(plan: Plan, model: TrainedModel) -> dict[str, Any]:
+    """Return what ``run.json`` says of the model that is saved."""
+    which = "training ratings"
+    if plan.all_ratings:
+        which = "all ratings; the result is of the model trained on the training ratings alone"
+    return {
+        "trained_on": which,
+        "num_ratings": int(model.ratings.nnz),
+        "epochs": [network.epoch for network in model.networks],
+    }

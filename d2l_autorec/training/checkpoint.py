@@ -60,7 +60,7 @@ class Checkpoint:
         Weights after the best epoch, where validation ratings choose it; else empty.
     scored : dict or None
         Where the network has been scored and is being trained again on all ratings, what
-        `d2l_autorec.training.run.Scored.to_dict` returned.
+        `d2l_autorec.training.again.Scored.to_dict` returned.
     """
 
     plan: Plan

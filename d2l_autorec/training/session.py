@@ -24,7 +24,7 @@ from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.paths import kind
 from d2l_autorec.progress import epochs_bar
 from d2l_autorec.training import checkpoint, resume, run
-from d2l_autorec.training.again import Scored, train_on_all
+from d2l_autorec.training.again import Scored, saved_record, train_on_all
 from d2l_autorec.training.distributed.group import Group, group_from_environment
 from d2l_autorec.training.draws import has_mxnet
 from d2l_autorec.training.engines import choose_draws, choose_engine
@@ -254,7 +254,7 @@ def _train(
             return None
         record = run.record(replace(plan, recipe=scored.recipe), scored.result)
         if asked.save:
-            record["saved"] = _saved(plan, model)
+            record["saved"] = saved_record(plan, model)
             # What is there was left by a process that came to its end but for run.json.
             shutil.rmtree(folder / "model", ignore_errors=True)
             save_model(folder / "model", model, ratings, record)
@@ -270,18 +270,6 @@ def _train(
     return Done(folder, ratings.name, plan, scored.result, record)
 
 
-def _saved(plan: Plan, model: TrainedModel) -> dict[str, Any]:
-    """Return what ``run.json`` says of the model that is saved."""
-    which = "training ratings"
-    if plan.all_ratings:
-        which = "all ratings; the result is of the model trained on the training ratings alone"
-    return {
-        "trained_on": which,
-        "num_ratings": int(model.ratings.nnz),
-        "epochs": [network.epoch for network in model.networks],
-    }
-
-
 def _epochs(
     ratings: Ratings,
     plan: Plan,
@@ -295,21 +283,22 @@ def _epochs(
     former, recipe = keep.former, plan.recipe
     scored = Scored.from_dict(former.scored) if former and former.scored else None
     done = len(former.history) + len(former.chosen) if former else 0
-    done += len(scored.history) if scored else 0
-    total = sum(part.num_epochs for part in recipe.parts) * recipe.num_seeds
-    total *= 1 + recipe.refit + plan.all_ratings
     with contextlib.ExitStack() as stack:
         if plan.checkpoint_every:
             say = partial(_say, quiet)
             keep.stopping = stack.enter_context(resume.interrupt_after_epoch(say))
-        log = stack.enter_context(tensorboard(watched, done + 1))
-        bar = epochs_bar(total, quiet, group is not None, done, compilation(plan.engine))
-        advance = stack.enter_context(bar)
+        bar = partial(epochs_bar, quiet=quiet, lines=group is not None)
+        before = compilation(plan.engine)
         if scored is None:
-            model, result, history = run.train(ratings, plan, contexts, advance, group, keep, log)
-            scored = Scored.of(model, result, history)
+            total = sum(part.num_epochs for part in recipe.parts) * recipe.num_seeds
+            total *= 2 if recipe.refit else 1
+            with tensorboard(watched, done + 1) as log, bar(total, done=done, before=before) as on:
+                model, result, history = run.train(ratings, plan, contexts, on, group, keep, log)
+            scored, done, before = Scored.of(model, result, history), 0, None
         if plan.all_ratings:
-            model = train_on_all(ratings, plan, scored, contexts, advance, group, keep)
+            total, label = sum(scored.epochs), "training on all ratings"
+            with bar(total, done=done, before=before, label=label) as on:
+                model = train_on_all(ratings, plan, scored, contexts, on, group, keep)
         return model, scored
 
 

@@ -237,5 +237,6 @@ def test_the_command(tmp_path):
     imdb = ["--ratings", str(CASES / "imdb.csv"), "--links", str(CASES / "links.csv")]
     assert "IMDb: 2 of 3 ratings matched; 1 to 10 mapped linearly to 1 to 5." in asked(*imdb)
     (tmp_path / "own.csv").write_text("item,rating\n11,5\n")
-    with pytest.raises(InputError, match="--links is for an export"):
+    with pytest.raises(InputError, match="--links is for an export of IMDb"):
         asked("--ratings", str(tmp_path / "own.csv"), *imdb[2:])
+    assert "Not matched" not in asked(*own, "--csv")  # that goes to standard error
