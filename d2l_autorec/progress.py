@@ -14,6 +14,7 @@ def epochs_bar(
     lines: bool = False,
     done: int = 0,
     before: tuple[str, Callable[[], object]] | None = None,
+    label: str = "training",
 ) -> Iterator[Callable[[float, float | None], None]]:
     """Show a bar over the epochs of a training run.
 
@@ -29,6 +30,8 @@ def epochs_bar(
         Epochs that an earlier process has been through.
     before : (str, callable), optional
         What is to be done before the training, and the bar's label meanwhile.
+    label : str
+        What the bar is about.
 
     Yields
     ------
@@ -48,21 +51,22 @@ def epochs_bar(
         console=Console(stderr=True),
         disable=quiet or lines or not sys.stderr.isatty(),
     ) as progress:
-        task = progress.add_task("training", total=num_epochs, completed=done, reading="")
+        task = progress.add_task(label, total=num_epochs, completed=done, reading="")
         if before is not None:
-            label, work = before
-            progress.update(task, description=label, refresh=True)
+            waiting, work = before
+            progress.update(task, description=waiting, refresh=True)
             if lines and not quiet:
-                print(label, file=sys.stderr, flush=True)
+                print(waiting, file=sys.stderr, flush=True)
             work()
-            progress.update(task, description="training")
+            progress.update(task, description=label)
 
         def advance(train_loss: float, rmse: float | None) -> None:
             reading = f"loss {train_loss:.4f}" + ("" if rmse is None else f", RMSE {rmse:.4f}")
             progress.update(task, advance=1, reading=reading)
             if lines and not quiet:
                 done = int(progress.tasks[0].completed)
-                print(f"epoch {done}/{num_epochs}: {reading}", file=sys.stderr, flush=True)
+                which = "" if label == "training" else f"{label}, "
+                print(f"{which}epoch {done}/{num_epochs}: {reading}", file=sys.stderr, flush=True)
 
         yield advance
 

@@ -1,4 +1,4 @@
-"""The commands ``paper``, ``best`` and ``foldin``."""
+"""The commands ``paper``, ``best``, ``foldin`` and ``updating``."""
 
 from __future__ import annotations
 
@@ -62,6 +62,20 @@ def foldin(
     from d2l_autorec.experiments.foldin import foldin as experiment
 
     _show("foldin", experiment(folder, seeds, quiet), folder, as_json)
+
+
+@app.command()
+def updating(
+    splits: Splits = 10,
+    out: Folder = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure `update` against training again (about 3 minutes on two cores)."""
+    folder = begin("updating", out)
+    from d2l_autorec.experiments.updating import updating as experiment
+
+    _show("updating", experiment(folder, splits, quiet), folder, as_json)
 
 
 def _show(name: str, table: pd.DataFrame, folder: Path, as_json: bool) -> None:

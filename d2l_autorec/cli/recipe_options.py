@@ -49,6 +49,10 @@ ValRatio = Annotated[Optional[float], of_recipe("Share held out to choose the ep
 Patience = Annotated[Optional[int], of_recipe("With it: epochs to wait for a better one.")]
 Refit = Annotated[
     Optional[bool],
-    of_recipe("Train again on all ratings, up to the epoch chosen.", "--refit/--no-refit"),
+    of_recipe(
+        "With it: before the test, train again on training and validation ratings, up to the "
+        "epoch chosen.",
+        "--refit/--no-refit",
+    ),
 ]
 Seeds = Annotated[Optional[int], of_recipe("Networks to average.")]

@@ -1,20 +1,28 @@
-"""Asking a trained model: ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user``.
+"""A model in use: ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user``, ``update``.
 
 None of these loads MXNet.
 """
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from d2l_autorec.cli.common import Json, app, reads_ratings
+from d2l_autorec.cli.common import Json, app, reads_ratings, tell
 from d2l_autorec.cli.tables import say, show, titled
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.records import records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from d2l_autorec.serving.filters import Filters
+    from d2l_autorec.serving.model import Model as LoadedModel
 
 Model = Annotated[Path, typer.Option(help="Model folder, or the folder of a run that kept one.")]
 User = Annotated[Optional[str], typer.Option(help="Id, as the ratings file has it.")]
@@ -25,7 +33,24 @@ Number = Annotated[int, typer.Option("-n", "--number", min=1, help="Rows to show
 MinRatings = Annotated[
     int, typer.Option(min=0, help="Ratings in training that an item needs to be shown.")
 ]
+Candidates = Annotated[
+    Optional[Path], typer.Option(help="Only these items. File: an id on each line.")
+]
+Exclude = Annotated[
+    Optional[Path], typer.Option(help="None of these items. File: an id on each line.")
+]
+Genre = Annotated[
+    Optional[list[str]],
+    typer.Option(help="Only items of this genre. May be repeated: of any of them."),
+]
+Year = Annotated[Optional[str], typer.Option(help="Only items of 1994, or of 1990-1999.")]
+Links = Annotated[
+    Optional[Path],
+    typer.Option(help="links.csv of MovieLens, to match an export of IMDb by its ids."),
+]
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
+
+_LISTED = 20  # lines about an export's entries
 
 FORMATS = {
     "user": ("user", ""),
@@ -50,10 +75,17 @@ def recommend(
     everybody: Annotated[bool, typer.Option("--all", help="All users.")] = False,
     number: Number = 10,
     min_ratings: MinRatings = 1,
+    candidates: Candidates = None,
+    exclude: Exclude = None,
+    genre: Genre = None,
+    year: Year = None,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Name the items a user has not rated and would, by the model, like best."""
+    """Name the items a user has not rated and would, by the model, like best.
+
+    Diversity is the mean of 1 - cosine over all pairs of items in the list.
+    """
     if (user is not None) + (users is not None) + everybody != 1:
         raise InputError("Say for whom: give one of --user ID, --users FILE and --all.")
     from d2l_autorec.serving.files import read_columns
@@ -63,10 +95,11 @@ def recommend(
     wanted = None if everybody else [user]
     if users is not None:
         wanted = read_columns(users, ("user",))["user"].tolist()
-    table = recommend(load_model(model), wanted, number, min_ratings)
+    filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
+    table = recommend(loaded, wanted, number, min_ratings, filters)
     record = {"command": "recommend", "model": str(model)}
     formats = {name: form for name, form in FORMATS.items() if name != "user" or user is None}
-    show(table, formats, record, as_json, as_csv)
+    _show_lists(loaded, table, formats, record, as_json, as_csv)
 
 
 @app.command()
@@ -160,18 +193,147 @@ def explain(
 @reads_ratings
 def new_user(
     model: Model,
-    ratings: Annotated[Path, typer.Option(help="File: item,rating on each line.")],
+    ratings: Annotated[
+        Path,
+        typer.Option(
+            help="File: item,rating on each line; or the export of Letterboxd, IMDb or Goodreads."
+        ),
+    ],
     reading: ReadOptions,
     number: Number = 10,
     min_ratings: MinRatings = 1,
+    candidates: Candidates = None,
+    exclude: Exclude = None,
+    genre: Genre = None,
+    year: Year = None,
+    links: Links = None,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Recommend to somebody who was not in training, from their ratings."""
-    from d2l_autorec.serving.files import read_columns
+    """Recommend to somebody who was not in training, from their ratings.
+
+    The entries of an export are matched by id, or by title and year, and its scale is mapped
+    linearly to the model's. What is not matched is listed.
+    """
+    from d2l_autorec.serving.files import read_columns, read_links, read_own_export
     from d2l_autorec.serving.folder import load_model
     from d2l_autorec.serving.foldin import new_user
+    from d2l_autorec.serving.matching import match_export
 
-    rated = read_columns(ratings, ("item", "rating"), reading)
-    table = new_user(load_model(model), rated, number, min_ratings)
-    show(table, FORMATS, {"command": "new-user", "model": str(model)}, as_json, as_csv)
+    export = read_own_export(ratings, reading)
+    if links is not None and (export is None or not export.site.ids):
+        raise InputError(f"--links is for an export of IMDb, and {ratings} is none; leave it out.")
+    filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
+    record: dict[str, Any] = {"command": "new-user", "model": str(model)}
+    if export is None:
+        table = new_user(
+            loaded, read_columns(ratings, ("item", "rating"), reading), number, min_ratings,
+            filters,
+        )  # fmt: skip
+        _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
+        return
+    match = match_export(loaded, export, read_links(links) if links else None)
+    table = new_user(loaded, match.ratings, number, min_ratings, filters)
+    site, unmatched = export.site, records(match.unmatched)
+    record["export"] = {
+        "site": site.name, "matched": len(match.ratings), "not_rated": export.not_rated,
+        "scale": [site.low, site.high], "mapped_to": [loaded.low, loaded.high],
+        "notes": match.notes, "unmatched": unmatched,
+    }  # fmt: skip
+    _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
+    if as_json:
+        return
+    out = partial(tell, quiet=False) if as_csv else say
+    out(
+        f"{site.name}: {len(match.ratings):,} of {len(export.entries):,} ratings matched; "
+        f"{site.low:g} to {site.high:g} mapped linearly to {loaded.low:g} to {loaded.high:g}."
+    )
+    lines = [f"Matched: {note}." for note in match.notes]
+    lines += [
+        f"Not matched: line {row['line']}, {titled(row)}: {row['reason']}." for row in unmatched
+    ]
+    for text in lines[:_LISTED]:
+        out(text)
+    if len(lines) > _LISTED:
+        out(f"And {len(lines) - _LISTED:,} more; --json lists all.")
+
+
+@app.command()
+@reads_ratings
+def update(
+    model: Model,
+    ratings: Annotated[Path, typer.Option(help="New ratings, read as train reads its own.")],
+    out: Annotated[Path, typer.Option(help="New folder for the model.")],
+    reading: ReadOptions,
+    as_json: Json = False,
+) -> None:
+    """Put new ratings into a model without training it anew, also of new users and items.
+
+    Of a pair that the model has, the new rating counts. The model named stays as it is.
+    """
+    from d2l_autorec import runs
+    from d2l_autorec.data.formats import read_ratings
+    from d2l_autorec.serving.folder import load_model, save_model
+    from d2l_autorec.serving.update import update
+
+    runs.new_folder(out, "", make=False)
+    loaded, read = load_model(model), read_ratings(ratings, reading, allow_nonpositive=True)
+    assert read.understood is not None
+    tell(read.understood.line(), False)
+    done = update(loaded, read)
+    save_model(out, done.model)
+    said = {name: getattr(done, name) for name in ("added", "changed", "new_users", "new_items")}
+    said["num_ratings"] = int(done.model.ratings.nnz)
+    if as_json:
+        record = {"command": "update", "model": str(model), "ratings": str(ratings), **said}
+        typer.echo(json.dumps({**record, "folder": str(out)}))
+        return
+    say(
+        f"{out} holds {model} with {done.added:,} ratings added and {done.changed:,} changed. "
+        f"New: {_number(done.new_users, 'user')}, {_number(done.new_items, 'item')}. Nothing was "
+        "trained; once many ratings have come, train anew."
+    )
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _filters(
+    candidates: Path | None, exclude: Path | None, genre: list[str] | None, year: str | None
+) -> Filters:
+    from d2l_autorec.serving.files import read_columns
+    from d2l_autorec.serving.filters import Filters, parse_years
+
+    return Filters(
+        read_columns(candidates, ("item",))["item"].tolist() if candidates else None,
+        read_columns(exclude, ("item",))["item"].tolist() if exclude else (),
+        tuple(genre or ()),
+        parse_years(year) if year else None,
+    )
+
+
+def _show_lists(
+    model: LoadedModel,
+    table: pd.DataFrame,
+    formats: dict[str, tuple[str, str]],
+    record: dict[str, Any],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Print recommendations, and how diverse each list is."""
+    from d2l_autorec.serving.diversity import diversity
+    from d2l_autorec.serving.similar import basis
+
+    lists, compared = diversity(model, table), basis(model, "item")
+    record["diversity"] = {"compared": compared, "lists": records(lists)}
+    remedy = "a lower --min-ratings or a wider choice of items"
+    show(table, formats, record, as_json, as_csv, remedy)
+    known = lists[lists["intra_list"].notna()]
+    if as_json or as_csv or not len(known):
+        return
+    text = "Diversity" if len(lists) == 1 else f"Diversity, mean of {len(known):,} lists"
+    text += f": {known['intra_list'].mean():.2f} (0: all alike, 1: as if drawn at random)"
+    if (known["num_genres"] >= 0).all():
+        text += f", genres: {known['num_genres'].mean():.3g}"
+    say(f"{text}.")

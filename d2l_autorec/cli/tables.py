@@ -44,6 +44,7 @@ def show(
     record: dict[str, Any],
     as_json: bool,
     as_csv: bool = False,
+    remedy: str = "a lower --min-ratings",
 ) -> None:
     """Print a table.
 
@@ -57,6 +58,8 @@ def show(
     record : dict
         What JSON has beside the ``rows``.
     as_json, as_csv : bool
+    remedy : str
+        What may leave more rows, where there is none.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def show(
     elif len(table):
         _print(table, formats)
     else:
-        say("Nothing is left to show; a lower --min-ratings may leave more.")
+        say(f"Nothing is left to show; {remedy} may leave more.")
 
 
 def say(text: str) -> None:

@@ -52,6 +52,15 @@ CheckpointEvery = Annotated[
 Resume = Annotated[
     Optional[Path], typer.Option(help="Go on with the run in this folder, where it was stopped.")
 ]
+AllRatings = Annotated[
+    Optional[bool],
+    typer.Option(
+        "--all-ratings/--no-all-ratings",
+        show_default=False,
+        help="With --save: after the test, train again on all ratings, those of the test too, and "
+        "keep that model (the default; about as long again), or keep the model that was tested.",
+    ),
+]
 TensorBoard = Annotated[Optional[Path], typer.Option(help="Folder to log RMSE and loss in.")]
 
 
@@ -109,6 +118,7 @@ def train(
     save: Annotated[
         bool, typer.Option("--save", help="Keep the model, for recommend and others.")
     ] = False,
+    all_ratings: AllRatings = None,
     checkpoint_every: CheckpointEvery = 0,
     resume: Resume = None,
     tensorboard: TensorBoard = None,
@@ -154,7 +164,7 @@ def train(
     }  # fmt: skip
     plan = {
         "engine": engine, "split": split, "test_ratio": test_ratio, "seed": seed,
-        "checkpoint_every": checkpoint_every,
+        "checkpoint_every": checkpoint_every, "all_ratings": all_ratings,
     }  # fmt: skip
     asked = Asked(
         recipe,
@@ -201,6 +211,8 @@ def train(
         table.append(("train loss", f"{result.train_loss:.4f}"))
     table.append(("ratings trained on", f"{result.num_train:,}"))
     table.append(("seconds of training", f"{result.seconds:.2f}"))
+    if "saved" in done.record:
+        table.append(("ratings in the saved model", f"{done.record['saved']['num_ratings']:,}"))
     report(done.folder, done.record, (done.name, f"{done.plan.engine} engine"), table, as_json)
     if result.test_rmse >= min(result.biases_rmse, result.mean_rmse):
         tell("The model is no better than user and item biases, or than the mean.", quiet)

@@ -10,6 +10,7 @@ TITLES = {
     "best": "How good can an AutoRec get?",
     "fidelity": "Where the code differs from the formula and the paper",
     "foldin": "Users who were not in training",
+    "updating": "New ratings without training again",
     "draws": "Training without MXNet",
     "benchmark": "What does it cost?",
     "serving": "How fast does the service answer?",
@@ -54,6 +55,8 @@ CAPTIONS = {
     "them.",
     "draws/summary": "RMSE on held-out ratings with MXNet's and with NumPy's random draws.",
     "foldin/summary": "RMSE on held-out ratings of users by what the model knows of them.",
+    "updating/summary": "RMSE on held-out ratings before new ratings come, with them put into the "
+    "model, and with the model trained again.",
     "benchmark/cost": "Seconds of an epoch against the number of ratings and of matrix cells, on "
     "logarithmic axes. The slope is the exponent of the power law through three points or more.",
     "benchmark/ratios": "What was measured, beside the marks that were set.",

@@ -11,6 +11,9 @@ import numpy as np
 from d2l_autorec.data.blobs import file_blob
 from d2l_autorec.data.columns import match_columns
 from d2l_autorec.data.delimited import read_delimited
+from d2l_autorec.data.exports import Export, read_export
+from d2l_autorec.data.exports import read_links as read_links_blob
+from d2l_autorec.data.locate import locate
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.scan import scan
 from d2l_autorec.data.values import id_codes, rated_rows, rating_values
@@ -82,3 +85,29 @@ def read_columns(
     for text in notices:
         warnings.warn(text, stacklevel=2)
     return pd.DataFrame(made)[list(columns)]
+
+
+def read_own_export(path: Path, options: ReadOptions | None = None) -> Export | None:
+    """Read the export of a site, as it is or in its zip archive.
+
+    Returns
+    -------
+    Export or None
+        None where the file is none, or where columns or a separator are asked for.
+
+    Raises
+    ------
+    InputError
+        As `d2l_autorec.data.exports.read_export`.
+    """
+    options = options or ReadOptions()
+    if options.columns or options.separator or kind(path) != "file":
+        return None
+    return read_export(locate(path).ratings, options.encoding)
+
+
+def read_links(path: Path) -> dict[str, str]:
+    """Read MovieLens's ``links.csv``; see `d2l_autorec.data.exports.read_links`."""
+    if kind(path) != "file":
+        raise InputError(f"{path} is no file; check the path.")
+    return read_links_blob(file_blob(path))

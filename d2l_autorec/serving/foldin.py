@@ -20,7 +20,7 @@ the further the more ratings there are.
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,19 +29,26 @@ from scipy import sparse
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.models.biases import shrunken_means
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.serving.lookup import known_codes
+from d2l_autorec.serving.filters import Filters
+from d2l_autorec.serving.lookup import known_codes, known_or_warned
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import best_columns, check_numbers, ranked
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from d2l_autorec.models.network import Network
+
 FACTORS = np.logspace(-2, 2, 25)
 """Strengths that `ridge` tries, in units of the noise."""
 
 
 def new_user(
-    model: Model, ratings: pd.DataFrame, n: int = 10, min_ratings: int = 1
+    model: Model,
+    ratings: pd.DataFrame,
+    n: int = 10,
+    min_ratings: int = 1,
+    filters: Filters | None = None,
 ) -> pd.DataFrame:
     """Recommend items to somebody who was not in training.
 
@@ -51,7 +58,7 @@ def new_user(
     ratings : pandas.DataFrame
         ``item`` (ids) and ``rating``. Items that the model does not know are left out with a
         warning; of an item rated twice the last rating stands.
-    n, min_ratings : int
+    n, min_ratings, filters
         As for `d2l_autorec.serving.recommend.recommend`.
 
     Returns
@@ -71,7 +78,7 @@ def new_user(
     counts = model.trained.counts("item")
     left = scores.copy()
     left[items] = -np.inf
-    left[counts < min_ratings] = -np.inf
+    left[(filters or Filters()).left_out(model) | (counts < min_ratings)] = -np.inf
     _, item, rank = best_columns(left[None], n)
     return ranked(model, item, rank, scores[item], counts)
 
@@ -79,20 +86,8 @@ def new_user(
 def known_ratings(model: Model, ratings: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return codes and ratings of the items that the model knows, each once."""
     codes = known_codes(model, "item", ratings["item"])
+    known_or_warned(model, ratings["item"], "items rated")
     values = ratings["rating"].to_numpy(np.float32)
-    unknown = [clip(name) for name in ratings["item"][codes < 0]]
-    if len(unknown) == len(codes):
-        raise InputError(
-            f"The model knows none of the {len(codes)} items rated; give ratings of items that it "
-            "was trained on."
-        )
-    if unknown:
-        more = "" if len(unknown) <= 3 else ", ..."
-        warnings.warn(
-            f"The model does not know {len(unknown)} of the {len(codes)} items rated, which are "
-            f"left out: {', '.join(unknown[:3])}{more}",
-            stacklevel=3,
-        )
     outside = ~((values >= model.low) & (values <= model.high))
     if outside.any():
         at = int(np.argmax(outside))
@@ -119,12 +114,8 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
     """
     trained = model.trained
     for network in trained.networks:
-        decoder = network.recipe.architecture.decoder
-        if network.by == "item" and decoder != "identity":
-            raise InputError(
-                f"The model's output is {decoder}, and an item-based model takes a new user "
-                "only where it is identity; train with --decoder identity or with --by user."
-            )
+        if network.by == "item":
+            check_output(network)
     total: Any = 0.0
     for k, (network, factor) in enumerate(zip(trained.networks, trained.factors)):
         scale = network.scale
@@ -155,36 +146,79 @@ def _score(trained: TrainedModel, k: int, items: np.ndarray, read: np.ndarray) -
             (read, (np.zeros_like(items), items)), shape=(1, trained.ratings.shape[0])
         )
         return network.reconstruct(row)[0]
-    usual, features, noise = _prior(trained, k)
-    if not len(items):
-        return usual
-    own = ridge(features[items], read - usual[items], noise)[0]
-    return usual + features @ own
+    prior = column_prior(trained, k)
+    weights = column_weights(prior, prior.codes[items], read) if len(items) else prior.mean
+    return prior.codes @ weights[:-1] + weights[-1]
 
 
-def _prior(trained: TrainedModel, k: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return what is known of any user of an item-based network; it is kept.
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What is known of any column of a network's matrix: a user of an item-based one.
 
-    The average user's predictions (items,); features of the items (items, hidden + 1), on which
-    the users' weights are as spread in all directions; and the mean squared error in training.
+    Attributes
+    ----------
+    mean : numpy.ndarray of float64, shape (hidden[-1] + 1,)
+        Of the trained columns' output weights and bias.
+    root : numpy.ndarray of float64, shape (hidden[-1] + 1, hidden[-1] + 1)
+        ``root root^T`` is their covariance.
+    noise : float
+        The mean squared error in training.
+    codes : numpy.ndarray of float64, shape (num_rows, hidden[-1])
+        The last hidden layer's output for the rows.
     """
+
+    mean: np.ndarray
+    root: np.ndarray
+    noise: float
+    codes: np.ndarray
+
+
+def column_prior(trained: TrainedModel, k: int) -> Prior:
+    """Return what is known of any column of a network's matrix; it is kept."""
     kept = vars(trained).setdefault("_priors", {})
     if k in kept:
         return kept[k]
     network = trained.networks[k]
     W, b = network.output_layer
-    users = np.c_[W, b][trained.counts("user") > 0].astype(float)
-    values, vectors = np.linalg.eigh(np.cov(users.T, bias=True))
-    root = vectors * np.sqrt(np.maximum(values, 0))  # root root^T is the covariance
-    codes = trained.hidden(k)[-1].astype(float)
-    codes = np.c_[codes, np.ones(len(codes))]  # the last column is for the bias
+    other = "user" if network.by == "item" else "item"
+    columns = np.c_[W, b][trained.counts(other) > 0].astype(float)
+    values, vectors = np.linalg.eigh(np.cov(columns.T, bias=True))
     matrix = trained.inputs[k].tocoo()
     some = slice(None, None, 1 + matrix.nnz // 100_000)
     errors = matrix.data[some] - network.pairs(
         trained.inputs[k], matrix.row[some], matrix.col[some]
     )
-    kept[k] = codes @ users.mean(axis=0), codes @ root, float(np.mean(errors**2))
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    codes = trained.hidden(k)[-1].astype(float)
+    kept[k] = Prior(columns.mean(axis=0), root, float(np.mean(errors**2)), codes)
     return kept[k]
+
+
+def column_weights(prior: Prior, codes: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """Return output weights and bias for a column, (hidden[-1] + 1,).
+
+    Parameters
+    ----------
+    prior : Prior
+    codes : numpy.ndarray of float64, shape (k, hidden[-1])
+        Of the rows that the column has ratings in.
+    read : numpy.ndarray, shape (k,)
+        What the network reads of these ratings.
+    """
+    codes = np.c_[codes, np.ones(len(codes))]  # the last column is for the bias
+    own = ridge(codes @ prior.root, read - codes @ prior.mean, prior.noise)[0]
+    return prior.mean + prior.root @ own
+
+
+def check_output(network: Network) -> None:
+    """Raise an InputError unless a new column's output weights can be found by regression."""
+    decoder = network.recipe.architecture.decoder
+    new = "user" if network.by == "item" else "item"
+    if decoder != "identity":
+        raise InputError(
+            f"The model's output is {decoder}, and a network by {network.by} takes a new {new} "
+            f"only where it is identity; train with --decoder identity or with --by {new}."
+        )
 
 
 def ridge(x: np.ndarray, y: np.ndarray, noise: float) -> tuple[np.ndarray, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -52,6 +53,43 @@ def known_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
     """Find the codes of users or items; -1 for an id that the model does not know."""
     code_of = model.user_codes if what == "user" else model.item_codes
     return np.array([code_of.get(str(name), -1) for name in wanted], np.int64)
+
+
+def known_or_warned(
+    model: Model, wanted: Iterable[Any], called: str, none_is_fine: bool = False
+) -> np.ndarray:
+    """Find the codes of the items that the model knows; a UserWarning lists the others.
+
+    Parameters
+    ----------
+    model : Model
+    wanted : iterable of ids
+    called : str
+        What they are, in the plural.
+    none_is_fine : bool
+        Otherwise an InputError is raised where no item is known.
+
+    Returns
+    -------
+    numpy.ndarray of int64
+    """
+    wanted = list(wanted)
+    codes = known_codes(model, "item", wanted)
+    unknown = [str(name) for name, code in zip(wanted, codes) if code < 0]
+    if unknown:
+        more = "" if len(unknown) <= 3 else ", ..."
+        listed = ", ".join(map(clip, unknown[:3])) + more
+        near = _hint(model, "item", unknown[0])
+        if len(unknown) == len(wanted) and not none_is_fine:
+            raise InputError(
+                f"The model knows none of the {len(wanted)} {called}, {listed}; {near}."
+            )
+        warnings.warn(
+            f"The model does not know {len(unknown)} of the {len(wanted)} {called}, which are "
+            f"left out: {listed}; {near}.",
+            stacklevel=3,
+        )
+    return codes[codes >= 0]
 
 
 def _hint(model: Model, what: str, unknown: str) -> str:

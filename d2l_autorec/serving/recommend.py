@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from d2l_autorec.errors import InputError
+from d2l_autorec.serving.filters import Filters
 from d2l_autorec.serving.lookup import find_codes, item_columns
 from d2l_autorec.serving.model import Model
 
@@ -18,7 +19,11 @@ _CELLS = 16 * 1024**2  # predictions held at once: 64 MiB
 
 
 def recommend(
-    model: Model, users: Iterable[Any] | None = None, n: int = 10, min_ratings: int = 1
+    model: Model,
+    users: Iterable[Any] | None = None,
+    n: int = 10,
+    min_ratings: int = 1,
+    filters: Filters | None = None,
 ) -> pd.DataFrame:
     """Return each user's best items among those without a training rating of theirs.
 
@@ -32,6 +37,8 @@ def recommend(
     min_ratings : int
         Training ratings that an item needs. Of an item with few of them the network has read next
         to nothing; of one without any, its prediction comes from the biases alone.
+    filters : Filters, optional
+        Which items may be recommended; all by default.
 
     Returns
     -------
@@ -43,15 +50,16 @@ def recommend(
     Raises
     ------
     InputError
-        If a user is unknown, or n or min_ratings cannot be.
+        If a user is unknown, n or min_ratings cannot be, or from the filters.
     """
     check_numbers(n, min_ratings)
     everybody = np.arange(len(model.user_ids))
     codes = everybody if users is None else find_codes(model, "user", users)
     counts = model.trained.counts("item")
+    left_out = (filters or Filters()).left_out(model) | (counts < min_ratings)
     step = max(1, _CELLS // len(model.item_ids))
     parts = [
-        _best(model, codes[start : start + step], n, counts < min_ratings)
+        _best(model, codes[start : start + step], n, left_out)
         for start in range(0, max(len(codes), 1), step)
     ]
     user, item, rank, value = (np.concatenate(column) for column in zip(*parts))

@@ -65,7 +65,8 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     counts = model.trained.counts(what)
     cosine: Any = 0.0
     for k, factor in enumerate(model.trained.factors):
-        cosine = cosine + factor * _cosine(model, what, k, code)
+        unit = directions(model, what, k)
+        cosine = cosine + factor * (unit @ unit[code])
     cosine = cosine / sum(model.trained.factors)
     cosine[counts < min_ratings] = -np.inf
     cosine[code] = -np.inf
@@ -76,20 +77,17 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     )
 
 
-def _cosine(model: Model, what: str, k: int, code: int) -> np.ndarray:
-    """Return the cosine of all `vectors` (count, size) with one, less the mean of the known."""
-    space, lengths = _centred(model, what, k)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = space @ space[code] / (lengths * lengths[code])
-    return np.nan_to_num(cosine)  # a vector of zeros is like nothing
+def directions(model: Model, what: str, k: int = 0) -> np.ndarray:
+    """Return a network's vectors less the mean of those that have ratings, each of length one.
 
-
-def _centred(model: Model, what: str, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return `vectors` less the mean of those with ratings, and their lengths; they are kept."""
-    kept = vars(model).setdefault("_centred", {})
+    Their products are the cosines. What is zero then stays so: it is like nothing. The model keeps
+    them.
+    """
+    kept = vars(model).setdefault("_directions", {})
     if (what, k) not in kept:
         space = vectors(model, what, k)
         known = model.trained.counts(what) > 0
         space = space - space[known].mean(axis=0)  # sigmoid codes all point the same way
-        kept[what, k] = space, np.linalg.norm(space, axis=1)
+        lengths = np.linalg.norm(space, axis=1, keepdims=True)
+        kept[what, k] = np.divide(space, lengths, out=np.zeros_like(space), where=lengths > 0)
     return kept[what, k]

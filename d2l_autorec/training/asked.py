@@ -111,10 +111,12 @@ def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
         dense = recipe == RECIPES["chapter"] and not asked.data
         dense = (dense or asked.devices not in (None, "cpu")) and has_mxnet()
         engine = "fast" if dense else choose_engine(len(ratings.table), cells)
-    settings = with_whole_path(asked.plan)
+    settings = {"all_ratings": asked.save, **with_whole_path(asked.plan)}
     if asked.test is not None:
         settings["split"] = TEST_FILE
     plan = Plan(**{**settings, "recipe": recipe, "engine": engine})
+    if plan.all_ratings and not asked.save:
+        raise InputError("--all-ratings is for the model that --save keeps; give --save too.")
     if "batch_size" in asked.changes:
         check_batch_size(plan, ratings)
     return plan, notice

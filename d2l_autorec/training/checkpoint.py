@@ -58,6 +58,9 @@ class Checkpoint:
         Weights and Adam's moments.
     best_weights : dict of str to numpy.ndarray
         Weights after the best epoch, where validation ratings choose it; else empty.
+    scored : dict or None
+        Where the network has been scored and is being trained again on all ratings, what
+        `d2l_autorec.training.again.Scored.to_dict` returned.
     """
 
     plan: Plan
@@ -71,6 +74,7 @@ class Checkpoint:
     rest: np.ndarray
     arrays: dict[str, np.ndarray]
     best_weights: dict[str, np.ndarray]
+    scored: dict[str, Any] | None = None
 
 
 @dataclass
@@ -114,6 +118,7 @@ class Keeper:
     former : Checkpoint or None
         What the training of the network at hand goes on from.
     chosen : tuple of Epoch
+    scored : dict or None
         As in `Checkpoint`.
     stops : bool
         Whether the run is to end after this epoch.
@@ -132,6 +137,7 @@ class Keeper:
         self.digests = {"data_digest": data_digest, "split_digest": split_digest}
         self.former = keep.former if keep else None
         self.chosen = self.former.chosen if self.former else ()
+        self.scored = self.former.scored if self.former else None
         self.stops = False
 
     @property
@@ -155,6 +161,11 @@ class Keeper:
         if not self.chosen:
             self.chosen, self.former = chosen, None
 
+    def begin_on_all(self, scored: dict[str, Any]) -> None:
+        """Take note that the model has been scored and is trained again on all ratings."""
+        if self.scored is None:
+            self.scored, self.chosen, self.former = scored, (), None
+
     def after(self, history: list[Epoch], best: BestEpoch, engine: Engine, is_over: bool) -> None:
         """Leave a checkpoint after an epoch, if one is due; all workers call this."""
         if self.keep is None:
@@ -168,7 +179,7 @@ class Keeper:
                 self.plan, self.keep.options, **self.digests, chosen=self.chosen,
                 history=tuple(history), step=engine.state.step,
                 seconds=time.perf_counter() - self.start, rest=engine.batches.rest,
-                arrays=arrays, best_weights=best_weights,
+                arrays=arrays, best_weights=best_weights, scored=self.scored,
             )  # fmt: skip
             save(self.keep.folder, reached)
 

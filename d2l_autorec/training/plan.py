@@ -42,6 +42,9 @@ class Plan:
     checkpoint_every : int
         Epochs between two checkpoints; 0 for none. With checkpoints the generators are seeded
         anew for each epoch, so that the draws are not the book's.
+    all_ratings : bool
+        Having scored the model, train it again on all ratings, those held out too, and keep that
+        model.
     """
 
     recipe: Recipe = field(default_factory=lambda: RECIPES["chapter"])
@@ -50,6 +53,7 @@ class Plan:
     test_ratio: float = CHAPTER.test_ratio
     seed: int = 0
     checkpoint_every: int = 0
+    all_ratings: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for JSON."""
@@ -64,9 +68,11 @@ class Plan:
         InputError, KeyError, TypeError
             If it is none.
         """
-        values = {"split": "random", **values}  # older checkpoints know no other
+        older = {"split": "random", "all_ratings": False}  # checkpoints that have neither
+        values = {**older, **values}
         given = {part.name: values[part.name] for part in fields(cls)}
         kinds = {"engine": str, "split": str, "seed": int, "checkpoint_every": int}
+        kinds["all_ratings"] = bool
         for name, kind in kinds.items():
             if type(given[name]) is not kind:
                 raise TypeError(name)

@@ -21,6 +21,7 @@ from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.paths import kind
 from d2l_autorec.progress import epochs_bar
 from d2l_autorec.training import checkpoint, resume, run
+from d2l_autorec.training.again import Scored, saved_record, train_on_all
 from d2l_autorec.training.asked import Asked, Prepared, prepare, say_unless, with_whole_path
 from d2l_autorec.training.distributed.group import Group, group_from_environment
 from d2l_autorec.training.engines import choose_draws
@@ -101,6 +102,8 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
             f"{folder / checkpoint.NAME} was not made by the train command; go on with it in "
             "Python, as it was begun."
         ) from None
+    if asked.save and not own.save and asked.plan.get("all_ratings") is None:
+        former = replace(former, plan=replace(former.plan, all_ratings=True))
     if asked.recipe is not None and find_recipe(asked.recipe).recipe.but(**asked.changes) != (
         former.plan.recipe
     ):
@@ -108,6 +111,11 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
     plan = resume.plan_to_go_on(former.plan, asked.changes, with_whole_path(asked.plan))
     if asked.test is not None and own.test is None:
         raise InputError(f"--test: the run has --split {former.plan.split}; leave it out.")
+    if former.scored is not None and plan.recipe != former.plan.recipe:
+        raise InputError(
+            "--epochs cannot be raised any more: the model has been scored and is being trained "
+            "again on all ratings; leave it out."
+        )
     wanted = {name: getattr(asked, name) for name in ("devices", "out")}
     given = {name: value for name, value in wanted.items() if value is not None}
     resume.refuse_others(given, {**vars(own), "devices": own.devices or "cpu"})
@@ -144,19 +152,20 @@ def _train(
         if first:
             held.enter_context(lock_folder(folder))
         watched = asked.tensorboard if first else None
-        model, result, history = _epochs(ready, watched, group, keep, quiet)
+        model, scored = _epochs(ready, watched, group, keep, quiet)
         if group is not None:
             group.close()
         if not first:
             return None
-        record = run.record(replace(plan, recipe=model.recipe), result)
+        record = run.record(replace(plan, recipe=scored.recipe), scored.result)
         if asked.test is not None:
             record["test_file"] = str(asked.test.resolve())
         if asked.save:
+            record["saved"] = saved_record(plan, model)
             # What is there was left by a process that came to its end but for run.json.
             shutil.rmtree(folder / "model", ignore_errors=True)
             save_model(folder / "model", model, ratings, record)
-        runs.save(folder, record, *run.history_table(history))
+        runs.save(folder, record, *run.history_table(scored.history))
     except KeyboardInterrupt:
         print(f"d2l-autorec: {resume.farewell(folder)}", file=sys.stderr)
         sys.exit(130)
@@ -165,7 +174,7 @@ def _train(
         if new:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only if it is empty
-    return Done(folder, ratings.name, plan, result, record)
+    return Done(folder, ratings.name, plan, scored.result, record)
 
 
 def _epochs(
@@ -174,23 +183,30 @@ def _epochs(
     group: Group | None,
     keep: checkpoint.Keep,
     quiet: bool,
-) -> tuple[TrainedModel, run.Result, list[Any]]:
+) -> tuple[TrainedModel, Scored]:
+    """Train and score and, if the plan says so, train again on all ratings."""
     former, plan, recipe = keep.former, ready.plan, ready.plan.recipe
+    scored = Scored.from_dict(former.scored) if former and former.scored else None
     done = len(former.history) + len(former.chosen) if former else 0
-    total = sum(part.num_epochs for part in recipe.parts) * recipe.num_seeds
     with contextlib.ExitStack() as stack:
         if plan.checkpoint_every:
             say = partial(say_unless, quiet)
             keep.stopping = stack.enter_context(resume.interrupt_after_epoch(say))
-        log = stack.enter_context(tensorboard(watched, done + 1))
-        bar = epochs_bar(
-            total * (2 if recipe.refit else 1), quiet, group is not None, done,
-            compilation(plan.engine),
-        )  # fmt: skip
-        advance = stack.enter_context(bar)
-        return run.train(
-            ready.ratings, plan, ready.contexts, advance, group, keep, log, ready.rows
-        )
+        bar = partial(epochs_bar, quiet=quiet, lines=group is not None)
+        before = compilation(plan.engine)
+        if scored is None:
+            total = sum(part.num_epochs for part in recipe.parts) * recipe.num_seeds
+            total *= 2 if recipe.refit else 1
+            with tensorboard(watched, done + 1) as log, bar(total, done=done, before=before) as on:
+                model, result, history = run.train(
+                    ready.ratings, plan, ready.contexts, on, group, keep, log, ready.rows
+                )
+            scored, done, before = Scored.of(model, result, history), 0, None
+        if plan.all_ratings:
+            total, label = sum(scored.epochs), "training on all ratings"
+            with bar(total, done=done, before=before, label=label) as on:
+                model = train_on_all(ready.ratings, plan, scored, ready.contexts, on, group, keep)
+        return model, scored
 
 
 def compilation(engine: str) -> tuple[str, Callable[[], object]] | None:

@@ -18,6 +18,7 @@ import test_run
 from d2l_autorec.atomic import sweep
 from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.training import checkpoint, dense, run, sparse
+from d2l_autorec.training.again import Scored, train_on_all
 
 RECIPE = RECIPES["chapter"].but(
     hidden=(8,), batch_size=7, num_epochs=40, lr=0.05, dropout=0.2, input_dropout=0.1,
@@ -35,10 +36,13 @@ def child(folder, engine):
         former = None
         if (folder / checkpoint.NAME).exists():
             former = checkpoint.load(folder)
-        plan = run.Plan(RECIPE, engine, checkpoint_every=1)
-        model, *_ = run.train(
-            test_run.toy_ratings(), plan, keep=checkpoint.Keep(folder, {}, former)
-        )
+        plan = run.Plan(RECIPE, engine, checkpoint_every=1, all_ratings=True)
+        ratings, keep = test_run.toy_ratings(), checkpoint.Keep(folder, {}, former)
+        if former is not None and former.scored:
+            scored = Scored.from_dict(former.scored)
+        else:
+            scored = Scored.of(*run.train(ratings, plan, keep=keep))
+        model = train_on_all(ratings, plan, scored, keep=keep)
         weights = [values.tobytes().hex() for values in model.networks[0].weights.values()]
         (folder / "net.json").write_text(json.dumps(weights))
         os._exit(0)
@@ -81,7 +85,8 @@ def main(out, kills, seed):
             if unfinished:
                 reached = 0
                 if (folder / checkpoint.NAME).exists():
-                    reached = len(checkpoint.load(folder).history)
+                    former = checkpoint.load(folder)
+                    reached = len(former.history) + (40 if former.scored else 0)
                 struck[engine].append((folder.name, reached, being_written(folder)))
     (out / "struck.json").write_text(json.dumps(struck))
 

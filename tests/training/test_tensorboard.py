@@ -21,6 +21,10 @@ def test_work_before_the_training_is_announced(capsys):
         advance(0.5, 1.25)
     assert worked == ["compiling\n"]
     assert capsys.readouterr().err == "epoch 3/4: loss 0.5000, RMSE 1.2500\n"
+    with epochs_bar(4, lines=True, label="training on all ratings") as advance:
+        advance(0.5, None)
+    said = "training on all ratings, epoch 1/4: loss 0.5000\n"
+    assert capsys.readouterr().err == said
     with epochs_bar(4, quiet=True, lines=True, before=("", lambda: worked.append("quiet"))):
         assert worked[1:] == ["quiet"]
     assert capsys.readouterr().err == ""

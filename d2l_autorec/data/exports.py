@@ -1,0 +1,189 @@
+"""A person's own ratings as Letterboxd, IMDb and Goodreads export them."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from d2l_autorec.data.blobs import Blob, readable
+from d2l_autorec.data.rows import split_rows
+from d2l_autorec.data.scan import scan
+from d2l_autorec.errors import InputError, clip
+
+MAX_BYTES = 256 * 1024**2
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a site calls its columns, and its scale.
+
+    Attributes
+    ----------
+    name : str
+    known_by : tuple of str
+        Columns that are in every export, beside title and rating.
+    titles, years, ids : tuple of str
+        Columns; of the years the first that holds one counts.
+    rating : str
+    low, high : float
+        The scale.
+    not_rated : tuple of str
+        What stands for no rating, beside nothing.
+    """
+
+    name: str
+    known_by: tuple[str, ...]
+    titles: tuple[str, ...]
+    years: tuple[str, ...]
+    ids: tuple[str, ...]
+    rating: str
+    low: float
+    high: float
+    not_rated: tuple[str, ...] = ()
+
+
+SITES = (
+    Site("Letterboxd", ("Letterboxd URI",), ("Name",), ("Year",), (), "Rating", 0.5, 5),
+    Site(
+        "IMDb", ("Const",), ("Title", "Original Title"), ("Year",), ("Const",), "Your Rating",
+        1, 10,
+    ),
+    Site(
+        "Goodreads", ("Book Id",), ("Title",), ("Original Publication Year", "Year Published"),
+        ("ISBN", "ISBN13"), "My Rating", 1, 5, ("0",),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One rating of an export.
+
+    Attributes
+    ----------
+    line : int
+        Where it stands in the file, from 1.
+    titles : tuple of str
+        The title, and the original title where it differs.
+    year : int or None
+    ids : tuple of str
+        An IMDb id such as ``tt0114709``, or ISBNs.
+    rating : float
+    """
+
+    line: int
+    titles: tuple[str, ...]
+    year: int | None
+    ids: tuple[str, ...]
+    rating: float
+
+
+@dataclass(frozen=True)
+class Export:
+    """The ratings of an export; ``not_rated`` is how many entries have none."""
+
+    site: Site
+    entries: tuple[Entry, ...]
+    not_rated: int
+
+
+def read_export(blob: Blob, encoding: str | None = None) -> Export | None:
+    """Read an export of Letterboxd, IMDb or Goodreads.
+
+    Parameters
+    ----------
+    blob : Blob
+        ``ratings.csv`` of Letterboxd or IMDb, or ``goodreads_library_export.csv``.
+    encoding : str, optional
+        Found by itself if left out.
+
+    Returns
+    -------
+    Export or None
+        None where the header is of none of these sites.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or an entry has no title or a rating beyond the scale. The
+        sentence names the line.
+    """
+    seen = scan(blob, encoding, MAX_BYTES)
+    first = re.split(r"[\r\n]", seen.head.lstrip("\ufeff"), maxsplit=1)[0]
+    header = [name.strip().strip('"') for name in first.split(",")]
+    site = next(
+        (s for s in SITES if {*s.known_by, s.titles[0], s.rating} <= set(header)),
+        None,
+    )
+    if site is None:
+        return None
+    with readable(blob.label), blob.open() as stream:
+        text = stream.read().decode(seen.encoding)
+    rows = split_rows(io.StringIO(text, newline=None), ",", True, blob.label)
+    _, names = next(rows)
+    at = {name.strip(): i for i, name in reversed(list(enumerate(names)))}
+    entries, not_rated = [], 0
+    for line, fields in rows:
+        said = {name: fields[i].strip() for name, i in at.items() if i < len(fields)}
+        entry = _entry(site, said, line, f"{blob.label}, line {line}")
+        if entry is None:
+            not_rated += 1
+        else:
+            entries.append(entry)
+    if not entries:
+        raise InputError(f"{blob.label}: no entry has a rating; rate some at {site.name}.")
+    return Export(site, tuple(entries), not_rated)
+
+
+def _entry(site: Site, said: Mapping[str, str], line: int, where: str) -> Entry | None:
+    text = said.get(site.rating, "")
+    if text in ("", *site.not_rated):
+        return None
+    try:
+        rating = float(text)
+    except ValueError:
+        rating = math.nan
+    if not site.low <= rating <= site.high:
+        raise InputError(
+            f"{where}: the rating {clip(text)} is not from {site.low:g} to {site.high:g}, as "
+            f"{site.name} rates; export the file again, or say with --columns how to read it."
+        )
+    titles = tuple(dict.fromkeys(said[name] for name in site.titles if said.get(name)))
+    if not titles:
+        raise InputError(f"{where}: the entry has no title; export the file again.")
+    years = [said.get(name, "") for name in site.years]
+    year = next((int(text) for text in years if re.fullmatch("[0-9]{4}", text)), None)
+    # Goodreads writes ="0439785960", so that Excel takes it for a text
+    ids = [said.get(name, "").strip('="') for name in site.ids]
+    return Entry(line, titles, year, tuple(name for name in ids if name), rating)
+
+
+def read_links(blob: Blob) -> dict[str, str]:
+    """Read MovieLens's ``links.csv``: from IMDb's ids, such as ``tt0114709``, to item ids.
+
+    Raises
+    ------
+    InputError
+        If the file is none; the sentence names the line.
+    """
+    encoding = scan(blob, None, MAX_BYTES).encoding
+    with readable(blob.label), blob.open() as stream:
+        text = stream.read().decode(encoding)
+    rows = split_rows(io.StringIO(text, newline=None), ",", True, blob.label)
+    line, names = next(rows)
+    places = [i for name in ("movieId", "imdbId") for i, n in enumerate(names) if n == name]
+    if len(places) != 2:
+        raise InputError(
+            f"{blob.label}, line {line}: the header names no movieId and imdbId; name MovieLens's "
+            "links.csv."
+        )
+    links = {}
+    for line, fields in rows:
+        number = fields[places[1]].strip() if len(fields) > max(places) else ""
+        if not re.fullmatch("[0-9]{1,12}", number):
+            raise InputError(f"{blob.label}, line {line}: it has no IMDb id; correct the line.")
+        links[f"tt{int(number):07d}"] = fields[places[0]].strip()
+    return links

@@ -1,0 +1,246 @@
+"""New ratings put into a trained model, without training it anew.
+
+The ratings become part of what the networks read, so that the codes of the rows (the items of an
+item-based network) follow from the encoder as it is. Mean and biases, where a network's targets
+are above them, are fitted again to all ratings. A new row needs nothing else.
+
+A new column (a user of an item-based network, an item of a user-based one) gets its output
+weights by the ridge regression of `d2l_autorec.serving.foldin`, on the codes of the rows. The
+encoder does not read it: its input weights are zero. A known column keeps its weights, unless it
+had few ratings in the model, or no more than are new; then it gets others in the same way.
+
+`d2l_autorec.experiments.updating` measures this against training again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from d2l_autorec.errors import InputError, clip
+from d2l_autorec.models.biases import Scale
+from d2l_autorec.models.network import Network
+from d2l_autorec.models.trained import TrainedModel
+from d2l_autorec.serving._parts import TITLE_COLUMNS
+from d2l_autorec.serving.foldin import check_output, column_prior, column_weights
+from d2l_autorec.serving.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from d2l_autorec.data.formats import Ratings
+
+FEW = 20
+"""A column with at most so many ratings gets other weights where it has new ones."""
+
+_MAX_UPDATES = 100  # that the record lists
+
+
+@dataclass(frozen=True, eq=False)
+class Updated:
+    """A model with more ratings than before.
+
+    Attributes
+    ----------
+    model : Model
+    added, changed : int
+        Ratings of pairs without one, and of pairs that had another.
+    new_users, new_items : int
+    """
+
+    model: Model
+    added: int
+    changed: int
+    new_users: int
+    new_items: int
+
+
+def update(model: Model, ratings: Ratings) -> Updated:
+    """Put new ratings into a model, of known and of new users and items.
+
+    Ratings that the model has already change nothing: to update twice is to update once.
+
+    Parameters
+    ----------
+    model : Model
+        Stays as it is.
+    ratings : Ratings
+        The new ones. Of a pair that the model has, the new rating counts.
+
+    Raises
+    ------
+    InputError
+        If the model knows none of the users and none of the items, a rating lies outside its
+        range, or a new user or item needs a network whose output is not ``identity``.
+    """
+    table = ratings.table
+    _check(model, ratings)
+    user_ids, old_users, new_users = _merged(model.user_ids, ratings.user_ids, "user")
+    item_ids, old_items, new_items = _merged(model.item_ids, ratings.item_ids, "item")
+    width = np.int64(len(user_ids))
+    old = model.ratings.tocoo()
+    places = np.concatenate(
+        [
+            new_items[table["item"].to_numpy()] * width + new_users[table["user"].to_numpy()],
+            old_items[old.row] * width + old_users[old.col],
+        ]
+    )
+    values = np.concatenate([table["rating"].to_numpy(np.float32), old.data])
+    kept, first = np.unique(places, return_index=True)  # of a pair in both, the new rating
+    matrix = sparse.csr_matrix(
+        (values[first], divmod(kept, width)), (len(item_ids), len(user_ids)), np.float32
+    )
+    before = sparse.csr_matrix(
+        (np.ones(old.nnz), (old_items[old.row], old_users[old.col])), matrix.shape
+    )
+    changed = _changed(places, values, len(table))
+    added = matrix.nnz - old.nnz
+    counts = len(user_ids) - len(old_users), len(item_ids) - len(old_items)
+    items = _titles(model, ratings, item_ids, old_items, new_items)
+    if not added and not len(changed):
+        return Updated(replace(model, items=items), 0, 0, *counts)
+    rated = sparse.csr_matrix((np.ones(matrix.nnz), matrix.indices, matrix.indptr), matrix.shape)
+    touched = sparse.csr_matrix((np.ones(len(changed)), divmod(changed, width)), matrix.shape)
+    touched = touched + rated - before
+    networks = tuple(
+        _extended(model.trained, k, matrix, before, touched, old_users, old_items)
+        for k in range(len(model.trained.networks))
+    )
+    said = {
+        "ratings": ratings.name, "digest": ratings.digest, "added": added,
+        "changed": len(changed), "new_users": counts[0], "new_items": counts[1],
+    }  # fmt: skip
+    trained = TrainedModel(model.trained.recipe, networks, model.trained.factors, matrix)
+    updates = [*model.record.get("updates", []), said][-_MAX_UPDATES:]
+    record = {**model.record, "updates": updates}
+    made = Model(trained, user_ids, item_ids, items, model.low, model.high, record)
+    return Updated(made, added, len(changed), *counts)
+
+
+def _check(model: Model, ratings: Ratings) -> None:
+    known = [
+        len(set(map(str, ours.tolist())) & set(map(str, theirs.tolist())))
+        for ours, theirs in (
+            (model.user_ids, ratings.user_ids),
+            (model.item_ids, ratings.item_ids),
+        )
+    ]
+    if not any(known):
+        raise InputError(
+            f"{ratings.name}: the model knows none of its users, such as "
+            f"{clip(ratings.user_ids[0])}, and none of its items, such as "
+            f"{clip(ratings.item_ids[0])}; give ratings of the same data, or say with --columns "
+            "where they stand."
+        )
+    values = ratings.table["rating"].to_numpy()
+    outside = ~((values >= model.low) & (values <= model.high))
+    if outside.any():
+        row = ratings.table.iloc[int(np.argmax(outside))]
+        user, item = ratings.user_ids[int(row["user"])], ratings.item_ids[int(row["item"])]
+        raise InputError(
+            f"{ratings.name}: the rating {row['rating']:g} of item {clip(item)} by user "
+            f"{clip(user)} is outside {model.low:g} to {model.high:g}, what the model was trained "
+            "on; correct it or train anew."
+        )
+
+
+def _merged(ours: np.ndarray, theirs: np.ndarray, what: str) -> tuple[np.ndarray, ...]:
+    """Return all ids in order, and the places of both kinds among them."""
+    if ours.dtype.kind == theirs.dtype.kind == "i":
+        ids: Any = np.union1d(ours, theirs)
+    else:
+        texts = [str(name) for name in ours.tolist()], [str(name) for name in theirs.tolist()]
+        if ours.dtype.kind == "i":
+            warnings.warn(
+                f"The model's {what} ids are whole numbers and not all of the new ones are; all "
+                "become texts.",
+                stacklevel=3,
+            )
+        ours, theirs = (np.array(names, dtype=object) for names in texts)
+        ids = np.array(sorted({*texts[0], *texts[1]}), dtype=object)
+    return ids, np.searchsorted(ids, ours), np.searchsorted(ids, theirs)
+
+
+def _changed(places: np.ndarray, values: np.ndarray, num_new: int) -> np.ndarray:
+    """Return the places that have an old rating and another new one."""
+    new, old = places[:num_new], places[num_new:]
+    common, at_new, at_old = np.intersect1d(new, old, assume_unique=True, return_indices=True)
+    return common[values[:num_new][at_new] != values[num_new:][at_old]]
+
+
+def _extended(
+    trained: TrainedModel,
+    k: int,
+    matrix: sparse.csr_matrix,
+    before: sparse.csr_matrix,
+    touched: sparse.csr_matrix,
+    users: np.ndarray,
+    items: np.ndarray,
+) -> Network:
+    """Return a network for the new ratings (items, users).
+
+    ``before`` has a one for each rating that the model had, ``touched`` for each that is new or
+    another now; ``users`` and ``items`` are the new codes of the old ones.
+    """
+    network = trained.networks[k]
+    columns = users
+    if network.by == "user":
+        matrix, before, touched = (part.T.tocsr() for part in (matrix, before, touched))
+        columns = items
+    last = len(network.recipe.architecture.hidden)
+    weights = dict(network.weights)
+    num_columns = matrix.shape[1]
+    V = np.zeros((len(weights["0.weight"]), num_columns), np.float32)
+    W = np.zeros((num_columns, network.output_layer[0].shape[1]))
+    b = np.zeros(num_columns)
+    V[:, columns] = weights["0.weight"]
+    W[columns], b[columns] = network.output_layer
+    scale = Scale.of(matrix, network.recipe)
+    read = matrix if scale.is_stars else scale.apply(matrix)
+    wider = replace(network, weights={**weights, "0.weight": V}, scale=scale)
+    had, more = (np.asarray(part.sum(axis=0)).ravel() for part in (before, touched))
+    known = np.isin(np.arange(num_columns), columns)
+    fits = (more > 0) & ((had <= FEW) | (more >= had) | ~known)
+    if network.recipe.architecture.decoder != "identity":
+        if not known.all():
+            check_output(network)
+        fits[:] = False
+    if fits.any():
+        prior = column_prior(trained, k)
+        codes = wider.encode(wider.read(read))[-1].astype(float)
+        by_column = read.tocsc()
+        for column in np.flatnonzero(fits):
+            part = slice(*by_column.indptr[column : column + 2])
+            rows, own = by_column.indices[part], by_column.data[part]
+            fitted = column_weights(prior, codes[rows], own)
+            W[column], b[column] = fitted[:-1], fitted[-1]
+    arrays = {"0.weight": V, f"{last}.weight": W, f"{last}.bias": b}
+    new = {name: values.astype(np.float32) for name, values in arrays.items()}
+    return replace(wider, weights={**weights, **new})
+
+
+def _titles(
+    model: Model,
+    ratings: Ratings,
+    item_ids: np.ndarray,
+    old_items: np.ndarray,
+    new_items: np.ndarray,
+) -> pd.DataFrame | None:
+    """Return the titles of all items: the model's own, or else those beside the ratings."""
+    import pandas as pd
+
+    if model.items is None and ratings.items is None:
+        return None
+    items = pd.DataFrame({"item_id": item_ids})
+    for name in TITLE_COLUMNS:
+        values = np.full(len(item_ids), None, dtype=object)
+        for table, places in ((ratings.items, new_items), (model.items, old_items)):
+            if table is not None:
+                known = table["title"].notna().to_numpy()
+                values[places[known]] = table[name].astype(object).to_numpy()[known]
+        items[name] = pd.Series(values, dtype="Int64" if name == "year" else object)
+    return items

@@ -1,0 +1,214 @@
+"""A model that has been scored, trained once more on all ratings: the test ratings among them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.network import Network
+from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.models.trained import TrainedModel
+from d2l_autorec.training.blend import member_seeds
+from d2l_autorec.training.checkpoint import Keeper, check_data
+from d2l_autorec.training.engines import Compute
+from d2l_autorec.training.fit import Place, fit_network
+from d2l_autorec.training.history import Epoch
+from d2l_autorec.training.run import Plan, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from d2l_autorec.data.formats import Ratings
+    from d2l_autorec.training.checkpoint import Keep
+    from d2l_autorec.training.distributed.group import Group
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is known of a model that has been scored, for training again on all ratings.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        As it was followed, with the weights of a blend.
+    epochs : tuple of int
+        Of each network.
+    result : Result
+    history : tuple of Epoch
+    """
+
+    recipe: Recipe
+    epochs: tuple[int, ...]
+    result: Result
+    history: tuple[Epoch, ...]
+
+    @classmethod
+    def of(cls, model: TrainedModel, result: Result, history: Sequence[Epoch]) -> Scored:
+        """Take what `train` has returned."""
+        epochs = tuple(network.epoch for network in model.networks)
+        return cls(model.recipe, epochs, result, tuple(history))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for a checkpoint."""
+        return {**asdict(self), "recipe": self.recipe.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Scored:
+        """Make it of what `to_dict` has returned.
+
+        Raises
+        ------
+        InputError
+            If it is none.
+        """
+        try:
+            return cls(
+                Recipe.from_dict(values["recipe"]),
+                tuple(int(epoch) for epoch in values["epochs"]),
+                Result(**values["result"]),
+                tuple(Epoch(**epoch) for epoch in values["history"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise InputError(
+                "The checkpoint does not say how the model was scored; start the run again in a "
+                "new folder."
+            ) from None
+
+
+def train_on_all(
+    ratings: Ratings,
+    plan: Plan,
+    scored: Scored,
+    devices: Sequence[Any] = (),
+    advance: Callable[[float, float | None], None] = lambda train_loss, rmse: None,
+    group: Group | None = None,
+    keep: Keep | None = None,
+) -> TrainedModel:
+    """Train a scored model again, on all ratings: those for validation and the test too.
+
+    Epochs and weights are those of the scored model. Nothing can be scored any more: the score
+    of the former model stands for this one, which has read more.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    plan : Plan
+    scored : Scored
+    devices, advance, group, keep
+        As for `train`. What ``keep`` goes on from counts if it stands in this training.
+
+    Raises
+    ------
+    InputError
+        As `train`.
+    KeyboardInterrupt
+        As `train`.
+    """
+    digests = ratings.digest, scored.result.split_digest
+    former = keep.former if keep and keep.former and keep.former.scored else None
+    if former is not None:
+        check_data(former, *digests)
+    if group is not None:
+        group.agree("What train was told to do", repr((plan, former.step if former else 0)))
+        group.agree("The model's epochs", repr(scored.epochs))
+    keeper = None
+    if plan.checkpoint_every:
+        start = time.perf_counter() - (former.seconds if former else scored.result.total_seconds)
+        keeper = Keeper(keep, plan, *digests, start, not group or group.is_first)
+        keeper.begin_on_all(scored.to_dict())
+
+    def follow(epoch: Epoch) -> None:
+        advance(epoch.train_loss, epoch.rmse)
+
+    return fit_again(
+        ratings.table, (ratings.num_users, ratings.num_items), plan.recipe, plan.seed,
+        scored.epochs, scored.recipe.weights,
+        compute=Compute(plan.engine, tuple(devices), group), follow=follow, keeper=keeper,
+    )  # fmt: skip
+
+
+def fit_again(
+    table: pd.DataFrame,
+    shape: tuple[int, int],
+    recipe: Recipe,
+    seed: int,
+    epochs: Sequence[int],
+    weights: Sequence[float] = (),
+    *,
+    compute: Compute | None = None,
+    follow: Callable[[Epoch], None] = lambda epoch: None,
+    keeper: Keeper | None = None,
+) -> TrainedModel:
+    """Train what a recipe says on all ratings, with the epochs and weights chosen before.
+
+    The networks have the seeds that `fit` gives them. Where the recipe's draws are the book's,
+    which go on from the split, both generators are seeded, so that a run that was interrupted
+    ends with the same bits.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        All ratings: ``user`` and ``item`` (codes from 0) and ``rating``.
+    shape : (int, int)
+        Number of users and of items.
+    recipe : Recipe
+    seed : int
+    epochs : sequence of int
+        One for each network of the scored model.
+    weights : sequence of float
+        Of a blend's members, as chosen; networks of weight zero are left out, as in the scored
+        model.
+    compute, follow, keeper
+        As for `fit`.
+
+    Returns
+    -------
+    TrainedModel
+
+    Raises
+    ------
+    InputError
+        If the training diverges.
+    """
+    from d2l_autorec.data.matrices import interaction_csr
+
+    whole = interaction_csr(table, *shape)
+    low_high = float(whole.data.min()), float(whole.data.max())
+    recipe = replace(recipe, weights=tuple(weights)).for_ratings(*shape, low_high)
+    seeds = member_seeds(seed, recipe.num_seeds)
+    kept = [
+        (place, part, weight)
+        for place, (part, weight) in enumerate(zip(recipe.parts, weights or (1.0,)))
+        if weight or len(recipe.parts) == 1
+    ]
+    networks: list[Network] = []
+    factors: list[float] = []
+    history: list[Epoch] = []
+    places = [(p, part, weight, j) for p, part, weight in kept for j in range(len(seeds))]
+    assert len(places) == len(epochs)
+    for (place, part, weight, j), stop in zip(places, epochs):
+        if part.draws == "book":
+            part = replace(part, draws="mxnet")
+        model = fit_network(
+            whole, part, seeds[j], stop=stop, compute=compute, follow=follow, keeper=keeper,
+            place=Place(place * len(seeds) + j + 1, True),
+        )  # fmt: skip
+        networks += model.networks
+        factors.append(float(weight) / len(seeds))
+        history += model.history
+    return TrainedModel(recipe, tuple(networks), tuple(factors), whole, tuple(history))
+
+
+def saved_record(plan: Plan, model: TrainedModel) -> dict[str, Any]:
+    """Return what ``run.json`` says of the model that is saved."""
+    which = "training ratings"
+    if plan.all_ratings:
+        which = "all ratings; the result is of the model trained on the training ratings alone"
+    return {
+        "trained_on": which,
+        "num_ratings": int(model.ratings.nnz),
+        "epochs": [network.epoch for network in model.networks],
+    }
