@@ -11,9 +11,9 @@ import numpy as np
 from d2l_autorec.errors import InputError
 from d2l_autorec.evaluation.ranking import MEASURES, ir_measures, rank_users
 from d2l_autorec.models.biases import fit_biases
-from d2l_autorec.serving.lookup import known_codes
+from d2l_autorec.serving.held_out import HeldOut
 from d2l_autorec.serving.model import Model
-from d2l_autorec.serving.recommend import best_columns, rated
+from d2l_autorec.serving.recommend import best_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,25 +124,25 @@ def evaluate(
         ir_measures()
     if relevant is None:
         relevant = model.low + RELEVANT_SHARE * (model.high - model.low)
-    asked = _Asked.of(model, test)
-    asked.check_unseen(model, test.name)
-    wanted = asked.relevant(relevant) if k else {}
+    held_out = HeldOut.of(model, test)
+    held_out.check_unseen(model, test.name)
+    wanted = held_out.relevant(relevant) if k else {}
     if k and not wanted:
         raise InputError(
             f"{test.name} has no rating of {relevant:g} or more by a user whom the model knows, "
             "so that nothing is relevant; give another --relevant, or -k 0 for no ranking."
         )
-    predictions = _predictions(model, asked)
+    predictions = _predictions(model, held_out)
     lists = _lists(model, list(wanted), k, advance)
     values = {name: rank_users(each, wanted, k) for name, each in lists.items()}
     return Evaluation(
-        num_ratings=len(asked.stars),
+        num_ratings=len(held_out.stars),
         num_users=test.num_users,
         num_items=test.num_items,
-        unknown_users=int((~asked.user_known).sum()),
-        unknown_items=int((~asked.item_known).sum()),
-        unknown_ratings=int((~asked.known).sum()),
-        errors={name: _errors(guess, asked) for name, guess in predictions.items()},
+        unknown_users=int((~held_out.user_known).sum()),
+        unknown_items=int((~held_out.item_known).sum()),
+        unknown_ratings=int((~held_out.known).sum()),
+        errors={name: _errors(guess, held_out) for name, guess in predictions.items()},
         k=k,
         relevant=float(relevant),
         ranked_users=len(wanted),
@@ -150,70 +150,8 @@ def evaluate(
             name: {**_means(each), "coverage": _coverage(model, lists[name])}
             for name, each in values.items()
         },
-        per_user=_per_user(model, test, asked, predictions, wanted, values.get("model", {})),
+        per_user=_per_user(model, test, held_out, predictions, wanted, values.get("model", {})),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """Test ratings in the model's codes, with -1 for what the model lacks.
-
-    ``user_code`` and ``item_code`` are by code of the test ratings, and ``user_known`` and
-    ``item_known`` say whether the model has training ratings of it; the others are by rating.
-    """
-
-    user_code: np.ndarray
-    item_code: np.ndarray
-    user_known: np.ndarray
-    item_known: np.ndarray
-    test_user: np.ndarray
-    test_item: np.ndarray
-    stars: np.ndarray
-
-    @classmethod
-    def of(cls, model: Model, test: Ratings) -> _Asked:
-        user_code = known_codes(model, "user", test.user_ids.tolist())
-        item_code = known_codes(model, "item", test.item_ids.tolist())
-        table = test.table
-        return cls(
-            user_code,
-            item_code,
-            (user_code >= 0) & (model.trained.counts("user")[user_code] > 0),
-            (item_code >= 0) & (model.trained.counts("item")[item_code] > 0),
-            table["user"].to_numpy(),
-            table["item"].to_numpy(),
-            table["rating"].to_numpy().astype(float),
-        )
-
-    @property
-    def users(self) -> np.ndarray:
-        return self.user_code[self.test_user]
-
-    @property
-    def items(self) -> np.ndarray:
-        return self.item_code[self.test_item]
-
-    @property
-    def known(self) -> np.ndarray:
-        return self.user_known[self.test_user] & self.item_known[self.test_item]
-
-    def check_unseen(self, model: Model, name: str) -> None:
-        known = self.known
-        seen = int(np.isfinite(rated(model, self.users[known], self.items[known])).sum())
-        if seen:
-            raise InputError(
-                f"{name}: {seen:,} of its {len(self.stars):,} ratings are of pairs that the model "
-                "was trained on, so that the score would be of what it has seen; give others."
-            )
-
-    def relevant(self, least: float) -> dict[int, list[int]]:
-        """Return the relevant items of each known user; those that the model lacks below zero."""
-        rows = np.flatnonzero((self.stars >= least) & self.user_known[self.test_user])
-        items = np.where(self.items < 0, -1 - self.test_item, self.items)
-        wanted: dict[int, list[int]] = {}
-        for user, item in zip(self.users[rows].tolist(), items[rows].tolist()):
-            wanted.setdefault(user, []).append(item)
-        return wanted
 
 
 def _biases(model: Model) -> tuple[float, np.ndarray, np.ndarray]:
@@ -221,9 +159,9 @@ def _biases(model: Model) -> tuple[float, np.ndarray, np.ndarray]:
     return fit_biases(at.row, at.col, at.data.astype(float), model.ratings.shape)
 
 
-def _predictions(model: Model, asked: _Asked) -> dict[str, np.ndarray]:
+def _predictions(model: Model, held_out: HeldOut) -> dict[str, np.ndarray]:
     mean, of_item, of_user = _biases(model)
-    users, items = asked.users, asked.items
+    users, items = held_out.users, held_out.items
     biases = mean + np.where(users < 0, 0, of_user[users]) + np.where(items < 0, 0, of_item[items])
     guess = biases.copy()
     both = (users >= 0) & (items >= 0)
@@ -232,12 +170,12 @@ def _predictions(model: Model, asked: _Asked) -> dict[str, np.ndarray]:
     return dict(zip(ERRORS_OF, (guess, biases, np.full(len(users), mean))))
 
 
-def _errors(guess: np.ndarray, asked: _Asked) -> dict[str, float]:
-    missed = guess - asked.stars
+def _errors(guess: np.ndarray, held_out: HeldOut) -> dict[str, float]:
+    missed = guess - held_out.stars
     return {
         "rmse": _rmse(missed),
         "mae": float(np.abs(missed).mean()),
-        "rmse_known": _rmse(missed[asked.known]),
+        "rmse_known": _rmse(missed[held_out.known]),
     }
 
 
@@ -283,7 +221,7 @@ def _coverage(model: Model, lists: dict[int, list[int]]) -> float:
 def _per_user(
     model: Model,
     test: Ratings,
-    asked: _Asked,
+    held_out: HeldOut,
     predictions: dict[str, np.ndarray],
     wanted: dict[int, list[int]],
     values: dict[int, dict[str, float]],
@@ -291,13 +229,13 @@ def _per_user(
     import pandas as pd
 
     size = test.num_users
-    number = np.bincount(asked.test_user, minlength=size)
+    number = np.bincount(held_out.test_user, minlength=size)
 
     def mean(of_rating: np.ndarray) -> np.ndarray:
-        return np.bincount(asked.test_user, of_rating, size) / number
+        return np.bincount(held_out.test_user, of_rating, size) / number
 
-    missed = {name: guess - asked.stars for name, guess in predictions.items()}
-    trained = np.where(asked.user_known, model.trained.counts("user")[asked.user_code], 0)
+    missed = {name: guess - held_out.stars for name, guess in predictions.items()}
+    trained = np.where(held_out.user_known, model.trained.counts("user")[held_out.user_code], 0)
     columns: dict[str, Any] = {
         "user": test.user_ids,
         "training_ratings": trained,
@@ -307,7 +245,7 @@ def _per_user(
         "biases_rmse": np.sqrt(mean(missed["biases"] ** 2)),
         "mean_rmse": np.sqrt(mean(missed["mean"] ** 2)),
     }
-    codes = asked.user_code.tolist()
+    codes = held_out.user_code.tolist()
     if wanted:
         columns["relevant"] = [len(wanted.get(code, ())) for code in codes]
         for key in MEASURES:
