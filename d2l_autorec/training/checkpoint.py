@@ -58,6 +58,8 @@ class Checkpoint:
         Weights and Adam's moments.
     best_weights : dict of str to numpy.ndarray
         Weights after the best epoch, where validation ratings choose it; else empty.
+    gain : float
+        Of the network, where it is being trained again; see `d2l_autorec.models.biases.Scale`.
     """
 
     plan: Plan
@@ -71,6 +73,7 @@ class Checkpoint:
     rest: np.ndarray
     arrays: dict[str, np.ndarray]
     best_weights: dict[str, np.ndarray]
+    gain: float = 1.0
 
 
 @dataclass
@@ -114,6 +117,7 @@ class Keeper:
     former : Checkpoint or None
         What the training of the network at hand goes on from.
     chosen : tuple of Epoch
+    gain : float
         As in `Checkpoint`.
     stops : bool
         Whether the run is to end after this epoch.
@@ -132,6 +136,7 @@ class Keeper:
         self.digests = {"data_digest": data_digest, "split_digest": split_digest}
         self.former = keep.former if keep else None
         self.chosen = self.former.chosen if self.former else ()
+        self.gain = self.former.gain if self.former else 1.0
         self.stops = False
 
     @property
@@ -150,10 +155,10 @@ class Keeper:
         best = BestEpoch(None, [epoch.rmse or 0.0 for epoch in self.chosen])
         return best.best
 
-    def begin_refit(self, chosen: tuple[Epoch, ...]) -> None:
-        """Take note that the epoch has been chosen."""
+    def begin_refit(self, chosen: tuple[Epoch, ...], gain: float) -> None:
+        """Take note that the epoch has been chosen, and the gain."""
         if not self.chosen:
-            self.chosen, self.former = chosen, None
+            self.chosen, self.gain, self.former = chosen, gain, None
 
     def after(self, history: list[Epoch], best: BestEpoch, engine: Engine, is_over: bool) -> None:
         """Leave a checkpoint after an epoch, if one is due; all workers call this."""
@@ -168,7 +173,7 @@ class Keeper:
                 self.plan, self.keep.options, **self.digests, chosen=self.chosen,
                 history=tuple(history), step=engine.state.step,
                 seconds=time.perf_counter() - self.start, rest=engine.batches.rest,
-                arrays=arrays, best_weights=best_weights,
+                arrays=arrays, best_weights=best_weights, gain=self.gain,
             )  # fmt: skip
             save(self.keep.folder, reached)
 
