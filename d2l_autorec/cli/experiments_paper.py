@@ -1,4 +1,4 @@
-"""The commands ``paper``, ``best`` and ``foldin``."""
+"""The commands ``paper``, ``best``, ``foldin`` and ``own-data``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from d2l_autorec.cli.common import Json, Quiet, app
-from d2l_autorec.cli.experiments_chapter import Folder, begin, end
+from d2l_autorec.cli.experiments_chapter import Folder, Quick, begin, end
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +62,23 @@ def foldin(
     from d2l_autorec.experiments.foldin import foldin as experiment
 
     _show("foldin", experiment(folder, seeds, quiet), folder, as_json)
+
+
+@app.command("own-data")
+def own_data(
+    sets: Annotated[list[str], typer.Argument(help="Data sets, each as NAME=FILE.")],
+    splits: Splits = 5,
+    quick: Quick = False,
+    out: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score the recipes on data sets of your own (about 10 minutes a set on two cores)."""
+    folder = begin("own-data", out, quick)
+    from d2l_autorec.experiments import own_data as experiment
+
+    named = experiment.parse_sets(sets)
+    splits, names = (2, experiment.QUICK) if quick else (splits, None)
+    end(folder, experiment.own_data(folder, named, splits, names, quiet, quick))
 
 
 def _show(name: str, table: pd.DataFrame, folder: Path, as_json: bool) -> None:

@@ -21,7 +21,7 @@ _COSINE = _SUMMED.but(schedule="cosine", lr=0.004, num_epochs=60)
 _STRONG = _COSINE.but(lam=60.0, lr=0.006, dropout=0.3)
 _ABOVE_BIASES = _COSINE.but(targets="biases", lr=0.002, num_epochs=20)
 _DAMPED = _ABOVE_BIASES.but(lam=60.0, shrinkage="ratings", damped=True, draws="numpy")
-_SLOW = _DAMPED.but(lam=120.0, lr=0.0005)
+_SLOW = _DAMPED.but(lam=120.0, lr=0.0005, hidden=(100,))
 
 POOL = {
     "item-based": _COSINE,
@@ -38,9 +38,9 @@ POOL = {
 
 SPARSE_POOL = {
     "item-based": _DAMPED,
-    "item-based, λ 120, relu": _SLOW.but(encoder="relu"),
-    "item-based, λ 120, tanh": _SLOW.but(encoder="tanh"),
-    "user-based, λ 120, relu": _SLOW.but(encoder="relu", by="user"),
+    "item-based, 100 units, λ 120, relu": _SLOW.but(encoder="relu"),
+    "item-based, 100 units, λ 120, tanh": _SLOW.but(encoder="tanh"),
+    "user-based, 100 units, λ 120, relu": _SLOW.but(encoder="relu", by="user"),
 }
 """The members of the blend for sparse ratings, all above biases and damped."""
 
@@ -55,8 +55,12 @@ RECIPES = {
         members=tuple(POOL.values()), num_seeds=3, clip="ratings", val_ratio=0.1, refit=True
     ),
     "sparse-blend": Recipe(
-        members=tuple(SPARSE_POOL.values()), clip="ratings", val_ratio=0.1, refit=True
-    ),
+        members=tuple(SPARSE_POOL.values()),
+        num_seeds=2,
+        clip="ratings",
+        val_ratio=0.1,
+        refit=True,
+    ),  # fmt: skip
     "default": _DAMPED.but(val_ratio=0.1, refit=True),
 }
 
@@ -69,7 +73,7 @@ EXPLAINED = {
     "on validation ratings. About 40 times the work of the chapter. Where less than 5 % of the "
     "cells are rated, it stands for sparse-blend.",
     "sparse-blend": "The best for sparse ratings of your own: four recipes above user and item "
-    "biases, with weights for them and for the biases chosen on validation ratings.",
+    "biases, two networks each, with weights for them and for the biases chosen on validation ratings.",
     "default": "For your own ratings: a network above user and item biases. The biases' shrinkage "
     "is estimated; validation ratings choose the epoch and a factor from 0 to 1 before what the "
     "network adds; then it is trained again on all.",

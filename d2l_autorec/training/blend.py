@@ -61,9 +61,7 @@ def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.
 def damped(model: TrainedModel, gain: float) -> TrainedModel:
     """Return a model of one network that adds ``gain`` times as much to the biases."""
     [network] = model.networks
-    return replace(
-        model, networks=(replace(network, scale=replace(network.scale, gain=gain)),)
-    )
+    return replace(model, networks=(replace(network, scale=replace(network.scale, gain=gain)),))
 
 
 def damped_weights(

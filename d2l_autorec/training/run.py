@@ -85,7 +85,10 @@ class Result:
     def warning(self) -> str | None:
         """Say by what the model is not beaten, and why that may be; None where it is good."""
         told = []
-        others = {"the mean rating": self.mean_rmse, "plain user and item biases": self.biases_rmse}
+        others = {
+            "the mean rating": self.mean_rmse,
+            "plain user and item biases": self.biases_rmse,
+        }
         if beaten := [name for name, rmse in others.items() if self.test_rmse >= rmse]:
             told.append(f"The model is no better than {' and than '.join(beaten)}.")
         if self.single_users > 0.5:
