@@ -72,7 +72,7 @@ def own_data(
     out: Folder = None,
     quiet: Quiet = False,
 ) -> None:
-    """Score the recipes on data sets of your own (about 10 minutes a set on two cores)."""
+    """Score recipes and libraries on data of your own (about 5 minutes on two cores a set)."""
     folder = begin("own-data", out, quick)
     from d2l_autorec.experiments import own_data as experiment
 

@@ -119,10 +119,10 @@ def own_data(
             if not are_stored(folder / name, jobs[model], ratings.digest):
                 skipped.add(model)
                 del jobs[model]
+        wanted = [job for own in jobs.values() for job in own]
         found[name] = run_jobs(
-            folder / name, partial(run_one, sets[name]), [job for own in jobs.values() for job in own],
-            data_digest=ratings.digest, label=f"own-data: {name}", quiet=quiet,
-            processes=processes,
+            folder / name, partial(run_one, sets[name]), wanted, data_digest=ratings.digest,
+            label=f"own-data: {name}", quiet=quiet, processes=processes,
         )  # fmt: skip
     runs = pd.concat([part.assign(set=name) for name, part in found.items()], ignore_index=True)
     told = answer(runs)
@@ -135,8 +135,8 @@ def own_data(
         told,
         {
             "splits": f"a tenth of the ratings, as train draws it, seeds 0 to {num_splits - 1}",
-            "large sets": f"from {NUM_LARGE:,} ratings on, without myFM, and with at most 3 splits "
-            "for the blend and Surprise: their fits take minutes there",
+            "large sets": f"from {NUM_LARGE:,} ratings on, without myFM, and with at most 3 "
+            "splits for the blend and Surprise: their fits take minutes there",
             "score": "pooled RMSE of predictions clipped to the range of the training ratings",
             "plain biases": "each averaged with ten ratings of no effect; train prints them",
             "settings": "nothing is chosen for a set: the recipes and the libraries' settings are "

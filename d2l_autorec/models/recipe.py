@@ -163,7 +163,8 @@ class Recipe:
             return
         if not isinstance(ends, tuple) or len(ends) != 2 or not all(map(_is_positive, ends)):
             raise InputError(
-                f"shrinkage is {ends!r}; give two numbers above 0, for users and items, or ratings."
+                f"shrinkage is {ends!r}; give two numbers above 0, for users and items, or "
+                "ratings."
             )
 
     def _check_members(self) -> None:

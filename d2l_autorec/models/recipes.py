@@ -60,7 +60,7 @@ RECIPES = {
         clip="ratings",
         val_ratio=0.1,
         refit=True,
-    ),  # fmt: skip
+    ),
     "default": _DAMPED.but(val_ratio=0.1, refit=True),
 }
 
@@ -73,7 +73,8 @@ EXPLAINED = {
     "on validation ratings. About 40 times the work of the chapter. Where less than 5 % of the "
     "cells are rated, it stands for sparse-blend.",
     "sparse-blend": "The best for sparse ratings of your own: four recipes above user and item "
-    "biases, two networks each, with weights for them and for the biases chosen on validation ratings.",
+    "biases, two networks each, with weights for them and for the biases chosen on validation "
+    "ratings.",
     "default": "For your own ratings: a network above user and item biases. The biases' shrinkage "
     "is estimated; validation ratings choose the epoch and a factor from 0 to 1 before what the "
     "network adds; then it is trained again on all.",

@@ -52,7 +52,8 @@ def fit(
     """Train what a recipe says: a network, several of them averaged, or a blend.
 
     Where the recipe has validation ratings, they choose the epoch of each network, the weights of
-    a blend, and how far networks above biases are damped. With ``refit`` each network is then trained again up to its epoch on all ratings.
+    a blend, and how far networks above biases are damped. With ``refit`` each network is then
+    trained again up to its epoch on all ratings.
 
     Parameters
     ----------
