@@ -20,6 +20,11 @@ Named = Annotated[
 ]
 Splits = Annotated[int, typer.Option(min=2, help="Random splits: seeds 0, 1, ...")]
 
+SlowSplits = Annotated[
+    Optional[int],
+    typer.Option(min=0, help="Of the blend, Surprise and myFM, if fewer; stored ones stay."),
+]
+
 
 @app.command()
 def paper(
@@ -68,6 +73,7 @@ def foldin(
 def own_data(
     sets: Annotated[list[str], typer.Argument(help="Data sets, each as NAME=FILE.")],
     splits: Splits = 5,
+    slow_splits: SlowSplits = None,
     quick: Quick = False,
     out: Folder = None,
     quiet: Quiet = False,
@@ -78,7 +84,7 @@ def own_data(
 
     named = experiment.parse_sets(sets)
     splits, names = (2, experiment.QUICK) if quick else (splits, None)
-    end(folder, experiment.own_data(folder, named, splits, names, quiet, quick))
+    end(folder, experiment.own_data(folder, named, splits, slow_splits, names, quiet, quick))
 
 
 def _show(name: str, table: pd.DataFrame, folder: Path, as_json: bool) -> None:

@@ -56,8 +56,7 @@ MODELS = {
 """The models, the quick ones first. `BIASES` is what ``train`` prints beside its test RMSE."""
 
 QUICK = (MEAN, BIASES, DEFAULT)
-NUM_LARGE = 500_000  # ratings from which on the slow models have fewer splits
-_MOST_SPLITS = {BLEND: 3, "Surprise SVD": 3, "myFM": 0}
+SLOW = (BLEND, "Surprise SVD", "myFM")
 _FAR = 0.1  # a model whose RMSE is further from that of the biases is not in the figure
 
 
@@ -65,6 +64,7 @@ def own_data(
     folder: Path,
     sets: Mapping[str, Path],
     num_splits: int = 5,
+    slow_splits: int | None = None,
     names: Sequence[str] | None = None,
     quiet: bool = False,
     quick: bool = False,
@@ -80,6 +80,8 @@ def own_data(
         Name and ratings file of each set, in the order of the tables.
     num_splits : int
         Random splits, at least 2: seeds 0, 1, ...
+    slow_splits : int, optional
+        The same for the models of `SLOW`, beside those that are stored; ``num_splits`` by default.
     names : sequence of str, optional
         Of `MODELS`; all by default. A model whose library is not installed is skipped, unless all
         of its runs are stored.
@@ -103,18 +105,20 @@ def own_data(
     import pandas as pd
 
     said = " ".join(f"{name}={path.name}" for name, path in sets.items())
-    options = "--quick" if quick else f"--splits {num_splits}"
+    slow = num_splits if slow_splits is None else min(slow_splits, num_splits)
+    options = "--quick" if quick else f"--splits {num_splits} --slow-splits {slow}"
     command = f"d2l-autorec own-data {said} {options}"
     refuse_to_shrink(folder, command)
     loaded = {name: _ratings(path) for name, path in sets.items()}  # bad data first
     skipped: set[str] = set()
     found = {}
     for name, ratings in loaded.items():
-        jobs = {
-            model: [{"model": model, "seed": seed} for seed in range(count)]
-            for model in names or MODELS
-            if (count := splits_of(model, len(ratings.table), num_splits))
-        }
+        jobs = {}
+        for model in names or MODELS:
+            every = [{"model": model, "seed": seed} for seed in range(num_splits)]
+            most = slow if model in SLOW else num_splits
+            if own := _first(every, most, folder / name, ratings.digest):
+                jobs[model] = own
         for model in lacking({model: MODELS[model] for model in jobs}):
             if not are_stored(folder / name, jobs[model], ratings.digest):
                 skipped.add(model)
@@ -135,8 +139,6 @@ def own_data(
         told,
         {
             "splits": f"a tenth of the ratings, as train draws it, seeds 0 to {num_splits - 1}",
-            "large sets": f"from {NUM_LARGE:,} ratings on, without myFM, and with at most 3 "
-            "splits for the blend and Surprise: their fits take minutes there",
             "score": "pooled RMSE of predictions clipped to the range of the training ratings",
             "plain biases": "each averaged with ten ratings of no effect; train prints them",
             "settings": "nothing is chosen for a set: the recipes and the libraries' settings are "
@@ -168,10 +170,13 @@ def parse_sets(texts: Sequence[str]) -> dict[str, Path]:
     return sets
 
 
-def splits_of(model: str, num_ratings: int, num_splits: int) -> int:
-    """Return on how many splits a model is scored; 0 where its fits take too long."""
-    most = _MOST_SPLITS.get(model, num_splits) if num_ratings >= NUM_LARGE else num_splits
-    return min(most, num_splits)
+def _first(
+    jobs: list[dict[str, Any]], count: int, folder: Path, digest: str
+) -> list[dict[str, Any]]:
+    """Return the first ``count`` jobs of a model, and those after them that are stored."""
+    while count < len(jobs) and are_stored(folder, jobs[: count + 1], digest):
+        count += 1
+    return jobs[:count]
 
 
 @lru_cache(maxsize=1)
@@ -258,11 +263,20 @@ def answer(runs: pd.DataFrame) -> list[str]:
         better = [name for name, difference in differences.items() if difference.high < 0]
         others = "; ".join(f"{name} {difference}" for name, difference in differences.items())
         told.append(
-            f"The recipe {model.split()[-1]} has a lower test RMSE than "
+            f"The recipe {model.split()[-1]} is better than "
             f"{'plain user and item biases' if than == BIASES else 'the recipe default'} on "
-            f"{len(better)} of {len(differences)} sets, with intervals of the difference below "
-            f"zero: {others}."
+            f"{len(better)} of {len(differences)} sets, where the interval of the difference of "
+            f"the test RMSE is below zero. The differences: {others}."
         )
+    lower = [
+        f"{name} {model} {_less(rmses, models[BLEND])}"
+        for name, models in scores.items()
+        if BLEND in models
+        for model, rmses in models.items()
+        if _less(rmses, models[BLEND]).mean < 0
+    ]
+    if lower:
+        told.append(f"Lower than the blend's is the test RMSE of: {'; '.join(lower)}.")
     return told
 
 
