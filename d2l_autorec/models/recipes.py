@@ -110,7 +110,7 @@ def find_recipe(text: str) -> Named:
 
 def for_share(named: Named, share: float) -> Named:
     """Return the recipe that a name stands for where this share of the cells is rated."""
-    if named.recipe == RECIPES["blend"] and share < SPARSE:
+    if named == Named("blend", RECIPES["blend"]) and share < SPARSE:
         return Named("sparse-blend", RECIPES["sparse-blend"])
     return named
 
