@@ -22,7 +22,9 @@ Splits = Annotated[int, typer.Option(min=2, help="Random splits: seeds 0, 1, ...
 
 SlowSplits = Annotated[
     Optional[int],
-    typer.Option(min=0, help="Of the blend, Surprise and myFM, if fewer; stored ones stay."),
+    typer.Option(
+        min=0, help="Of all models but the mean and biases, if fewer; stored ones count too."
+    ),
 ]
 
 
