@@ -210,14 +210,18 @@ def run_one(path: Path, job: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _scores(runs: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
-    """Return the RMSE by split of each set and model."""
-    return {
-        str(name): {
+    """Return the RMSE by split of each set and model, the best on the same splits first."""
+    scores = {}
+    for name, part in runs.groupby("set", sort=False):
+        models = {
             str(model): own.sort_values("seed")["test_rmse"].to_numpy()
             for model, own in part.groupby("model", sort=False)
         }
-        for name, part in runs.groupby("set", sort=False)
-    }
+        less = {model: _less(rmses, models[BIASES]).mean for model, rmses in models.items()}
+        scores[str(name)] = {
+            model: models[model] for model in sorted(models, key=less.__getitem__)
+        }
+    return scores
 
 
 def _less(one: np.ndarray, other: np.ndarray) -> Interval:
@@ -233,7 +237,7 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
     rows = [
         (name, model, str(interval(rmses)), str(_less(rmses, models[BIASES])))
         for name, models in _scores(runs).items()
-        for model, rmses in sorted(models.items(), key=lambda pair: pair[1].mean())
+        for model, rmses in models.items()
     ]
     return pd.DataFrame(rows, columns=["set", "model", "test RMSE", "less plain biases"])
 
@@ -293,11 +297,12 @@ def figure(runs: pd.DataFrame) -> Figure:
     scores = _scores(runs)
     shown, labels, colors = [], [], []
     for name, models in scores.items():
-        for model, rmses in sorted(models.items(), key=lambda pair: pair[1].mean()):
+        for model, rmses in models.items():
             ratio: Interval = interval(100 * (rmses / models[BIASES][: len(rmses)] - 1))
             if model != BIASES and abs(ratio.mean) <= 100 * _FAR:
                 shown.append(ratio)
-                labels.append(f"{name}: {model}")
+                short = model.replace("user and item ", "").replace("recipe ", "")
+                labels.append(f"{name}: {short}")
                 colors.append(plots.AUTOREC if model in (DEFAULT, BLEND) else plots.OTHER)
     drawn, (axes,) = plots.frame(0.28 * len(labels) + 1.2)
     plots.intervals(axes, labels, shown, colors, "+.1f")

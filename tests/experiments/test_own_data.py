@@ -65,7 +65,9 @@ def test_the_answer_counts_the_sets_and_the_differences_are_of_the_same_splits()
     )
     assert "better than the recipe default on 1 of 2 sets" in told[1]
     assert told[1].endswith("The differences: a -0.0500 ± 0.0000 (2); b 0.4500 ± 0.0000 (2).")
-    assert told[2].startswith("Lower than the blend's is the test RMSE of: b user and item biases")
+    assert told[2].startswith(
+        "Lower than the blend's is the test RMSE of: b AutoRec, recipe default"
+    )
     summary = experiment.summary(runs).set_index(["set", "model"])["less plain biases"]
     assert summary["a", BLEND] == "-0.1500 ± 0.0000 (2)"
     assert summary["a", DEFAULT].startswith("-0.0967 ± 0.0143")
