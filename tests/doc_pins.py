@@ -199,6 +199,7 @@ _DURATIONS = tuple(
         "best": "how low can the RMSE of an AutoRec get?",
         "fidelity": "what does each departure from the formula cost?",
         "foldin": "how good are predictions for a new user?",
+        "own_data": "how good are the recipes on other ratings?",
     }.items()
 )
 

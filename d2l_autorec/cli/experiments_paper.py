@@ -1,4 +1,4 @@
-"""The commands ``paper``, ``best``, ``foldin`` and ``updating``."""
+"""The commands ``paper``, ``best``, ``foldin``, ``updating`` and ``own-data``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from d2l_autorec.cli.common import Json, Quiet, app
-from d2l_autorec.cli.experiments_chapter import Folder, begin, end
+from d2l_autorec.cli.experiments_chapter import Folder, Quick, begin, end
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,13 @@ Named = Annotated[
     typer.Option(help="ml-1m.zip or a CSV: all questions. MovieLens 100K is always measured."),
 ]
 Splits = Annotated[int, typer.Option(min=2, help="Random splits: seeds 0, 1, ...")]
+
+SlowSplits = Annotated[
+    Optional[int],
+    typer.Option(
+        min=0, help="Of all models but the mean and biases, if fewer; stored ones count too."
+    ),
+]
 
 
 @app.command()
@@ -76,6 +83,24 @@ def updating(
     from d2l_autorec.experiments.updating import updating as experiment
 
     _show("updating", experiment(folder, splits, quiet), folder, as_json)
+
+
+@app.command("own-data")
+def own_data(
+    sets: Annotated[list[str], typer.Argument(help="Data sets, each as NAME=FILE.")],
+    splits: Splits = 5,
+    slow_splits: SlowSplits = None,
+    quick: Quick = False,
+    out: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score recipes and libraries on data of your own (about 5 minutes on two cores a set)."""
+    folder = begin("own-data", out, quick)
+    from d2l_autorec.experiments import own_data as experiment
+
+    named = experiment.parse_sets(sets)
+    splits, names = (2, experiment.QUICK) if quick else (splits, None)
+    end(folder, experiment.own_data(folder, named, splits, slow_splits, names, quiet, quick))
 
 
 def _show(name: str, table: pd.DataFrame, folder: Path, as_json: bool) -> None:

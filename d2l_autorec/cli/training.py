@@ -199,7 +199,7 @@ def train(
     table = [] if way == "random" else [("split", plain(way))]
     table += [
         ("test RMSE", f"{result.test_rmse:.4f}"),
-        ("  of user and item biases", f"{result.biases_rmse:.4f}"),
+        ("  of plain user and item biases", f"{result.biases_rmse:.4f}"),
         ("  of the mean rating", f"{result.mean_rmse:.4f}"),
     ]
     if result.val_rmse is not None:
@@ -209,13 +209,14 @@ def train(
     else:
         table.append(("epoch", str(result.epoch)))
         table.append(("train loss", f"{result.train_loss:.4f}"))
+        if result.gain is not None:
+            table.append(("network damped to", f"{result.gain:.0%}"))
     table.append(("ratings trained on", f"{result.num_train:,}"))
     table.append(("seconds of training", f"{result.seconds:.2f}"))
     if "saved" in done.record:
         table.append(("ratings in the saved model", f"{done.record['saved']['num_ratings']:,}"))
     report(done.folder, done.record, (done.name, f"{done.plan.engine} engine"), table, as_json)
-    if result.test_rmse >= min(result.biases_rmse, result.mean_rmse):
-        tell("The model is no better than user and item biases, or than the mean.", quiet)
+    tell(result.warning(), quiet)
     if not as_json and kind(done.folder / "model"):
         typer.echo(f"The model too: d2l-autorec recommend --model {done.folder} --user ID")
 

@@ -70,6 +70,19 @@ def biases(reg_user: float = 15, reg_item: float = 10, num_sweeps: int = 30) -> 
     return fit
 
 
+def estimated_biases() -> Model:
+    """Predict ``mean + b_u + b_i`` with a shrinkage that is estimated from the ratings."""
+
+    def fit(table: pd.DataFrame, shape: tuple[int, int], seed: int) -> Predict:
+        from d2l_autorec.models.biases import estimate_shrinkage
+
+        users, items, ratings = columns(table)
+        of_items, of_users = estimate_shrinkage(items, users, ratings, shape[::-1])
+        return biases(of_users, of_items, 10)(table, shape, seed)
+
+    return fit
+
+
 def matrix_factorization(
     num_factors: int = 30,
     wd: float = 1e-5,

@@ -6,7 +6,7 @@ that tell of their epochs also choose the number of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -147,8 +147,13 @@ QUICK = ("global mean", "user and item bias", PRINTED_MF, CHAPTER_AUTOREC)
 
 def missing_packages() -> dict[str, str]:
     """Return the contenders that can't compete here, and the package that each lacks."""
+    return lacking(CONTENDERS)
+
+
+def lacking(contenders: Mapping[str, Contender]) -> dict[str, str]:
+    """Return those of some contenders whose package is not there, and the package."""
     return {
         name: contender.package
-        for name, contender in CONTENDERS.items()
+        for name, contender in contenders.items()
         if contender.package is not None and find_spec(contender.package) is None
     }

@@ -12,6 +12,7 @@ TITLES = {
     "foldin": "Users who were not in training",
     "updating": "New ratings without training again",
     "draws": "Training without MXNet",
+    "own-data": "Ratings of one's own",
     "benchmark": "What does it cost?",
     "serving": "How fast does the service answer?",
     "reproduce": "The chapter's run",
@@ -54,6 +55,10 @@ CAPTIONS = {
     "fidelity/summary": "Every quantity that was measured. The ledger docs/fidelity.md explains "
     "them.",
     "draws/summary": "RMSE on held-out ratings with MXNet's and with NumPy's random draws.",
+    "own-data/summary.png": "Test RMSE of each model beside that of plain biases. Models that are "
+    "more than 10% away are in the table only.",
+    "own-data/summary": "Each set's models on the same ratings, the best first.",
+    "own-data/sets": "The data sets.",
     "foldin/summary": "RMSE on held-out ratings of users by what the model knows of them.",
     "updating/summary": "RMSE on held-out ratings before new ratings come, with them put into the "
     "model, and with the model trained again.",
@@ -76,6 +81,7 @@ HEADINGS = {
     "less_first": "difference from the first row",
     "less AutoRec": "difference from the chapter's AutoRec",
     "less the step above": "difference from the step above",
+    "less plain biases": "difference from plain biases",
     "less that step": "difference from that step",
     "random RMSE": "RMSE, random splits",
     "seq-aware RMSE": "RMSE, seq-aware split",

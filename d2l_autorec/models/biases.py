@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,21 +56,77 @@ def fit_biases(
     return mean, a, b
 
 
+def estimate_shrinkage(
+    first: np.ndarray,
+    second: np.ndarray,
+    ratings: np.ndarray,
+    shape: tuple[int, int],
+    num_sweeps: int = 30,
+) -> tuple[float, float]:
+    """Estimate the shrinkage of `fit_biases` from the ratings, for each side.
+
+    The best shrinkage is the variance of the noise over the variance of the biases. Both variances
+    are estimated by variational Bayes, with the biases normally distributed about zero: Lim and
+    Teh, "Variational Bayesian Approach to Movie Rating Prediction" (2007), without factors.
+
+    Parameters
+    ----------
+    first, second, ratings, shape
+        As for `fit_biases`.
+    num_sweeps : int
+
+    Returns
+    -------
+    (float, float)
+        Between 0.1 and 1e6.
+    """
+    left = ratings - ratings.mean(dtype=float)
+    codes = (first, second)
+    counts = [np.bincount(own, minlength=size) for own, size in zip(codes, shape)]
+    shrinkage, noise = [SHRINKAGE, SHRINKAGE], max(float(np.var(left)), 1e-12)
+    biases = [np.zeros(size) for size in shape]
+    for _ in range(num_sweeps):
+        for own in (0, 1):
+            rest = left - biases[1 - own][codes[1 - own]]
+            biases[own] = shrunken_means(codes[own], rest, shape[own], shrinkage[own])
+        spreads = [noise / (count + part) for count, part in zip(counts, shrinkage)]
+        error = left - biases[0][first] - biases[1][second]
+        noise = float(np.mean(error**2 + spreads[0][first] + spreads[1][second]))
+        for own in (0, 1):
+            square = (biases[own] ** 2 + spreads[own])[counts[own] > 0]
+            shrinkage[own] = float(np.clip(noise / square.mean(), 0.1, 1e6))
+    return shrinkage[0], shrinkage[1]
+
+
+def shrinkage_of(recipe: Recipe, ratings: sparse.csr_matrix) -> Recipe:
+    """Return a network's recipe with the shrinkage of training ratings (items, users) in it."""
+    if recipe.targets != "biases" or recipe.shrinkage != "ratings":
+        return recipe
+    at = ratings.tocoo()
+    of_items, of_users = estimate_shrinkage(at.row, at.col, at.data, ratings.shape)
+    return replace(recipe, shrinkage=(of_users, of_items))
+
+
 @dataclass(frozen=True)
 class Scale:
     """The way from stars to what a network reads: ``(r - mean - row - col) / unit``.
+
+    The way back is ``mean + row + col + unit * gain * output``.
 
     Attributes
     ----------
     mean, unit : float
     row, col : numpy.ndarray of float64, shapes (num_rows,) and (num_cols,)
         Biases of the rows and of the columns of the matrix that the network reads.
+    gain : float
+        Factor of what the network adds to the biases.
     """
 
     mean: float
     unit: float
     row: np.ndarray
     col: np.ndarray
+    gain: float = 1.0
 
     @classmethod
     def of(cls, train: sparse.csr_matrix, recipe: Recipe) -> Scale:
@@ -83,7 +139,11 @@ class Scale:
             mean = float(train.data.mean())
         elif recipe.targets == "biases":
             at = train.tocoo()
-            mean, row, col = fit_biases(at.row, at.col, at.data, train.shape)
+            assert isinstance(recipe.shrinkage, tuple)  # `shrinkage_of` has seen to it
+            of_users, of_items = recipe.shrinkage
+            by_item = recipe.architecture.by == "item"
+            shrinkage = (of_items, of_users) if by_item else (of_users, of_items)
+            mean, row, col = fit_biases(at.row, at.col, at.data, train.shape, shrinkage)
         return cls(mean, 1.0, row, col)
 
     @property

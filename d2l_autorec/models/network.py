@@ -155,4 +155,4 @@ class Network:
         """Turn what the network says at entries into stars, not clipped."""
         if self.scale.is_stars:
             return raw
-        return raw * self.scale.unit + self.scale.base(rows, cols)
+        return raw * (self.scale.unit * self.scale.gain) + self.scale.base(rows, cols)

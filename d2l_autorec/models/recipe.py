@@ -10,6 +10,7 @@ from typing import Any
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.architecture import Architecture, is_size
+from d2l_autorec.models.biases import SHRINKAGE
 
 CHOICES = {
     "objective": ("mean", "sum"),
@@ -20,6 +21,7 @@ CHOICES = {
     "draws": ("numpy", "mxnet", "book"),
 }
 _LAYERS = tuple(part.name for part in fields(Architecture))
+_ABOVE_BIASES = ("shrinkage", "damped")  # of no effect with other targets
 _OF_BLEND = ("val_ratio", "patience", "refit", "num_seeds", "members", "weights", "default")
 
 
@@ -38,6 +40,13 @@ class Recipe:
         What the network reads and predicts: the ratings; the ratings over the upper end of
         ``clip``, which brings them to 0..1, as a sigmoid output needs; the ratings less their
         mean; or the ratings less the mean and shrunken biases of user and item.
+    shrinkage : (float, float) or "ratings"
+        With the targets "biases": the number of ratings of no effect that a user's and an item's
+        bias is averaged with; "ratings" stands for an estimate from the training ratings.
+    damped : bool
+        With the targets "biases": whether what the network adds to the biases is multiplied by a
+        factor from 0 to 1, by least squares on the validation ratings. In a blend with such
+        members the biases are one member more.
     lr : float
         Adam's learning rate, at the start.
     schedule : {"constant", "cosine"}
@@ -87,6 +96,8 @@ class Recipe:
     architecture: Architecture = field(default_factory=Architecture)
     objective: str = "mean"
     targets: str = "stars"
+    shrinkage: tuple[float, float] | str = (SHRINKAGE, SHRINKAGE)
+    damped: bool = False
     lr: float = CHAPTER.lr
     schedule: str = "constant"
     wd: float = CHAPTER.wd
@@ -124,6 +135,7 @@ class Recipe:
         if self.default is not None and not _is_number(self.default):
             raise InputError(f"default is {self.default!r}; give a number.")
         self._check_clip()
+        self._check_shrinkage()
         if self.lam is not None and self.objective != "sum":
             raise InputError("lam belongs to the paper's objective; set objective to sum.")
         if self.targets == "unit" and self.clip is None:
@@ -145,6 +157,16 @@ class Recipe:
                 f"{self.clip[1]:g}; give a default within this range."
             )
 
+    def _check_shrinkage(self) -> None:
+        ends = self.shrinkage
+        if ends == "ratings":
+            return
+        if not isinstance(ends, tuple) or len(ends) != 2 or not all(map(_is_positive, ends)):
+            raise InputError(
+                f"shrinkage is {ends!r}; give two numbers above 0, for users and items, or "
+                "ratings."
+            )
+
     def _check_members(self) -> None:
         if self.weights and len(self.weights) != len(self.members):
             raise InputError(
@@ -161,6 +183,11 @@ class Recipe:
                     "members, num_seeds, val_ratio and refit belong to the blend; "
                     "take them out of its members."
                 )
+
+    @property
+    def is_damped(self) -> bool:
+        """Whether validation ratings damp what the network adds to the biases."""
+        return self.damped and self.targets == "biases"
 
     @property
     def parts(self) -> tuple[Recipe, ...]:
@@ -217,6 +244,7 @@ class Recipe:
             value = getattr(self, part.name)
             of_blend = part.name in (*_OF_BLEND, "clip")
             unused = part.name == "wd" and self.lam is not None
+            unused |= part.name in _ABOVE_BIASES and self.targets != "biases"
             if part.name == "architecture" or unused or (self.members and not of_blend):
                 continue
             if value is not None and value != ():
@@ -256,6 +284,10 @@ class Recipe:
 
 def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and value > 0
 
 
 def _is_number(value: Any) -> bool:

@@ -30,7 +30,7 @@ from d2l_autorec.serving._parts import (
 )
 from d2l_autorec.serving.model import Model, flat_shapes, ids_digest, with_arrays
 
-FORMAT = 2
+FORMAT = 3
 FILES = ("weights.npz", "ratings.npz", "ids.json")
 
 _MAX_DESCRIPTION = 1024**2
@@ -95,16 +95,16 @@ class _Described:
     recipe: Recipe
     recipes: list[Recipe]
     factors: tuple[float, ...]
-    numbers: list[tuple[int, float, float]]  # epoch, mean and unit of each network
+    numbers: list[tuple[int, float, float, float]]  # epoch, mean, unit and gain of each network
     rows: str = "item"
 
     def networks(self) -> tuple[Network, ...]:
         """Return the networks, still without weights."""
         networks = []
-        for recipe, (epoch, mean, unit) in zip(self.recipes, self.numbers):
+        for recipe, (epoch, mean, unit, gain) in zip(self.recipes, self.numbers):
             sizes = recipe.architecture.oriented(self.num_users, self.num_items)
             row, col = (np.zeros(size) for size in sizes)
-            networks.append(Network(recipe, {}, Scale(mean, unit, row, col), epoch))
+            networks.append(Network(recipe, {}, Scale(mean, unit, row, col, gain), epoch))
         return tuple(networks)
 
 
@@ -117,7 +117,10 @@ def _networks(said: dict[str, Any]) -> _Described:
         [_single(entry["recipe"]) for entry in entries],
         tuple(_number(entry["factor"]) for entry in entries),
         [
-            (_count(entry["epoch"]), _number(entry["mean"]), _number(entry["unit"]))
+            (
+                _count(entry["epoch"]), _number(entry["mean"]), _number(entry["unit"]),
+                _number(entry.get("gain", 1.0)),
+            )
             for entry in entries
         ],
     )  # fmt: skip
@@ -132,14 +135,14 @@ def _networks_of_format_1(said: dict[str, Any]) -> _Described:
     recipe = _single(parts)
     users, items = (columns, rows) if recipe.architecture.by == "item" else (rows, columns)
     epoch = said["record"].get("result", {}).get("epoch", 0)
-    numbers = [(_count(epoch), 0.0, 1.0)]
+    numbers = [(_count(epoch), 0.0, 1.0, 1.0)]
     return _Described(users, items, recipe, [recipe], (1.0,), numbers, recipe.architecture.by)
 
 
 def _single(values: Any) -> Recipe:
     """Take the recipe of one network."""
     recipe = Recipe.from_dict(values)
-    if recipe.members or recipe.clip == "ratings":
+    if recipe.members or "ratings" in (recipe.clip, recipe.shrinkage):
         raise ValueError
     return recipe
 

@@ -124,6 +124,7 @@ def _write_files(folder: Path, model: Model) -> None:
                 "epoch": network.epoch,
                 "mean": network.scale.mean,
                 "unit": network.scale.unit,
+                "gain": network.scale.gain,
             }
             for network, factor in zip(model.trained.networks, model.trained.factors)
         ],

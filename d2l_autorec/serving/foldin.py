@@ -123,13 +123,15 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
         own = 0.0
         if network.recipe.targets == "biases" and len(items):
             left = values - of_items[items]
-            own = float(shrunken_means(np.zeros(len(items), int), left, 1)[0])
+            shrinkage = network.recipe.shrinkage
+            assert isinstance(shrinkage, tuple)  # in a network that has been trained
+            own = float(shrunken_means(np.zeros(len(items), int), left, 1, shrinkage[0])[0])
         read = values
         if not scale.is_stars:
             read = ((values - of_items[items] - own) / scale.unit).astype(np.float32)
         stars = _score(trained, k, items, read)
         if not scale.is_stars:
-            stars = stars * scale.unit + of_items + own
+            stars = stars * (scale.unit * scale.gain) + of_items + own
         if not trained.combined:
             return stars
         if isinstance(network.recipe.clip, tuple):

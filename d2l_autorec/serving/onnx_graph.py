@@ -56,8 +56,8 @@ def describe(model: Model) -> dict[str, str]:
             [
                 {
                     "by": network.by, "factor": factor, "mean": network.scale.mean,
-                    "unit": network.scale.unit, "clip": network.recipe.clip,
-                    "default": network.recipe.default,
+                    "unit": network.scale.unit, "gain": network.scale.gain,
+                    "clip": network.recipe.clip, "default": network.recipe.default,
                 }
                 for network, factor in zip(trained.networks, trained.factors)
             ]
@@ -183,7 +183,7 @@ def _of_pairs(graph: _Graph, model: Model) -> str:
         last = graph.add("Add", [last, bias], f"{front}z")
         last = graph.activate(network.recipe.architecture.decoder, last, f"{front}raw")
         if not scale.is_stars:
-            unit = graph.number(f"{front}unit", scale.unit)
+            unit = graph.number(f"{front}unit", scale.unit * scale.gain)
             last = graph.add("Mul", [last, unit], f"{front}scaled")
             sides = [(scale.mean + scale.row, rows, "of_row"), (scale.col, cols, "of_col")]
             for values, codes, name in sides:

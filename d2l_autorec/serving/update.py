@@ -199,7 +199,7 @@ def _extended(
     b = np.zeros(num_columns)
     V[:, columns] = weights["0.weight"]
     W[columns], b[columns] = network.output_layer
-    scale = Scale.of(matrix, network.recipe)
+    scale = replace(Scale.of(matrix, network.recipe), gain=network.scale.gain)
     read = matrix if scale.is_stars else scale.apply(matrix)
     wider = replace(network, weights={**weights, "0.weight": V}, scale=scale)
     had, more = (np.asarray(part.sum(axis=0)).ravel() for part in (before, touched))

@@ -11,7 +11,7 @@ from d2l_autorec.errors import InputError
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.training.blend import member_seeds
+from d2l_autorec.training.blend import damped, member_seeds
 from d2l_autorec.training.checkpoint import Keeper, check_data
 from d2l_autorec.training.engines import Compute
 from d2l_autorec.training.fit import Place, fit_network
@@ -36,12 +36,15 @@ class Scored:
         As it was followed, with the weights of a blend.
     epochs : tuple of int
         Of each network.
+    gains : tuple of float
+        Of each network; see `d2l_autorec.models.biases.Scale`.
     result : Result
     history : tuple of Epoch
     """
 
     recipe: Recipe
     epochs: tuple[int, ...]
+    gains: tuple[float, ...]
     result: Result
     history: tuple[Epoch, ...]
 
@@ -49,7 +52,8 @@ class Scored:
     def of(cls, model: TrainedModel, result: Result, history: Sequence[Epoch]) -> Scored:
         """Take what `train` has returned."""
         epochs = tuple(network.epoch for network in model.networks)
-        return cls(model.recipe, epochs, result, tuple(history))
+        gains = tuple(network.scale.gain for network in model.networks)
+        return cls(model.recipe, epochs, gains, result, tuple(history))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for a checkpoint."""
@@ -68,6 +72,7 @@ class Scored:
             return cls(
                 Recipe.from_dict(values["recipe"]),
                 tuple(int(epoch) for epoch in values["epochs"]),
+                tuple(float(gain) for gain in values["gains"]),
                 Result(**values["result"]),
                 tuple(Epoch(**epoch) for epoch in values["history"]),
             )
@@ -89,7 +94,7 @@ def train_on_all(
 ) -> TrainedModel:
     """Train a scored model again, on all ratings: those for validation and the test too.
 
-    Epochs and weights are those of the scored model. Nothing can be scored any more: the score
+    Epochs, gains and weights are those of the scored model. Nothing can be scored any more: the score
     of the former model stands for this one, which has read more.
 
     Parameters
@@ -125,7 +130,7 @@ def train_on_all(
 
     return fit_again(
         ratings.table, (ratings.num_users, ratings.num_items), plan.recipe, plan.seed,
-        scored.epochs, scored.recipe.weights,
+        scored.epochs, scored.gains, scored.recipe.weights,
         compute=Compute(plan.engine, tuple(devices), group), follow=follow, keeper=keeper,
     )  # fmt: skip
 
@@ -136,13 +141,14 @@ def fit_again(
     recipe: Recipe,
     seed: int,
     epochs: Sequence[int],
+    gains: Sequence[float],
     weights: Sequence[float] = (),
     *,
     compute: Compute | None = None,
     follow: Callable[[Epoch], None] = lambda epoch: None,
     keeper: Keeper | None = None,
 ) -> TrainedModel:
-    """Train what a recipe says on all ratings, with the epochs and weights chosen before.
+    """Train what a recipe says on all ratings, with the epochs, gains and weights chosen before.
 
     The networks have the seeds that `fit` gives them. Where the recipe's draws are the book's,
     which go on from the split, both generators are seeded, so that a run that was interrupted
@@ -156,7 +162,7 @@ def fit_again(
         Number of users and of items.
     recipe : Recipe
     seed : int
-    epochs : sequence of int
+    epochs, gains : sequences of int and of float
         One for each network of the scored model.
     weights : sequence of float
         Of a blend's members, as chosen; networks of weight zero are left out, as in the scored
@@ -189,14 +195,14 @@ def fit_again(
     history: list[Epoch] = []
     places = [(p, part, weight, j) for p, part, weight in kept for j in range(len(seeds))]
     assert len(places) == len(epochs)
-    for (place, part, weight, j), stop in zip(places, epochs):
+    for (place, part, weight, j), stop, gain in zip(places, epochs, gains):
         if part.draws == "book":
             part = replace(part, draws="mxnet")
         model = fit_network(
             whole, part, seeds[j], stop=stop, compute=compute, follow=follow, keeper=keeper,
             place=Place(place * len(seeds) + j + 1, True),
         )  # fmt: skip
-        networks += model.networks
+        networks += damped(model, gain).networks
         factors.append(float(weight) / len(seeds))
         history += model.history
     return TrainedModel(recipe, tuple(networks), tuple(factors), whole, tuple(history))

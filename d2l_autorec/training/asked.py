@@ -17,7 +17,7 @@ from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.protocols import NAMES, check_name, named_split, with_test_file
 from d2l_autorec.data.sources import load_ml100k
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.recipes import RECIPES, find_recipe
+from d2l_autorec.models.recipes import RECIPES, find_recipe, for_share
 from d2l_autorec.training import checkpoint, resume, run
 from d2l_autorec.training.draws import has_mxnet
 from d2l_autorec.training.engines import choose_engine
@@ -101,13 +101,16 @@ def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
     if name is None and asked.data:
         notice = "Recipe: default (the chapter's is --recipe chapter)."
     name = name or ("default" if asked.data else "chapter")
-    recipe = find_recipe(name).recipe
+    cells = ratings.num_users * ratings.num_items
+    found = for_share(find_recipe(name), len(ratings.table) / max(cells, 1))
+    recipe = found.recipe
+    if found.name == "sparse-blend" != name:
+        notice = "Recipe: sparse-blend, as few of the cells are rated."
     by_lam = any(part.lam is not None for part in recipe.parts)
     if "wd" in asked.changes and by_lam and "lam" not in asked.changes:
         raise InputError("--wd: this recipe decays weights by λ; give --lam.")
     recipe, engine = resume.changed(recipe, asked.changes), asked.plan.get("engine")
     if engine is None:
-        cells = ratings.num_users * ratings.num_items
         dense = recipe == RECIPES["chapter"] and not asked.data
         dense = (dense or asked.devices not in (None, "cpu")) and has_mxnet()
         engine = "fast" if dense else choose_engine(len(ratings.table), cells)

@@ -58,6 +58,54 @@ def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.
     return weights if weights.any() else np.full(len(predictions), 1 / len(predictions))
 
 
+def damped(model: TrainedModel, gain: float) -> TrainedModel:
+    """Return a model of one network that adds ``gain`` times as much to the biases."""
+    [network] = model.networks
+    return replace(model, networks=(replace(network, scale=replace(network.scale, gain=gain)),))
+
+
+def damped_weights(
+    guesses: Sequence[np.ndarray], base: np.ndarray, are_damped: Sequence[bool], stars: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Choose the weights of a blend in which the biases are one member more.
+
+    The weight of the biases is shared out among the members above biases, which are damped for it:
+    ``w (b + f) + v b`` is ``(w + v) (b + w / (w + v) f)``.
+
+    Parameters
+    ----------
+    guesses : sequence of numpy.ndarray
+        Each member's predictions for the validation ratings.
+    base : numpy.ndarray
+        Those of the biases.
+    are_damped : sequence of bool
+        Which members are above biases and may be damped; at least one.
+    stars : numpy.ndarray
+        The validation ratings.
+
+    Returns
+    -------
+    weights : numpy.ndarray
+        One for each member.
+    gain : float
+        Of those that are damped.
+    """
+    alone, *rest = blend_weights([base, *guesses], stars)
+    weights, among = np.array(rest), np.array(are_damped)
+    total = float(weights[among].sum())
+    if total == 0:
+        weights[int(np.argmax(among))] = alone
+        return weights, 0.0
+    weights[among] *= (total + alone) / total
+    return weights, total / (total + alone)
+
+
+def least_squares_gain(added: np.ndarray, left: np.ndarray) -> float:
+    """Return the factor from 0 to 1 with which ``added`` is nearest to ``left``."""
+    square = float(added @ added)
+    return float(np.clip(added @ left / square, 0, 1)) if square else 1.0
+
+
 def member_seeds(seed: int, num_seeds: int) -> list[int]:
     """Return seeds that no other split uses, while there are fewer than 1000 splits."""
     return [seed + 1000 * i for i in range(num_seeds)]
@@ -68,7 +116,7 @@ def blend(
     ratings: sparse.csr_matrix,
     members: Sequence[Member],
     held_out: pd.DataFrame | None,
-    refit: Callable[[int], TrainedModel],
+    refit: Callable[[int, float], TrainedModel],
 ) -> TrainedModel:
     """Put the networks of a recipe together.
 
@@ -82,14 +130,15 @@ def blend(
     held_out : pandas.DataFrame or None
         These.
     refit : callable
-        Trains a network again on all ratings, given its place.
+        Trains a network again on all ratings, given its place and its gain.
 
     Returns
     -------
     TrainedModel
         Networks of weight zero are left out.
     """
-    weights, rmse = np.ones(1), None
+    weights, rmse, gain = np.ones(1), None, 1.0
+    are_damped = [member.recipe.is_damped for member in members]
     history = [epoch for member in members for model in member.fits for epoch in model.history]
     if recipe.weights:
         weights = np.array(recipe.weights)
@@ -97,7 +146,21 @@ def blend(
         pairs = held_out["user"].to_numpy(), held_out["item"].to_numpy()
         guesses = [mean_prediction(member.fits, *pairs) for member in members]
         stars = held_out["rating"].to_numpy(float)
-        if recipe.members and not recipe.weights:
+        if any(are_damped) and not recipe.weights:
+            first = members[are_damped.index(True)].fits[0]
+            base = damped(first, 0.0).predict(*pairs)
+            if recipe.members:
+                weights, gain = damped_weights(guesses, base, are_damped, stars)
+            else:
+                gain = least_squares_gain(guesses[0] - base, stars - base)
+            members = [
+                replace(member, fits=tuple(damped(fit, gain) for fit in member.fits))
+                if member.recipe.is_damped
+                else member
+                for member in members
+            ]
+            guesses = [mean_prediction(member.fits, *pairs) for member in members]
+        elif recipe.members and not recipe.weights:
             weights = blend_weights(guesses, stars)
         guess = weights @ np.stack(guesses)
         if isinstance(recipe.clip, tuple):
@@ -111,7 +174,8 @@ def blend(
             if weight == 0 and len(members) > 1:
                 continue
             if recipe.refit:
-                model = refit(i * num_seeds + j)
+                own = gain if member.recipe.is_damped else 1.0
+                model = damped(refit(i * num_seeds + j, own), own)
                 history.extend(model.history)
             networks += model.networks
             factors.append(float(weight) / num_seeds)

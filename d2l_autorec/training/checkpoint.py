@@ -61,6 +61,8 @@ class Checkpoint:
     scored : dict or None
         Where the network has been scored and is being trained again on all ratings, what
         `d2l_autorec.training.again.Scored.to_dict` returned.
+    gain : float
+        Of the network, where it is being trained again; see `d2l_autorec.models.biases.Scale`.
     """
 
     plan: Plan
@@ -75,6 +77,7 @@ class Checkpoint:
     arrays: dict[str, np.ndarray]
     best_weights: dict[str, np.ndarray]
     scored: dict[str, Any] | None = None
+    gain: float = 1.0
 
 
 @dataclass
@@ -119,6 +122,7 @@ class Keeper:
         What the training of the network at hand goes on from.
     chosen : tuple of Epoch
     scored : dict or None
+    gain : float
         As in `Checkpoint`.
     stops : bool
         Whether the run is to end after this epoch.
@@ -138,6 +142,7 @@ class Keeper:
         self.former = keep.former if keep else None
         self.chosen = self.former.chosen if self.former else ()
         self.scored = self.former.scored if self.former else None
+        self.gain = self.former.gain if self.former else 1.0
         self.stops = False
 
     @property
@@ -156,10 +161,10 @@ class Keeper:
         best = BestEpoch(None, [epoch.rmse or 0.0 for epoch in self.chosen])
         return best.best
 
-    def begin_refit(self, chosen: tuple[Epoch, ...]) -> None:
-        """Take note that the epoch has been chosen."""
+    def begin_refit(self, chosen: tuple[Epoch, ...], gain: float) -> None:
+        """Take note that the epoch has been chosen, and the gain."""
         if not self.chosen:
-            self.chosen, self.former = chosen, None
+            self.chosen, self.gain, self.former = chosen, gain, None
 
     def begin_on_all(self, scored: dict[str, Any]) -> None:
         """Take note that the model has been scored and is trained again on all ratings."""
@@ -179,7 +184,7 @@ class Keeper:
                 self.plan, self.keep.options, **self.digests, chosen=self.chosen,
                 history=tuple(history), step=engine.state.step,
                 seconds=time.perf_counter() - self.start, rest=engine.batches.rest,
-                arrays=arrays, best_weights=best_weights, scored=self.scored,
+                arrays=arrays, best_weights=best_weights, scored=self.scored, gain=self.gain,
             )  # fmt: skip
             save(self.keep.folder, reached)
 

@@ -10,11 +10,11 @@ import numpy as np
 from scipy import sparse
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.biases import Scale
+from d2l_autorec.models.biases import Scale, shrinkage_of
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.training.blend import Member, blend, member_seeds
+from d2l_autorec.training.blend import Member, blend, damped, member_seeds
 from d2l_autorec.training.engines import Beginning, Compute, Engine, make_engine
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.stopping import BestEpoch
@@ -51,8 +51,9 @@ def fit(
 ) -> TrainedModel:
     """Train what a recipe says: a network, several of them averaged, or a blend.
 
-    Where the recipe has validation ratings, they choose the epoch of each network and the weights
-    of a blend. With ``refit`` each network is then trained again up to its epoch on all ratings.
+    Where the recipe has validation ratings, they choose the epoch of each network, the weights of
+    a blend, and how far networks above biases are damped. With ``refit`` each network is then
+    trained again up to its epoch on all ratings.
 
     Parameters
     ----------
@@ -118,10 +119,10 @@ def fit(
     ]
     held_out = table.iloc[split[1]] if recipe.val_ratio and split is not None else None
 
-    def refit(place: int) -> TrainedModel:
+    def refit(place: int, gain: float) -> TrainedModel:
         part, own = places[place]
         if keeper is not None:
-            keeper.begin_refit(fits[place].history if fits else ())
+            keeper.begin_refit(fits[place].history if fits else (), gain)
         chosen = keeper.chosen_epoch if keeper is not None else fits[place].epoch
         return fit_network(
             whole, part, own, test=test if len(places) == 1 else None, stop=chosen,
@@ -130,7 +131,7 @@ def fit(
         )  # fmt: skip
 
     if keeper is not None and resumed:
-        model = refit(0)
+        model = damped(refit(0, keeper.gain), keeper.gain)
         return replace(model, recipe=recipe, history=(*keeper.chosen, *model.history))
     return blend(recipe, whole if recipe.refit else kept, members, held_out, refit)
 
@@ -178,6 +179,7 @@ def fit_network(
     compute, place = compute or Compute(), place or Place()
     num_items, num_users = ratings.shape
     recipe = recipe.for_ratings(num_users, num_items, _range(ratings))
+    recipe = shrinkage_of(recipe, ratings)
     watched, scored = (test, "test") if validation is None else (validation, "validation")
     train, held_out = ratings, watched
     if recipe.architecture.by == "user":

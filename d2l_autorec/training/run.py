@@ -40,7 +40,8 @@ class Result:
     test_rmse : float
         Pooled RMSE of the model over the held-out ratings, in the ratings' unit.
     mean_rmse, biases_rmse : float
-        The same of the mean of all training ratings, and of user and item biases.
+        The same of the mean of all training ratings, and of plain user and item biases, each
+        averaged with ten ratings of no effect.
     val_rmse : float or None
         The same over the validation ratings, where there are some, before a refit.
     epoch : int or None
@@ -57,6 +58,10 @@ class Result:
         Ratings. With a refit, those for validation are trained on too.
     draws : {"mxnet", "numpy"}
         Where random numbers came from.
+    gain : float or None
+        The first network's, where it is damped; see `d2l_autorec.models.biases.Scale`.
+    single_users : float
+        Share of the users with training ratings who have only one.
     data_digest, split_digest : str
         SHA-256 of the ratings file and of the held-out row numbers.
     """
@@ -76,6 +81,24 @@ class Result:
     draws: str
     data_digest: str
     split_digest: str
+    gain: float | None = None
+    single_users: float = 0.0
+
+    def warning(self) -> str | None:
+        """Say by what the model is not beaten, and why that may be; None where it is good."""
+        told = []
+        others = {
+            "the mean rating": self.mean_rmse,
+            "plain user and item biases": self.biases_rmse,
+        }
+        if beaten := [name for name, rmse in others.items() if self.test_rmse >= rmse]:
+            told.append(f"The model is no better than {' and than '.join(beaten)}.")
+        if self.single_users > 0.5:
+            told.append(
+                f"{100 * self.single_users:.0f} % of the users have one training rating: about "
+                "them there is nothing to learn, and no model can be much better than biases."
+            )
+        return " ".join(told) or None
 
 
 def record(plan: Plan, result: Result) -> dict[str, Any]:
@@ -237,6 +260,7 @@ def train(
     chosen = [e for e in epochs if e.epoch == model.epoch] if one else epochs
     num_val = len(halves[1]) if halves else 0
     mean_rmse, biases_rmse = baselines(table, shape, test)
+    per_user = np.bincount(table["user"].to_numpy())
     result = Result(
         test_rmse=_rmse(model.predict(users, items), stars),
         mean_rmse=mean_rmse,
@@ -253,6 +277,8 @@ def train(
         draws=choose_draws(recipe.parts[0], plan.engine),
         data_digest=data_digest,
         split_digest=digest,
+        gain=model.networks[0].scale.gain if recipe.parts[0].is_damped else None,
+        single_users=float(np.mean(per_user[per_user > 0] == 1)),
     )
     return model, result, epochs
 
@@ -264,7 +290,7 @@ def _rmse(predicted: np.ndarray, stars: np.ndarray) -> float:
 def baselines(
     table: pd.DataFrame, shape: tuple[int, int], test: pd.DataFrame
 ) -> tuple[float, float]:
-    """Return the test RMSE of the training ratings' mean, and of user and item biases."""
+    """Return the test RMSE of the training ratings' mean, and of plain user and item biases."""
     items, users, ratings = (table[name].to_numpy() for name in ("item", "user", "rating"))
     mean, of_item, of_user = fit_biases(items, users, ratings, (shape[1], shape[0]))
     stars = test["rating"].to_numpy()

@@ -12,7 +12,7 @@ from d2l_autorec.experiments.runner import tally
 COMMANDS = (
     experiments_chapter.study, experiments_chapter.compare, experiments_chapter.exercises,
     experiments_chapter.fidelity, experiments_paper.paper, experiments_paper.best,
-    experiments_paper.foldin, experiments_paper.updating,
+    experiments_paper.foldin, experiments_paper.updating, experiments_paper.own_data,
 )  # fmt: skip
 
 

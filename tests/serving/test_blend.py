@@ -1,5 +1,7 @@
 """A blend is a model like any other: asked, explained and exported, each against a slower way."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -116,6 +118,59 @@ def test_a_new_user_above_biases_gets_a_bias():
     scores = score_new_user(silent, np.array([0, 3]), np.array([5, 4], np.float32))
     own = (5 - of_items[0] + 4 - of_items[3]) / 12
     np.testing.assert_allclose(scores, of_items + own, rtol=1e-6)
+
+
+def damped_blend():
+    """Make the toy blend with its member above biases damped, and a shrinkage of its own."""
+    model = toy_blend()
+    first, above, last = model.trained.networks
+    recipe = replace(above.recipe, shrinkage=(3.0, 7.0), damped=True)
+    above = replace(above, recipe=recipe, scale=replace(above.scale, gain=0.4))
+    return with_trained(model, networks=(first, above, last))
+
+
+def test_a_damped_member_in_all_of_serving(tmp_path):
+    model, undamped = damped_blend(), toy_blend()
+    scale = model.trained.networks[1].scale
+    base = scale.mean + scale.row[PAIRS[0]] + scale.col[PAIRS[1]]
+    one, other = (
+        with_trained(of, networks=of.trained.networks[1:2], factors=(1.0,)).trained.score_pairs(
+            *PAIRS
+        )
+        for of in (model, undamped)
+    )
+    np.testing.assert_allclose(one - base, 0.4 * (other - base), rtol=1e-5)
+    save_model(tmp_path / "model", model)
+    again = load_model(tmp_path / "model")
+    assert again.trained.networks[1].scale.gain == 0.4
+    assert again.trained.networks[1].recipe.shrinkage == (3.0, 7.0)
+    np.testing.assert_array_equal(again.trained.predict(*PAIRS), model.trained.predict(*PAIRS))
+    assert export_onnx(model, tmp_path / "m.onnx") < 1e-5
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    [seen] = session.run(["predictions"], {"users": PAIRS[0], "items": PAIRS[1]})
+    np.testing.assert_allclose(seen, model.trained.predict(*PAIRS), atol=1e-5)
+    export_npz(model, tmp_path / "w.npz")
+    back = import_weights(model, tmp_path / "w.npz")
+    np.testing.assert_array_equal(back.trained.predict(*PAIRS), model.trained.predict(*PAIRS))
+    told = explain(model, "u2", 10)
+    at = 1 * 6 + 0
+    assert told.prediction == pytest.approx(model.trained.score_pairs(*PAIRS)[at], rel=1e-5)
+    alone = recommend(model, n=1)
+    assert len(alone) and not alone["prediction"].isna().any()
+
+
+def test_the_bias_of_a_new_user_is_shrunken_as_in_training_and_the_rest_damped():
+    model = damped_blend()
+    network = model.trained.networks[1]
+    only = with_trained(model, networks=(network,), factors=(1.0,), recipe=network.recipe)
+    of_items = network.scale.mean + network.scale.col
+    own = (5 - of_items[0] + 4 - of_items[3]) / (2 + 3)
+    rated = np.array([0, 3]), np.array([5, 4], np.float32)
+    added = score_new_user(only, *rated) - of_items - own
+    full = replace(network, scale=replace(network.scale, gain=1.0))
+    undamped = score_new_user(with_trained(only, networks=(full,)), *rated) - of_items - own
+    assert np.abs(added).max() > 0.01
+    np.testing.assert_allclose(added, 0.4 * undamped, rtol=1e-5)
 
 
 @pytest.mark.parametrize("decoder", ACTIVATIONS)

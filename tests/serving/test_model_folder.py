@@ -182,7 +182,7 @@ def test_a_folder_of_format_1_still_answers(by, tmp_path):
     np.testing.assert_allclose(found["prediction"], asked["prediction"], atol=1e-6)
     np.testing.assert_array_equal(found["rating"], asked["rating"])
     np.testing.assert_array_equal(found["num_read"], asked["num_read"])
-    save_model(tmp_path / "new", model)  # as format 2
+    save_model(tmp_path / "new", model)  # as format 3
     same(model, load_model(tmp_path / "new"))
 
 
@@ -317,7 +317,7 @@ def of_network(**values):
 @pytest.mark.parametrize(
     "describe, words",
     [
-        (lambda said: said.update(format=3), ("format 3", "update")),
+        (lambda said: said.update(format=4), ("format 4", "update")),
         (lambda said: said.update(format="1"), ("describes no model",)),
         (lambda said: said.pop("recipe"), ("lacks a part",)),
         (lambda said: said.pop("networks"), ("lacks a part",)),
