@@ -70,8 +70,8 @@ class HeldOut:
         if seen:
             raise InputError(
                 f"{name}: {seen:,} of its {len(self.stars):,} ratings are of pairs that the model "
-                "was trained on, so that the score would be of what it has seen; give others, or a "
-                "model of train --save --no-all-ratings."
+                "was trained on, so that the score would be of what it has seen; give others, or "
+                "a model of train --save --no-all-ratings."
             )
 
     def relevant(self, least: float) -> dict[int, list[int]]:

@@ -94,8 +94,8 @@ def train_on_all(
 ) -> TrainedModel:
     """Train a scored model again, on all ratings: those for validation and the test too.
 
-    Epochs, gains and weights are those of the scored model. Nothing can be scored any more: the score
-    of the former model stands for this one, which has read more.
+    Epochs, gains and weights are those of the scored model. Nothing can be scored any more: the
+    score of the former model stands for this one, which has read more.
 
     Parameters
     ----------
