@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from d2l_autorec import plots
 from d2l_autorec.errors import InputError
-from d2l_autorec.experiments import baselines, libraries, plots
+from d2l_autorec.experiments import baselines, libraries
 from d2l_autorec.experiments.contenders import Contender, lacking
 from d2l_autorec.experiments.runner import are_stored, run_jobs
 from d2l_autorec.experiments.stats import Interval, interval, paired, pooled_rmse
