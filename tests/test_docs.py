@@ -12,8 +12,12 @@ from d2l_autorec.experiments.fidelity_ledger import ledger
 from d2l_autorec.experiments.headline import headline, markdown
 
 RESULTS = ROOT / "results"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-FLOWING = " ".join(README.split())  # where lines break does not count
+TEXTS = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    if path.name != "fidelity.md"  # made from its table as a whole
+}
+FLOWING = " ".join("\n".join(TEXTS.values()).split())  # where lines break does not count
 
 
 def _answer(name):
@@ -79,15 +83,18 @@ def test_one_run_gives_one_number_wherever_it_is_reported():
 
 
 def test_the_readme_begins_with_the_results():
-    assert markdown(headline(RESULTS)) in README
+    assert markdown(headline(RESULTS)) in TEXTS["README.md"]
+
+
+def test_the_costs_are_those_of_the_benchmark():
     table = (RESULTS / "benchmark" / "table.md").read_text(encoding="utf-8")
     ratios = table.split("## Ratios\n\n")[1].split("\n\n")[0]
-    assert ratios in README
+    assert ratios in TEXTS["cost.md"]
 
 
-def test_the_machines_in_the_readme_are_those_tried_and_none_failed():
+def test_the_machines_in_the_documents_are_those_tried_and_none_failed():
     table = (RESULTS / "fresh" / "table.md").read_text(encoding="utf-8")
-    assert table in README
+    assert table in TEXTS["install.md"]
     rows = pd.read_csv(RESULTS / "fresh" / "table.csv")
     assert {"debian11", "debian12", "debian13"} <= set(rows["machine"])
     assert not rows["result"].str.contains("FAILED").any()
@@ -95,7 +102,7 @@ def test_the_machines_in_the_readme_are_those_tried_and_none_failed():
     assert set(reproduced["result"]) == {"test RMSE 0.900"}
 
 
-def test_each_pin_stands_in_the_readme_once():
+def test_each_pin_stands_in_the_documents_once():
     for pin in PINS:
         assert FLOWING.count(pin.text(stored)) == 1, pin.text(stored)
 
@@ -106,11 +113,11 @@ def _pinned():
     return {i for low, high in spans for i in range(low, high) if FLOWING[i].isdigit()}
 
 
-def test_each_number_of_the_readme_is_pinned_or_allowed_with_a_reason():
+def test_each_number_of_the_documents_is_pinned_or_allowed_with_a_reason():
     allowed = set()
     for pattern, reason in ALLOWED.items():
         matches = list(re.finditer(pattern, FLOWING))
-        assert matches and reason, f"nothing in the README is {pattern}"
+        assert matches and reason, f"nothing in the documents is {pattern}"
         allowed |= {i for match in matches for i in range(*match.span())}
     pinned = _pinned()
     for match in NUMBER.finditer(FLOWING):
@@ -119,7 +126,7 @@ def test_each_number_of_the_readme_is_pinned_or_allowed_with_a_reason():
         assert digits <= pinned or digits <= allowed, f"no pin for {match[0]} in: {around}"
 
 
-def test_changing_any_pinned_digit_of_the_readme_is_noticed():
+def test_changing_any_pinned_digit_of_the_documents_is_noticed():
     texts = [pin.text(stored) for pin in PINS]
     pinned = _pinned()
     assert len(pinned) > 300
@@ -178,7 +185,7 @@ def test_each_page_of_results_is_made_from_its_tables():
 
 
 def test_links_and_pictures_are_there():
-    documents = [ROOT / "README.md", ROOT / "docs" / "fidelity.md", ROOT / "CONTRIBUTING.md"]
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     for file in [*documents, *RESULTS.rglob("README.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
             if "://" not in target:
