@@ -201,7 +201,6 @@ _DURATIONS = tuple(
         "foldin": "how good are predictions for a new user?",
         "own_data": "how good are the recipes on other ratings?",
         "updating": "how good is a model that is updated?",
-        "own_data": "how good are the recipes on other ratings?",
     }.items()
 )
 
@@ -268,9 +267,10 @@ ALLOWED = {
     r"python=3\.10 py-mxnet=1\.9\.1": "versions",
     r"Python 3\.12 also, with NumPy 1\.26 and pandas 2\.2": "versions",
     r"CUDA 11\.2, cuDNN 8|compute capabilities 5\.0, 6\.0, 7\.0, 8\.0 and 8\.6": "versions",
-    r"\$ d2l-autorec (inspect|train|recommend|serve) .*?```": "examples of output, of a model that "
-    "is not kept",
-    r"--minutes 10 |`--folds 5`|`-k 10`|`--hidden 500,100,500`|`--val-ratio 0\.1`|`--checkpoint-every 1`|cpu:2 \| gpu \| gpu:0,1`"
+    r"\$ d2l-autorec (inspect|train|recommend|serve) .*?```": "output of a model that is not kept",
+    r"gives a 95% interval": "the level of every interval",
+    r"--minutes 10 |`--folds 5`|`-k 10`": "options in examples",
+    r"`--hidden 500,100,500`|`--val-ratio 0\.1`|`--checkpoint-every 1`|cpu:2 \| gpu \| gpu:0,1`"
     r"|launch --workers 2 --": "options in examples",
     r"sparse, batches of 1024: cost|2 workers of 1 thread over 1 process of 2": "names of cases",
     r"medians of 5 rounds|a batch of 256 items|batches of 1024 share": "how it was measured",
