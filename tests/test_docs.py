@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from doc_pins import ALLOWED, NUMBER, PINS, ROOT, Duration, stored
 
-from d2l_autorec.experiments import best, compare_tables, exercises, fidelity, report, study
+from d2l_autorec.experiments import (
+    best,
+    compare_tables,
+    exercises,
+    fidelity,
+    own_data,
+    report,
+    study,
+)
 from d2l_autorec.experiments.fidelity_ledger import ledger
 from d2l_autorec.experiments.headline import headline, markdown
 
@@ -66,6 +74,18 @@ def test_the_best_answer_is_made_from_its_runs_and_says_what_its_search_saw():
     assert "ratings that are tested here took part in the choice" in _answer("best")[-1]
     assert "that search used ratings that are tested here" in _answer("compare")[-1]
     assert "found by a search that had seen ratings tested here" in FLOWING
+
+
+def test_the_answer_on_own_data_is_made_from_its_runs():
+    folder = RESULTS / "own-data"
+    parts = [
+        pd.read_csv(folder / name / "runs.csv", float_precision="round_trip").assign(set=name)
+        for name in pd.read_csv(folder / "sets.csv")["set"]
+    ]
+    runs = pd.concat(parts, ignore_index=True)
+    summary = pd.read_csv(folder / "summary.csv")
+    pd.testing.assert_frame_equal(own_data.summary(runs), summary, check_dtype=False)
+    assert _answer("own-data") == own_data.answer(runs)
 
 
 def test_one_run_gives_one_number_wherever_it_is_reported():

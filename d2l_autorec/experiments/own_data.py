@@ -19,21 +19,28 @@ from d2l_autorec import plots
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import baselines, libraries
 from d2l_autorec.experiments.contenders import Contender, lacking
+from d2l_autorec.experiments.own_data_tables import (
+    BIASES,
+    BLEND,
+    CHAPTER,
+    DEFAULT,
+    ESTIMATED,
+    MEAN,
+    answer,
+    described,
+    figure,
+    summary,
+)
 from d2l_autorec.experiments.runner import are_stored, run_jobs
-from d2l_autorec.experiments.stats import Interval, interval, paired, pooled_rmse
+from d2l_autorec.experiments.stats import pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 from d2l_autorec.models.recipes import RECIPES, Named, for_share
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from d2l_autorec.data.formats import Ratings
     from d2l_autorec.experiments.baselines import Model, Predict
-
-MEAN, BIASES, CHAPTER = "global mean", "user and item biases, plain", "AutoRec, the chapter's"
-ESTIMATED = "user and item biases, shrinkage estimated"
-DEFAULT, BLEND = "AutoRec, recipe default", "AutoRec, recipe blend"
 
 
 def _blend() -> Model:
@@ -66,7 +73,6 @@ SETTINGS = (
     "was kept."
 )
 QUICK = (MEAN, BIASES, DEFAULT)
-_FAR = 0.1  # a model whose RMSE is further from that of the biases is not in the figure
 
 
 def own_data(
@@ -208,105 +214,3 @@ def run_one(path: Path, job: Mapping[str, Any]) -> dict[str, float]:
     stars = train["rating"].to_numpy(float)
     predicted = np.asarray(predict(users, items), float).clip(stars.min(), stars.max())
     return {"test_rmse": pooled_rmse(predicted, test["rating"].to_numpy(float))}
-
-
-def _scores(runs: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
-    """Return the RMSE by split of each set and model, the best on the same splits first."""
-    scores = {}
-    for name, part in runs.groupby("set", sort=False):
-        models = {
-            str(model): own.sort_values("seed")["test_rmse"].to_numpy()
-            for model, own in part.groupby("model", sort=False)
-        }
-        less = {model: _less(rmses, models[BIASES]).mean for model, rmses in models.items()}
-        scores[str(name)] = {
-            model: models[model] for model in sorted(models, key=less.__getitem__)
-        }
-    return scores
-
-
-def _less(one: np.ndarray, other: np.ndarray) -> Interval:
-    """Return the differences on the splits that both have, which are the first of each."""
-    count = min(len(one), len(other))
-    return paired(one[:count], other[:count]).difference
-
-
-def summary(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each set and model, the best of each set first."""
-    import pandas as pd
-
-    rows = [
-        (name, model, str(interval(rmses)), str(_less(rmses, models[BIASES])))
-        for name, models in _scores(runs).items()
-        for model, rmses in models.items()
-    ]
-    return pd.DataFrame(rows, columns=["set", "model", "test RMSE", "less plain biases"])
-
-
-def described(loaded: Mapping[str, Ratings]) -> pd.DataFrame:
-    """Return a row for each set: its size, and how many of its users have one rating."""
-    import pandas as pd
-
-    rows = []
-    for name, ratings in loaded.items():
-        count, users, items = len(ratings.table), ratings.num_users, ratings.num_items
-        single = (np.bincount(ratings.table["user"], minlength=users) == 1).mean()
-        rows.append(
-            (
-                name, f"{count:,}", f"{users:,}", f"{items:,}",
-                f"{100 * count / (users * items):.2g}%", f"{100 * single:.0f}%",
-            )
-        )  # fmt: skip
-    return pd.DataFrame(
-        rows, columns=["set", "ratings", "users", "items", "cells rated", "users with one rating"]
-    )
-
-
-def answer(runs: pd.DataFrame) -> list[str]:
-    """Return what the runs say of the two recipes."""
-    scores, told = _scores(runs), []
-    for model, than in ((DEFAULT, BIASES), (BLEND, DEFAULT)):
-        differences = {
-            name: _less(models[model], models[than])
-            for name, models in scores.items()
-            if model in models and than in models
-        }
-        if not differences:
-            continue
-        better = [name for name, difference in differences.items() if difference.high < 0]
-        others = "; ".join(f"{name} {difference}" for name, difference in differences.items())
-        told.append(
-            f"The recipe {model.split()[-1]} is better than "
-            f"{'plain user and item biases' if than == BIASES else 'the recipe default'} on "
-            f"{len(better)} of {len(differences)} sets, where the interval of the difference of "
-            f"the test RMSE is below zero. The differences: {others}."
-        )
-    lower = [
-        f"{name} {model} {_less(rmses, models[BLEND])}"
-        for name, models in scores.items()
-        if BLEND in models
-        for model, rmses in models.items()
-        if _less(rmses, models[BLEND]).mean < 0
-    ]
-    if lower:
-        told.append(f"Lower than the blend's is the test RMSE of: {'; '.join(lower)}.")
-    return told
-
-
-def figure(runs: pd.DataFrame) -> Figure:
-    """Draw each model's RMSE over that of the biases, set by set."""
-    scores = _scores(runs)
-    shown, labels, colors = [], [], []
-    for name, models in scores.items():
-        for model, rmses in models.items():
-            ratio: Interval = interval(100 * (rmses / models[BIASES][: len(rmses)] - 1))
-            if model != BIASES and abs(ratio.mean) <= 100 * _FAR:
-                shown.append(ratio)
-                short = model.replace("user and item ", "").replace("recipe ", "")
-                labels.append(f"{name}: {short}")
-                colors.append(plots.AUTOREC if model in (DEFAULT, BLEND) else plots.OTHER)
-    drawn, (axes,) = plots.frame(0.28 * len(labels) + 1.2)
-    plots.intervals(axes, labels, shown, colors, "+.1f")
-    axes.axvline(0, color=plots.PRINTED, lw=1)
-    axes.set(xlabel="test RMSE less that of plain biases, in % of it; mean and 95% interval")
-    return drawn
