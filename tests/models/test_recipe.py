@@ -13,7 +13,6 @@ from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import EXPLAINED, POOL, RECIPES, find_recipe, read_toml, to_toml
 
-
 SIZES = "give one size of at least 1 for each layer."
 RANGE = "give the lowest and the highest rating."
 OF_THE_BLEND = (
