@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,21 +15,6 @@ from d2l_autorec.models.trained import TrainedModel
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Member:
-    """A recipe that has been trained with one or more seeds.
-
-    Attributes
-    ----------
-    recipe : Recipe
-    fits : tuple of TrainedModel
-        One for each seed.
-    """
-
-    recipe: Recipe
-    fits: tuple[TrainedModel, ...]
 
 
 def mean_prediction(
@@ -66,7 +51,7 @@ def member_seeds(seed: int, num_seeds: int) -> list[int]:
 def blend(
     recipe: Recipe,
     ratings: sparse.csr_matrix,
-    members: Sequence[Member],
+    members: Sequence[Sequence[TrainedModel]],
     held_out: pd.DataFrame | None,
     refit: Callable[[int], TrainedModel],
 ) -> TrainedModel:
@@ -77,8 +62,9 @@ def blend(
     recipe : Recipe
     ratings : scipy.sparse.csr_matrix
         What the model reads, (num_items, num_users).
-    members : sequence of Member
-        Trained beside the validation ratings, where there are some.
+    members : sequence of sequence of TrainedModel
+        The networks of each member, one for each seed, trained beside the validation ratings,
+        where there are some.
     held_out : pandas.DataFrame or None
         These.
     refit : callable
@@ -90,12 +76,12 @@ def blend(
         Networks of weight zero are left out.
     """
     weights, rmse = np.ones(1), None
-    history = [epoch for member in members for model in member.fits for epoch in model.history]
+    history = [epoch for member in members for model in member for epoch in model.history]
     if recipe.weights:
         weights = np.array(recipe.weights)
     if held_out is not None:
         pairs = held_out["user"].to_numpy(), held_out["item"].to_numpy()
-        guesses = [mean_prediction(member.fits, *pairs) for member in members]
+        guesses = [mean_prediction(member, *pairs) for member in members]
         stars = held_out["rating"].to_numpy(float)
         if recipe.members and not recipe.weights:
             weights = blend_weights(guesses, stars)
@@ -107,7 +93,7 @@ def blend(
     networks: list[Network] = []
     factors: list[float] = []
     for i, (member, weight) in enumerate(zip(members, weights)):
-        for j, model in enumerate(member.fits):
+        for j, model in enumerate(member):
             if weight == 0 and len(members) > 1:
                 continue
             if recipe.refit:

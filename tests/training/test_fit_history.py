@@ -63,6 +63,8 @@ def test_each_network_is_scored_on_the_test_ratings():
         alone = fit_network(matrix(train), SMALL, seed)
         assert alone.history[-1].rmse is None
         assert last.rmse == pytest.approx(rmse(alone, test), rel=1e-6)
+    centred = fit_network(matrix(train), SMALL.but(targets="mean"))
+    assert {epoch.rmse for epoch in centred.history} == {None}
 
 
 REFITTED = SMALL.but(num_epochs=5, lr=0.4, lam=0.0, val_ratio=0.2, refit=True)
@@ -157,29 +159,46 @@ def test_every_network_is_computed_as_asked(monkeypatch):
     assert len(made) == 4 and all(compute is asked for compute in made)
 
 
-@pytest.mark.parametrize("stop", [5, 6, 8])
-def test_a_fit_goes_on_from_its_checkpoint(stop, tmp_path):
-    """Stopped behind the best of six epochs, the fourth; at their end; and in the refit."""
-    table, recipe = ratings(), REFITTED.but(lr=1.5, num_epochs=6)
-    plan = Plan(recipe, seed=4, checkpoint_every=1)
+SEARCHED = REFITTED.but(lr=1.5, num_epochs=6)  # the fourth epoch is best
 
-    def train(stop=None, former=None):
-        calls = itertools.count(1)
+
+@pytest.fixture
+def train(tmp_path):
+    """Train with checkpoints; return the model and the epochs told of."""
+
+    def go(recipe, stop=None, former=None):
+        calls, told = itertools.count(1), []
         keep = checkpoint.Keep(tmp_path, {}, former, lambda: next(calls) == stop)
-        return fit(table, SHAPE, recipe, 4, keeper=checkpoint.Keeper(keep, plan, "", "", 0.0))
+        plan = Plan(recipe, seed=4, checkpoint_every=4)
+        keeper = checkpoint.Keeper(keep, plan, "", "", 0.0)
+        return fit(ratings(), SHAPE, recipe, 4, keeper=keeper, follow=told.append), told
 
-    whole = train()
+    return go
+
+
+@pytest.mark.parametrize("recipe, stop", [(SEARCHED, 8), (SEARCHED.but(refit=False), 5)])
+def test_a_fit_goes_on_from_its_checkpoint(recipe, stop, train, tmp_path):
+    """Stopped in the refit, or behind the best epoch."""
+    whole, told = train(recipe)
     assert whole.epoch == 4
-    if stop == 6:  # the refit begins at once
-        assert len(train(stop).history) == 10
-        return
     with pytest.raises(KeyboardInterrupt):
-        train(stop)
-    model = train(former=checkpoint.load(tmp_path))
+        train(recipe, stop)
+    model, rest = train(recipe, former=checkpoint.load(tmp_path))
+    assert len(rest) == len(told) - stop
     np.testing.assert_array_equal(model.predict(*PAIRS), whole.predict(*PAIRS))
     assert model.recipe == whole.recipe and model.epoch == 4
     ours, theirs = ([replace(e, seconds=0) for e in m.history] for m in (model, whole))
-    assert ours == theirs and len(ours) == 10
+    assert ours == theirs and len(ours) == len(told)
+
+
+def test_a_fit_that_is_stopped_at_its_end_has_ended(train, tmp_path):
+    whole, _ = train(SEARCHED.but(refit=False), 6)
+    former = checkpoint.load(tmp_path)
+    assert len(former.history) == 6
+    model, told = train(SEARCHED.but(refit=False), former=former)
+    assert told == [] and model.history == whole.history and model.epoch == 4
+    np.testing.assert_array_equal(model.predict(*PAIRS), whole.predict(*PAIRS))
+    assert len(train(SEARCHED, 6)[0].history) == 10  # and the refit begins at once
 
 
 def test_errors_of_training_in_full():
