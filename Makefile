@@ -13,7 +13,7 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -
 LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
-.PHONY: reproduce test lint format notebooks bench bench-serving lock clean test-without-mxnet fresh dist-check container-check
+.PHONY: reproduce test lint format mutate notebooks bench bench-serving lock clean test-without-mxnet fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -30,6 +30,12 @@ lint: $(VENV)/developer
 format: $(VENV)/developer
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
+
+# The small changes to recipes, training and statistics that no test notices; 20 minutes or more.
+mutate: $(VENV)/developer
+	$(INSTALL) mutmut
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 # Write notebooks/*.ipynb anew from their text form, outputs included.
 notebooks: $(VENV)/developer

@@ -1,7 +1,7 @@
 """The memory traffic that the sparse engine cannot avoid, in bytes.
 
-A step t has two passes over columns (`d2l_autorec/training/kernels.py`). With B(t) the columns
-that are rated in its batch, and a row a padded row of float32:
+A step t has two passes over columns (`d2l_autorec/training/sparse/kernels.py`). With B(t) the
+columns that are rated in its batch, and a row a padded row of float32:
 
 - the decoder pass reads and writes W[c] and its two moments for every c in B(t): 6 rows each;
 - the encoder pass does the same with V[c] for every c in B(t), after which the same visit also

@@ -14,7 +14,6 @@ import lzma
 import re
 import stat
 import struct
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,8 +22,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Callable, cast
-
-import numpy as np
 
 from d2l_autorec.errors import InputError, plain
 from d2l_autorec.paths import open_file, require_file
@@ -221,38 +218,6 @@ def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
         )
         for info in members
     }
-
-
-def read_npz(path: Path, limit: int = MAX_UNPACKED) -> dict[str, np.ndarray]:
-    """Read all arrays of an npz file; nothing is unpickled.
-
-    Parameters
-    ----------
-    path : Path
-    limit : int
-        The largest size in bytes of all arrays, unpacked.
-
-    Raises
-    ------
-    InputError
-        If the file is no npz, is damaged, or is over the limit.
-    """
-    label = str(path)
-    members = open_archive(path, label)
-    arrays, size = {}, 0
-    for name, blob in members.items():
-        try:
-            with readable(label), blob.open() as stream:
-                array = np.lib.format.read_array(stream, allow_pickle=False)
-        except (TypeError, SyntaxError, tokenize.TokenError) as error:  # from an array's header
-            raise InputError(
-                f"{label} is damaged or cut short ({error}); fetch or copy the file again."
-            ) from error
-        size += array.nbytes
-        if size > limit:
-            raise InputError(f"{label} holds more than {limit:,} bytes; save it again.")
-        arrays[name[: -len(".npy")] if name.endswith(".npy") else name] = array
-    return arrays
 
 
 def _check_member(info: zipfile.ZipInfo, label: str) -> None:

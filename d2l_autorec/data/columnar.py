@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, blob_digest, read_npz, readable, swells
+from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, blob_digest, readable, swells
 from d2l_autorec.data.columns import Places, take_columns
 from d2l_autorec.data.delimited import Parsed
+from d2l_autorec.data.npz import read_npz
 from d2l_autorec.data.options import COLUMNS, ReadOptions
 from d2l_autorec.errors import InputError, plain
 

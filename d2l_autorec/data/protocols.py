@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from d2l_autorec.data import known
-from d2l_autorec.data.blobs import read_npz
 from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.npz import read_npz
 from d2l_autorec.data.split import (
     Rows,
     check_ratio,

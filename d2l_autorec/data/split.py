@@ -7,15 +7,14 @@ ratings themselves may not be passed on.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from d2l_autorec.atomic import write_atomic, write_npz
-from d2l_autorec.data.blobs import open_archive, readable
 from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.npz import read_npz
 from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:
@@ -175,15 +174,13 @@ def load_split(path: str | Path, ratings: Ratings) -> tuple[Rows, Rows]:
     path = Path(path)
     num_rows = len(ratings.table)
     remedy = "save the split again"
-    open_archive(path, str(path))
-    with readable(str(path)), zipfile.ZipFile(path) as archive:
-        sizes = {info.filename: info.file_size for info in archive.infolist()}
-    names = {f"{name}.npy" for name in ("train_rows", "test_rows", "data_digest")}
-    if set(sizes) != names or max(sizes.values()) > 8 * num_rows + 1024:
+    arrays = read_npz(path)
+    sizes = [array.nbytes for array in arrays.values()]
+    names = {"train_rows", "test_rows", "data_digest"}
+    if set(arrays) != names or max(sizes) > 8 * num_rows + 1024:
         raise InputError(f"{path} is not a split of this data; {remedy}.")
-    with readable(str(path)), np.load(path, allow_pickle=False) as arrays:
-        train_rows, test_rows = arrays["train_rows"], arrays["test_rows"]
-        digest = str(arrays["data_digest"])
+    train_rows, test_rows = arrays["train_rows"], arrays["test_rows"]
+    digest = str(arrays["data_digest"])
     if digest != ratings.digest:
         raise InputError(
             f"{path} splits the data with digest {clip_digest(digest)}, but the ratings given "

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec import plots
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import baselines, libraries
 from d2l_autorec.experiments.contenders import Contender, lacking

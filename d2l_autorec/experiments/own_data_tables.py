@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2l_autorec.experiments import plots
+from d2l_autorec import plots
 from d2l_autorec.experiments.stats import Interval, interval, paired
 
 if TYPE_CHECKING:

@@ -1,12 +1,8 @@
-"""The contents of a model folder's files: arrays, ratings, ids and titles, each checked."""
+"""The contents of a model folder's files: ratings, ids and titles, each checked."""
 
 from __future__ import annotations
 
-import math
-import os
-import tokenize
-import zipfile
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -15,57 +11,6 @@ from d2l_autorec.errors import InputError
 
 TITLE_COLUMNS = ("title", "year", "genres")
 AGAIN = "copy the model folder again or save the model anew"
-
-_MAX_HEADER = 1024  # of an array; NumPy's take 128 bytes
-
-
-def read_arrays(
-    file: BinaryIO, forms: dict[str, tuple[tuple[int, ...], str]]
-) -> dict[str, np.ndarray]:
-    """Read an npz of exactly these arrays, each of this shape and type.
-
-    They must lie unpacked, and no bytes may serve for two of them: so they can't take more memory
-    than the file takes room.
-    """
-    with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        if sum(info.file_size for info in members) > os.fstat(file.fileno()).st_size:
-            raise InputError(f"{file.name} would unpack to more than its own size; {AGAIN}.")
-        if sorted(info.filename for info in members) != sorted(f"{name}.npy" for name in forms):
-            raise InputError(f"{file.name} holds other arrays than {', '.join(forms)}; {AGAIN}.")
-        arrays = {}
-        for info in members:
-            name = info.filename[: -len(".npy")]
-            shape, kind = forms[name]
-            size = math.prod(shape) * np.dtype(kind).itemsize
-            fits = size < info.file_size <= size + _MAX_HEADER
-            if not fits or info.compress_type != zipfile.ZIP_STORED:
-                raise _unfit(file, name, shape)
-            with archive.open(info) as stream:
-                if _header(stream) != (shape, False, np.dtype(kind)):
-                    raise _unfit(file, name, shape)
-                content = stream.read()
-                if len(content) != size:
-                    raise _unfit(file, name, shape)
-                arrays[name] = np.frombuffer(content, kind).reshape(shape).copy()
-    return {name: arrays[name] for name in forms}
-
-
-def _header(stream: Any) -> Any:
-    """Return an array's shape, whether it is in Fortran's order, and its type; else None."""
-    try:
-        if np.lib.format.read_magic(stream) == (1, 0):
-            return np.lib.format.read_array_header_1_0(stream)
-    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError):
-        pass
-    return None
-
-
-def _unfit(file: BinaryIO, name: str, shape: tuple[int, ...]) -> InputError:
-    size = " x ".join(map(str, shape))
-    return InputError(
-        f"{file.name}: {name} is not the {size} array that model.json implies; {AGAIN}."
-    )
 
 
 def ratings_matrix(label: str, arrays: dict[str, np.ndarray], shape: tuple[int, int]) -> Any:

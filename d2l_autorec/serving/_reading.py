@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from d2l_autorec.data.blobs import readable
+from d2l_autorec.data.npz import read_npz_of
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.biases import Scale
 from d2l_autorec.models.network import Network
@@ -24,7 +25,6 @@ from d2l_autorec.paths import kind
 from d2l_autorec.serving._parts import (
     AGAIN,
     ratings_matrix,
-    read_arrays,
     take_ids,
     take_titles,
 )
@@ -65,7 +65,7 @@ def read_folder(folder: Path) -> Model:
     _check_names(path, list(listed))
     num_users, num_items = described.num_users, described.num_items
     with _opened(folder, "weights.npz", listed) as file:
-        arrays = read_arrays(file, flat_shapes(num_users, num_items, described.recipes))
+        arrays = read_npz_of(file, flat_shapes(num_users, num_items, described.recipes), AGAIN)
     for name, values in arrays.items():
         if not np.isfinite(values).all():
             raise InputError(f"{file.name}: {name} holds values that are not finite; {AGAIN}.")
@@ -73,7 +73,7 @@ def read_folder(folder: Path) -> Model:
     shape = (num_items, num_users) if described.rows == "item" else (num_users, num_items)
     forms = {"indptr": ((shape[0] + 1,), "<i8"), "indices": ((num_ratings,), "<i4")}
     with _opened(folder, "ratings.npz", listed) as file:
-        arrays = read_arrays(file, {**forms, "data": ((num_ratings,), "<f4")})
+        arrays = read_npz_of(file, {**forms, "data": ((num_ratings,), "<f4")}, AGAIN)
     ratings = ratings_matrix(file.name, arrays, shape)
     if described.rows == "user":
         ratings = ratings.T.tocsr()

@@ -12,7 +12,8 @@ import numpy as np
 
 from d2l_autorec import runs
 from d2l_autorec.atomic import write_npz
-from d2l_autorec.data.blobs import read_npz, readable
+from d2l_autorec.data.blobs import readable
+from d2l_autorec.data.npz import read_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import open_file
 from d2l_autorec.serving.model import Model, flat_arrays, flat_shapes, with_arrays

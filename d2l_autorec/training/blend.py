@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,21 +15,6 @@ from d2l_autorec.models.trained import TrainedModel
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class Member:
-    """A recipe that has been trained with one or more seeds.
-
-    Attributes
-    ----------
-    recipe : Recipe
-    fits : tuple of TrainedModel
-        One for each seed.
-    """
-
-    recipe: Recipe
-    fits: tuple[TrainedModel, ...]
 
 
 def mean_prediction(
@@ -114,7 +99,7 @@ def member_seeds(seed: int, num_seeds: int) -> list[int]:
 def blend(
     recipe: Recipe,
     ratings: sparse.csr_matrix,
-    members: Sequence[Member],
+    members: Sequence[Sequence[TrainedModel]],
     held_out: pd.DataFrame | None,
     refit: Callable[[int, float], TrainedModel],
 ) -> TrainedModel:
@@ -125,8 +110,9 @@ def blend(
     recipe : Recipe
     ratings : scipy.sparse.csr_matrix
         What the model reads, (num_items, num_users).
-    members : sequence of Member
-        Trained beside the validation ratings, where there are some.
+    members : sequence of sequence of TrainedModel
+        The networks of each member, one for each seed, trained beside the validation ratings,
+        where there are some.
     held_out : pandas.DataFrame or None
         These.
     refit : callable
@@ -138,28 +124,26 @@ def blend(
         Networks of weight zero are left out.
     """
     weights, rmse, gain = np.ones(1), None, 1.0
-    are_damped = [member.recipe.is_damped for member in members]
-    history = [epoch for member in members for model in member.fits for epoch in model.history]
+    are_damped = [part.is_damped for part in recipe.parts]
+    history = [epoch for member in members for model in member for epoch in model.history]
     if recipe.weights:
         weights = np.array(recipe.weights)
     if held_out is not None:
         pairs = held_out["user"].to_numpy(), held_out["item"].to_numpy()
-        guesses = [mean_prediction(member.fits, *pairs) for member in members]
+        guesses = [mean_prediction(member, *pairs) for member in members]
         stars = held_out["rating"].to_numpy(float)
         if any(are_damped) and not recipe.weights:
-            first = members[are_damped.index(True)].fits[0]
+            first = members[are_damped.index(True)][0]
             base = damped(first, 0.0).predict(*pairs)
             if recipe.members:
                 weights, gain = damped_weights(guesses, base, are_damped, stars)
             else:
                 gain = least_squares_gain(guesses[0] - base, stars - base)
             members = [
-                replace(member, fits=tuple(damped(fit, gain) for fit in member.fits))
-                if member.recipe.is_damped
-                else member
-                for member in members
+                [damped(model, gain) for model in member] if is_damped else member
+                for member, is_damped in zip(members, are_damped)
             ]
-            guesses = [mean_prediction(member.fits, *pairs) for member in members]
+            guesses = [mean_prediction(member, *pairs) for member in members]
         elif recipe.members and not recipe.weights:
             weights = blend_weights(guesses, stars)
         guess = weights @ np.stack(guesses)
@@ -170,11 +154,11 @@ def blend(
     networks: list[Network] = []
     factors: list[float] = []
     for i, (member, weight) in enumerate(zip(members, weights)):
-        for j, model in enumerate(member.fits):
+        for j, model in enumerate(member):
             if weight == 0 and len(members) > 1:
                 continue
             if recipe.refit:
-                own = gain if member.recipe.is_damped else 1.0
+                own = gain if are_damped[i] else 1.0
                 model = damped(refit(i * num_seeds + j, own), own)
                 history.extend(model.history)
             networks += model.networks

@@ -14,7 +14,7 @@ from d2l_autorec.models.biases import Scale, shrinkage_of
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.training.blend import Member, blend, damped, member_seeds
+from d2l_autorec.training.blend import blend, damped, member_seeds
 from d2l_autorec.training.engines import Beginning, Compute, Engine, make_engine
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.stopping import BestEpoch
@@ -113,10 +113,7 @@ def fit(
                 place=Place(i),
             )
         )  # fmt: skip
-    members = [
-        Member(part, tuple(fits[i * len(seeds) : (i + 1) * len(seeds)]))
-        for i, part in enumerate(recipe.parts)
-    ]
+    members = [fits[i : i + len(seeds)] for i in range(0, len(fits), len(seeds))]
     held_out = table.iloc[split[1]] if recipe.val_ratio and split is not None else None
 
     def refit(place: int, gain: float) -> TrainedModel:

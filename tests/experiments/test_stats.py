@@ -9,6 +9,8 @@ from d2l_autorec.experiments.stats import interval, next_run, paired, pooled_rms
 
 
 def test_pooled_rmse():
+    """In double precision: 2^24 + 1 has no single one."""
+    assert pooled_rmse(numpy.float32([2**24]), numpy.float32([-1])) == 2**24 + 1
     assert pooled_rmse(numpy.float32([3, 5]), numpy.float32([3, 2])) == pytest.approx(4.5**0.5)
 
 
@@ -24,7 +26,17 @@ def test_interval():
     )
 
 
+def test_two_values_have_an_interval():
+    """1, 3: the mean's standard error is 1, t of one degree of freedom 12.7062."""
+    found = interval(numpy.uint8([1, 3]))
+    assert (found.mean, found.n) == (2, 2) and found.sd == pytest.approx(math.sqrt(2))
+    assert found.half_width == pytest.approx(12.7062, abs=1e-4)
+    assert interval(numpy.float32([2**24, 2**24 + 2])).mean == 2**24 + 1
+
+
 def test_a_single_value_has_no_interval():
+    single = interval([0.901])
+    assert single.mean == 0.901 and math.isnan(single.sd) and math.isnan(single.half_width)
     assert str(interval([0.901])) == "0.9010 (1)"
 
 
@@ -32,6 +44,9 @@ def test_one_more_run():
     low, high = next_run([1, 2, 3])
     assert high - 2 == pytest.approx(4.3027 * math.sqrt(4 / 3), abs=1e-4)
     assert low + high == pytest.approx(4)
+    wide = next_run([1, 3, 5])  # twice the deviation
+    assert (wide[1] - wide[0]) / (high - low) == pytest.approx(2)
+    assert sum(next_run(numpy.float32([2**24, 2**24 + 2]))) == 2 * (2**24 + 1)
 
 
 def test_paired():
@@ -40,6 +55,8 @@ def test_paired():
     found = paired(a, b)
     assert found.difference.mean == pytest.approx(-0.35)
     assert found.p_value == pytest.approx(2 / 64)
+    assert paired(numpy.uint8([1, 2]), numpy.uint8([3, 3])).difference.mean == -1.5
+    assert paired(numpy.uint8([1, 2]), [3, 3]).difference.mean == -1.5
     assert paired(a, a).p_value == 1 and paired(a, a).difference.half_width == 0
 
 

@@ -26,8 +26,10 @@ from d2l_autorec.training.sparse import (
     kernels_are_cached,
     train_sparse,
 )
-from d2l_autorec.training.sparse.columns import Threads
+from d2l_autorec.training.sparse.columns import Threads, share_columns, sort_by_column
+from d2l_autorec.training.sparse.jit import jit
 from d2l_autorec.training.sparse.state import padded
+from d2l_autorec.training.sparse.warm import KERNELS
 
 npx.set_np()
 
@@ -305,7 +307,7 @@ def test_without_a_place_for_the_cache_kernels_are_compiled_anew(monkeypatch):
         raise RuntimeError("cannot cache function: no locator available for file")
 
     monkeypatch.setattr(numba.core.caching.FunctionCache, "__init__", no_place)
-    kernel = kernels._jit(kernels.adam.py_func)
+    kernel = jit(kernels.adam.py_func)
     arrays = [np.ones(2, np.float32) for _ in range(4)]
     kernel(*arrays, np.float32(0.5), np.float32(0))
     assert arrays[0][0] == pytest.approx(1 - 0.5 * 1.0 / (np.sqrt(1.0) + 1e-8), abs=1e-6)
@@ -346,7 +348,7 @@ def test_a_batch_is_sorted_by_column():
     ptr = np.empty(COLS + 1, np.int32)
     count = int(mask[rows].sum())
     places, ratings = np.empty(count, np.int32), np.empty(count, np.float32)
-    kernels.sort_by_column(
+    sort_by_column(
         matrix.indptr.astype(np.int64), matrix.indices, matrix.data, rows, ptr, places, ratings
     )
     for c in range(COLS):
@@ -360,7 +362,7 @@ def test_shares_cover_all_columns_and_balance_the_work(threads):
     entries = np.r_[np.zeros(50), np.full(100, 3), np.zeros(50), np.full(20, 40)].astype(np.int32)
     ptr = np.r_[0, np.cumsum(entries)].astype(np.int32)
     bounds = np.empty(threads + 1, np.int64)
-    kernels.share_columns(ptr, np.zeros_like(ptr), bounds)
+    share_columns(ptr, np.zeros_like(ptr), bounds)
     assert bounds[0] == 0
     assert bounds[-1] == len(entries)
     work = np.add.reduceat(np.where(entries > 0, entries + 5, 0), bounds[:-1])
@@ -376,7 +378,7 @@ def test_kernels_are_compiled_once_for_all_uses():
     wide = csr(values, mask)
     wide.indices, wide.data = wide.indices.astype(np.int64), wide.data.astype(np.float64)
     list(train_sparse(net, wide, csr(values, held_out), num_epochs=1, batch_size=BATCH, wd=0))
-    for kernel in kernels._KERNELS:
+    for kernel in KERNELS:
         assert len(kernel.signatures) == 1, kernel.py_func.__name__
 
 

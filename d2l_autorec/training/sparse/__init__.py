@@ -6,9 +6,9 @@ to compiled `kernels` and, for the small layers between, to `hidden`. `evaluate`
 """
 
 from d2l_autorec.training.sparse.evaluate import evaluate_sparse
-from d2l_autorec.training.sparse.kernels import compile_kernels, kernels_are_cached
 from d2l_autorec.training.sparse.loop import train_sparse
 from d2l_autorec.training.sparse.state import SparseState
+from d2l_autorec.training.sparse.warm import compile_kernels, kernels_are_cached
 
 __all__ = [
     "SparseState", "compile_kernels", "evaluate_sparse", "kernels_are_cached", "train_sparse",

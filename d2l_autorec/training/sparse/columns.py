@@ -13,7 +13,8 @@ from scipy import sparse
 from d2l_autorec.errors import InputError
 from d2l_autorec.runtime import num_threads
 from d2l_autorec.training.draws import Draws
-from d2l_autorec.training.sparse import kernels
+from d2l_autorec.training.sparse.jit import jit
+from d2l_autorec.training.sparse.kernels import Entries
 
 if TYPE_CHECKING:
     from d2l_autorec.training.distributed.group import Group
@@ -28,6 +29,63 @@ class Batch:
     ratings: np.ndarray  # (ratings,)
     inputs: np.ndarray  # (ratings,)
 
+    @property
+    def read(self) -> Entries:
+        """What the input layer reads."""
+        return Entries(self.ptr, self.rows, self.inputs)
+
+    @property
+    def rated(self) -> Entries:
+        """What the output layer predicts."""
+        return Entries(self.ptr, self.rows, self.ratings)
+
+
+@jit
+def sort_by_column(
+    indptr: Any, indices: Any, data: Any, batch: Any, ptr: Any, rows: Any, ratings: Any
+) -> None:
+    """Counting sort of a batch's entries of a CSR matrix: fills ``ptr``, ``rows``, ``ratings``."""
+    ptr[:] = 0
+    for i in range(batch.size):
+        for k in range(indptr[batch[i]], indptr[batch[i] + 1]):
+            ptr[indices[k] + 1] += 1
+    for c in range(ptr.size - 1):
+        ptr[c + 1] += ptr[c]
+    # From the back, each entry takes the last free place of its column ...
+    for i in range(batch.size - 1, -1, -1):
+        for k in range(indptr[batch[i]], indptr[batch[i] + 1]):
+            ptr[indices[k] + 1] -= 1
+            rows[ptr[indices[k] + 1]] = i
+            ratings[ptr[indices[k] + 1]] = data[k]
+    # ... after which ptr[c + 1] is where column c starts.
+    for c in range(ptr.size - 1):
+        ptr[c] = ptr[c + 1]
+    ptr[ptr.size - 1] = rows.size
+
+
+@jit
+def share_columns(ptr: Any, next_ptr: Any, bounds: Any) -> None:
+    """Cut the columns into shares of about equal work: ``bounds[i]`` to ``bounds[i + 1]``.
+
+    A column that is in either batch costs about as much as five entries.
+    """
+    total = 0
+    for turn in range(2):
+        work, cut = 0, 1
+        for c in range(ptr.size - 1):
+            entries = ptr[c + 1] - ptr[c] + next_ptr[c + 1] - next_ptr[c]
+            if turn == 1:
+                while cut < bounds.size - 1 and work * (bounds.size - 1) >= total * cut:
+                    bounds[cut] = c
+                    cut += 1
+            if entries > 0:
+                work += entries + 5
+        total = work
+    bounds[0] = 0
+    while cut < bounds.size:
+        bounds[cut] = ptr.size - 1
+        cut += 1
+
 
 def read_batch(
     matrix: sparse.csr_matrix,
@@ -39,7 +97,7 @@ def read_batch(
     count = int((matrix.indptr[rows + 1] - matrix.indptr[rows]).sum())
     ptr = np.empty(matrix.shape[1] + 1, np.int32)
     places, ratings = np.empty(count, np.int32), np.empty(count, np.float32)
-    kernels.sort_by_column(matrix.indptr, matrix.indices, matrix.data, rows, ptr, places, ratings)
+    sort_by_column(matrix.indptr, matrix.indices, matrix.data, rows, ptr, places, ratings)
     inputs = ratings
     if draws is not None and input_dropout > 0 and count > 0:
         inputs = ratings * draws.mask((count,), input_dropout)()
@@ -77,7 +135,7 @@ class Threads:
         """Cut the columns of two batches into shares of about equal work."""
         bounds = np.empty(self.count + 1, np.int64)
         mine = slice(self.lo, self.hi + 1)
-        kernels.share_columns(batch.ptr[mine], following.ptr[mine], bounds)
+        share_columns(batch.ptr[mine], following.ptr[mine], bounds)
         return bounds + self.lo
 
 

@@ -85,7 +85,8 @@ def pooled_rmse(
     V, W, num_cols = state.V, state.W, train.shape[1]
     wanted = np.flatnonzero(np.diff(test.indptr))
     empty, nothing = no_ratings(num_cols), np.zeros((1, V.weight.shape[1]), np.float32)
-    done, no_rates = np.zeros(num_cols, np.int32), np.zeros(0, np.float32)
+    layer = kernels.Layer(V.weight, V.moments, np.zeros(num_cols, np.int32))
+    no_steps = kernels.Steps(np.zeros(0, np.float32), np.float32(0), np.float32(0))
     grad = np.empty(V.weight.shape[1], np.float32)  # not used: nothing is updated
     squared = 0.0
     for start in range(0, len(wanted), batch_size):
@@ -95,19 +96,16 @@ def pooled_rmse(
 
         def encode(i: int, lo: int, hi: int, batch: Batch = batch, pre: Any = pre) -> None:
             kernels.encoder_pass(
-                lo, hi, empty.ptr, empty.rows, empty.inputs, nothing,
-                batch.ptr, batch.rows, batch.inputs,
-                V.weight, V.moments, done, -1, no_rates, np.float32(0), pre[i], grad,
-            )  # fmt: skip
+                lo, hi, empty.read, nothing, batch.read, layer, -1, no_steps, pre[i], grad
+            )
 
         threads.run(encode, threads.shares(empty, batch))
         code = pad(forward(state, total(pre, group), None)[1][-1])
 
         def score(i: int, lo: int, hi: int, batch: Batch = held_out, code: Any = code) -> float:
             return kernels.squared_error(
-                lo, hi, batch.ptr, batch.rows, batch.ratings, code, state.kinds[1],
-                W.weight, state.out_bias, low, high,
-            )  # fmt: skip
+                lo, hi, batch.rated, code, state.kinds[1], W.weight, state.out_bias, low, high
+            )
 
         squared += sum(threads.run(score, threads.shares(empty, held_out)))
     if group is not None:

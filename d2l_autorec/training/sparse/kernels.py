@@ -3,44 +3,28 @@
 All of them walk over *columns* (users, where the rows are items). A column owns one row of each
 weight matrix, ``V[c]`` (column c of the chapter's encoder weight) and ``W[c]`` (row c of its
 decoder weight), with Adam's two moments beside it, so that a thread reads and writes each of them
-once in a pass. Every kernel works on the columns ``lo`` to ``hi``, which is one thread's share,
+once in a pass. Every pass works on the columns ``lo`` to ``hi``, which is one thread's share,
 adds into arrays of its own thread, and releases the interpreter lock.
 
 A column without a rating in a batch still changes: its moments fade and the decay goes on. That
 depends on nothing but the column, so it is put off until the column is next needed, and then done
-step by step with the same arithmetic (``_catch_up``); ``done[c]`` counts the steps it has been
-through.
+step by step with the same arithmetic (``_catch_up``).
 
-Shapes: rows of the batch x width for ``code``, ``delta`` and the like, columns x width for ``V``
-and ``W``, columns x 2 x width for moments, columns x 3 for the output bias with its two moments. A
-batch is given by column: column c holds ``rows[k]``, ``ratings[k]`` for ``ptr[c] <= k <
-ptr[c + 1]``.
+Shapes: rows of the batch x width for ``code``, ``delta`` and the like, columns x 3 for the output
+bias with its two moments.
+
+Numba compiles a kernel anew when its own file changes, so what they call stands here with them.
 """
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from d2l_autorec.models.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
-
-
-def _jit(function: Any) -> Any:
-    """Compile a kernel, and keep it for the next process where there is a place for it.
-
-    Sums may be reordered for the vector units; divisions and roots stay as IEEE has them.
-    """
-    fastmath = {"reassoc", "contract", "nsz"}
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the installation nor the user's home can be written
-        return njit(**options)(function)
-
+from d2l_autorec.training.sparse.jit import jit
 
 IDENTITY, SIGMOID, TANH, RELU, ELU, SELU = range(len(ACTIVATIONS))
 
@@ -50,54 +34,31 @@ _BETA1, _BETA2, _EPSILON = _F(0.9), _F(0.999), _F(1e-8)  # MXNet's defaults
 _REST1, _REST2 = _ONE - _BETA1, _ONE - _BETA2
 
 
-@_jit
-def sort_by_column(
-    indptr: Any, indices: Any, data: Any, batch: Any, ptr: Any, rows: Any, ratings: Any
-) -> None:
-    """Counting sort of a batch's entries of a CSR matrix: fills ``ptr``, ``rows``, ``ratings``."""
-    ptr[:] = 0
-    for i in range(batch.size):
-        for k in range(indptr[batch[i]], indptr[batch[i] + 1]):
-            ptr[indices[k] + 1] += 1
-    for c in range(ptr.size - 1):
-        ptr[c + 1] += ptr[c]
-    # From the back, each entry takes the last free place of its column ...
-    for i in range(batch.size - 1, -1, -1):
-        for k in range(indptr[batch[i]], indptr[batch[i] + 1]):
-            ptr[indices[k] + 1] -= 1
-            rows[ptr[indices[k] + 1]] = i
-            ratings[ptr[indices[k] + 1]] = data[k]
-    # ... after which ptr[c + 1] is where column c starts.
-    for c in range(ptr.size - 1):
-        ptr[c] = ptr[c + 1]
-    ptr[ptr.size - 1] = rows.size
+class Entries(NamedTuple):
+    """A batch by column: ``rows[k]`` and ``values[k]``, ``ptr[c] <= k < ptr[c + 1]``."""
+
+    ptr: np.ndarray  # (num_cols + 1,)
+    rows: np.ndarray  # (ratings,)
+    values: np.ndarray  # (ratings,)
 
 
-@_jit
-def share_columns(ptr: Any, next_ptr: Any, bounds: Any) -> None:
-    """Cut the columns into shares of about equal work: ``bounds[i]`` to ``bounds[i + 1]``.
+class Layer(NamedTuple):
+    """A large weight matrix, ``V`` or ``W``."""
 
-    A column that is in either batch costs about as much as five entries.
-    """
-    total = 0
-    for turn in range(2):
-        work, cut = 0, 1
-        for c in range(ptr.size - 1):
-            entries = ptr[c + 1] - ptr[c] + next_ptr[c + 1] - next_ptr[c]
-            if turn == 1:
-                while cut < bounds.size - 1 and work * (bounds.size - 1) >= total * cut:
-                    bounds[cut] = c
-                    cut += 1
-            if entries > 0:
-                work += entries + 5
-        total = work
-    bounds[0] = 0
-    while cut < bounds.size:
-        bounds[cut] = ptr.size - 1
-        cut += 1
+    weight: np.ndarray  # (num_cols, width)
+    moments: np.ndarray  # (num_cols, 2, width)
+    done: np.ndarray  # (num_cols,): steps of this epoch that a column has been through
 
 
-@_jit
+class Steps(NamedTuple):
+    """Learning rates of an epoch's steps, corrected for Adam's bias, and weight decay."""
+
+    rates: np.ndarray
+    wd: np.float32
+    bias_wd: np.float32
+
+
+@jit
 def adam(w: Any, m: Any, v: Any, g: Any, rate: Any, wd: Any) -> None:
     """One step of MXNet's ``adam_update``; ``rate`` is the bias-corrected learning rate.
 
@@ -111,7 +72,7 @@ def adam(w: Any, m: Any, v: Any, g: Any, rate: Any, wd: Any) -> None:
         w[j] -= rate * m[j] / (math.sqrt(v[j]) + _EPSILON)
 
 
-@_jit
+@jit
 def _catch_up(w: Any, m: Any, v: Any, start: Any, stop: Any, rates: Any, wd: Any) -> None:
     """Take the steps ``start`` to ``stop``, in which this column had no rating: ``g = wd w``."""
     for step in range(start, stop):
@@ -122,7 +83,7 @@ def _catch_up(w: Any, m: Any, v: Any, start: Any, stop: Any, rates: Any, wd: Any
             w[j] -= rates[step] * m[j] / (math.sqrt(v[j]) + _EPSILON)
 
 
-@_jit
+@jit
 def _activate(kind: Any, z: Any) -> Any:
     if kind == SIGMOID:
         return _ONE / (_ONE + math.exp(-z))
@@ -137,7 +98,7 @@ def _activate(kind: Any, z: Any) -> Any:
     return z
 
 
-@_jit
+@jit
 def _slope(kind: Any, y: Any) -> Any:
     """Derivative of an activation, from its value ``y``."""
     if kind == SIGMOID:
@@ -153,7 +114,7 @@ def _slope(kind: Any, y: Any) -> Any:
     return _ONE
 
 
-@_jit
+@jit
 def _dot(x: Any, y: Any) -> Any:
     total = _ZERO
     for j in range(x.size):
@@ -161,7 +122,7 @@ def _dot(x: Any, y: Any) -> Any:
     return total
 
 
-@_jit
+@jit
 def _add(y: Any, a: Any, x: Any) -> None:
     for j in range(y.size):
         y[j] += a * x[j]
@@ -171,7 +132,7 @@ def _add(y: Any, a: Any, x: Any) -> None:
 # odd number of ratings begins with a single one.
 
 
-@_jit
+@jit
 def _dot_pair(w: Any, x1: Any, x2: Any) -> Any:
     total1, total2 = _ZERO, _ZERO
     for j in range(w.size):
@@ -180,40 +141,51 @@ def _dot_pair(w: Any, x1: Any, x2: Any) -> Any:
     return total1, total2
 
 
-@_jit
+@jit
 def _add_pair(y: Any, a1: Any, x1: Any, a2: Any, x2: Any) -> None:
     for j in range(y.size):
         y[j] += a1 * x1[j] + a2 * x2[j]
 
 
-@_jit
+@jit
 def _add_to_pair(y1: Any, a1: Any, y2: Any, a2: Any, x: Any) -> None:
     for j in range(x.size):
         y1[j] += a1 * x[j]
         y2[j] += a2 * x[j]
 
 
-@_jit
+@jit
 def decoder_pass(
-    lo: Any, hi: Any, ptr: Any, rows: Any, ratings: Any, code: Any, kind: Any, scale: Any,
-    W: Any, moments: Any, bias: Any, done: Any, step: Any, rates: Any, wd: Any, bias_wd: Any,
-    delta: Any, grad: Any,
-) -> float:  # fmt: skip
+    lo: Any,
+    hi: Any,
+    batch: Any,
+    code: Any,
+    kind: Any,
+    scale: Any,
+    W: Any,
+    bias: Any,
+    step: Any,
+    steps: Any,
+    delta: Any,
+    grad: Any,
+) -> float:
     """Predict the batch's ratings, and update the output layer, in one pass over its columns.
 
     For each rating: ``pred = f(W[c] . code[i] + bias[c])``, ``e = (pred - r) f'(pred) scale``,
     ``delta[i] += e W[c]`` and the column's gradient ``+= e code[i]``; then Adam on ``W[c]`` and
     ``bias[c]``. Returns the sum of ``(pred - r)^2``.
     """
+    ptr, rows, ratings = batch
+    rates, wd, bias_wd = steps
     loss = 0.0
     delta[:] = _ZERO
     for c in range(lo, hi):
         if ptr[c] == ptr[c + 1]:
             continue
-        w, m, v = W[c], moments[c, 0], moments[c, 1]
+        w, m, v = W.weight[c], W.moments[c, 0], W.moments[c, 1]
         b, bm, bv = bias[c, 0:1], bias[c, 1:2], bias[c, 2:3]
-        _catch_up(w, m, v, done[c], step, rates, wd)
-        _catch_up(b, bm, bv, done[c], step, rates, bias_wd)
+        _catch_up(w, m, v, W.done[c], step, rates, wd)
+        _catch_up(b, bm, bv, W.done[c], step, rates, bias_wd)
         grad[:] = _ZERO
         bias_grad = _ZERO
         odd = ptr[c] + (ptr[c + 1] - ptr[c]) % 2
@@ -240,31 +212,40 @@ def decoder_pass(
         adam(w, m, v, grad, rates[step], wd)
         grad[0] = bias_grad
         adam(b, bm, bv, grad, rates[step], bias_wd)
-        done[c] = step + 1
+        W.done[c] = step + 1
     return loss
 
 
-@_jit
+@jit
 def encoder_pass(
-    lo: Any, hi: Any, ptr: Any, rows: Any, inputs: Any, delta: Any,
-    next_ptr: Any, next_rows: Any, next_inputs: Any,
-    V: Any, moments: Any, done: Any, step: Any, rates: Any, wd: Any,
-    pre: Any, grad: Any,
-) -> None:  # fmt: skip
+    lo: Any,
+    hi: Any,
+    batch: Any,
+    delta: Any,
+    following: Any,
+    V: Any,
+    step: Any,
+    steps: Any,
+    pre: Any,
+    grad: Any,
+) -> None:
     """Update the input layer for this batch, and read the next one with the new weights.
 
     The column's gradient is the sum of ``r delta[i]`` over its ratings in this batch, then Adam on
     ``V[c]``, then ``pre[i] += r V[c]`` for its ratings in the next batch. With an empty batch on
     either side it only does the other half.
     """
+    ptr, rows, inputs = batch
+    next_ptr, next_rows, next_inputs = following
+    rates, wd = steps.rates, steps.wd
     pre[:] = _ZERO
     for c in range(lo, hi):
         in_batch = ptr[c] < ptr[c + 1]
         if not in_batch and next_ptr[c] == next_ptr[c + 1]:
             continue
-        w, m, v = V[c], moments[c, 0], moments[c, 1]
+        w, m, v = V.weight[c], V.moments[c, 0], V.moments[c, 1]
         if in_batch:
-            _catch_up(w, m, v, done[c], step, rates, wd)
+            _catch_up(w, m, v, V.done[c], step, rates, wd)
             grad[:] = _ZERO
             odd = ptr[c] + (ptr[c + 1] - ptr[c]) % 2
             for k in range(ptr[c], odd):
@@ -273,8 +254,8 @@ def encoder_pass(
                 _add_pair(grad, inputs[k], delta[rows[k]], inputs[k + 1], delta[rows[k + 1]])
             adam(w, m, v, grad, rates[step], wd)
         else:
-            _catch_up(w, m, v, done[c], step + 1, rates, wd)
-        done[c] = step + 1
+            _catch_up(w, m, v, V.done[c], step + 1, rates, wd)
+        V.done[c] = step + 1
         odd = next_ptr[c] + (next_ptr[c + 1] - next_ptr[c]) % 2
         for k in range(next_ptr[c], odd):
             _add(pre[next_rows[k]], next_inputs[k], w)
@@ -283,68 +264,37 @@ def encoder_pass(
             _add_to_pair(first, next_inputs[k], second, next_inputs[k + 1], w)
 
 
-@_jit
-def settle(
-    lo: Any, hi: Any, weight: Any, moments: Any, done: Any, bias: Any, step: Any, rates: Any,
-    wd: Any, bias_wd: Any,
-) -> None:  # fmt: skip
+@jit
+def settle(lo: Any, hi: Any, layer: Any, bias: Any, step: Any, steps: Any) -> None:
     """Bring all columns up to ``step``; ``bias`` may have no rows."""
+    moments, done = layer.moments, layer.done
     for c in range(lo, hi):
-        _catch_up(weight[c], moments[c, 0], moments[c, 1], done[c], step, rates, wd)
+        w, m, v = layer.weight[c], moments[c, 0], moments[c, 1]
+        _catch_up(w, m, v, done[c], step, steps.rates, steps.wd)
         if bias.shape[0] > 0:
             b, bm, bv = bias[c, 0:1], bias[c, 1:2], bias[c, 2:3]
-            _catch_up(b, bm, bv, done[c], step, rates, bias_wd)
+            _catch_up(b, bm, bv, done[c], step, steps.rates, steps.bias_wd)
         done[c] = step
 
 
-@_jit
+@jit
 def squared_error(
-    lo: Any, hi: Any, ptr: Any, rows: Any, ratings: Any, code: Any, kind: Any, W: Any, bias: Any,
-    low: Any, high: Any,
-) -> float:  # fmt: skip
+    lo: Any,
+    hi: Any,
+    held_out: Any,
+    code: Any,
+    kind: Any,
+    weight: Any,
+    bias: Any,
+    low: Any,
+    high: Any,
+) -> float:
     """Sum of ``(pred - r)^2`` over held-out ratings, predictions clipped to ``low .. high``."""
     total = 0.0
+    ptr, rows, ratings = held_out
     for c in range(lo, hi):
         for k in range(ptr[c], ptr[c + 1]):
-            pred = _activate(kind, _dot(W[c], code[rows[k]]) + bias[c, 0])
+            pred = _activate(kind, _dot(weight[c], code[rows[k]]) + bias[c, 0])
             error = min(max(pred, low), high) - ratings[k]
             total += error * error
     return total
-
-
-_KERNELS = (
-    sort_by_column, share_columns, adam, decoder_pass, encoder_pass, settle, squared_error,
-)  # fmt: skip
-
-
-def kernels_are_cached() -> bool:
-    """Tell whether the kernels have been compiled on this machine, so that a start is quick.
-
-    Compiling takes some seconds, once: say so before the first call where this is False.
-    """
-    newest = Path(__file__).stat().st_mtime
-    for kernel in _KERNELS:
-        name = f"{Path(__file__).stem}.{kernel.py_func.__name__}-*.nbi"
-        files = Path(kernel.stats.cache_path or "").glob(name)
-        if not any(file.stat().st_mtime >= newest for file in files):
-            return False
-    return True
-
-
-def compile_kernels() -> None:
-    """Compile every kernel, or load it, by running it on nothing."""
-    ints, longs, floats = np.zeros(2, np.int32), np.zeros(2, np.int64), np.zeros(2, _F)
-    none, table, moments = longs[:0], np.zeros((1, 3), _F), np.zeros((1, 2, 3), _F)
-    sort_by_column(longs, ints, floats, none, ints, ints, floats)
-    share_columns(ints, ints, longs)
-    adam(floats, floats, floats, floats, _ZERO, _ZERO)
-    decoder_pass(
-        0, 0, ints, ints, floats, table, 0, _ZERO,
-        table, moments, table, ints, 0, floats, _ZERO, _ZERO, table, floats,
-    )  # fmt: skip
-    encoder_pass(
-        0, 0, ints, ints, floats, table, ints, ints, floats,
-        table, moments, ints, 0, floats, _ZERO, table, floats,
-    )  # fmt: skip
-    settle(0, 0, table, moments, ints, table, 0, floats, _ZERO, _ZERO)
-    squared_error(0, 0, ints, ints, floats, table, 0, table, table, _ZERO, _ZERO)

@@ -173,12 +173,15 @@ def _train_epoch(
     group: Group | None,
 ) -> float:
     """Take a step for each batch; return the mean loss."""
-    V, W, num_cols = state.V, state.W, train.shape[1]
+    num_cols = train.shape[1]
+    V, W = (
+        kernels.Layer(part.weight, part.moments, np.zeros(num_cols, np.int32))
+        for part in (state.V, state.W)
+    )
     sizes = [len(rows) for rows in batches]
     largest = max(sizes)
     divisor, architecture = updates.divisor(num_cols), state.architecture
-    wd, bias_wd = np.float32(updates.wd), np.float32(updates.bias_wd)
-    done_V, done_W = np.zeros(num_cols, np.int32), np.zeros(num_cols, np.int32)
+    steps = kernels.Steps(rates, np.float32(updates.wd), np.float32(updates.bias_wd))
     # Each thread adds into arrays of its own.
     pre = np.empty((threads.count, largest, V.weight.shape[1]), np.float32)
     delta = np.empty((threads.count, largest, W.weight.shape[1]), np.float32)
@@ -190,10 +193,8 @@ def _train_epoch(
 
         def share(i: int, lo: int, hi: int) -> None:
             kernels.encoder_pass(
-                lo, hi, batch.ptr, batch.rows, batch.inputs, back,
-                following.ptr, following.rows, following.inputs,
-                V.weight, V.moments, done_V, step, rates, wd, pre[i, :size], grad_V[i],
-            )  # fmt: skip
+                lo, hi, batch.read, back, following.read, V, step, steps, pre[i, :size], grad_V[i]
+            )
 
         threads.run(share, threads.shares(batch, following))
 
@@ -202,10 +203,19 @@ def _train_epoch(
 
         def share(i: int, lo: int, hi: int) -> float:
             return kernels.decoder_pass(
-                lo, hi, batch.ptr, batch.rows, batch.ratings, code, state.kinds[1], scale,
-                W.weight, W.moments, state.out_bias, done_W, step, rates, wd, bias_wd,
-                delta[i, : len(code)], grad_W[i],
-            )  # fmt: skip
+                lo,
+                hi,
+                batch.rated,
+                code,
+                state.kinds[1],
+                scale,
+                W,
+                state.out_bias,
+                step,
+                steps,
+                delta[i, : len(code)],
+                grad_W[i],
+            )
 
         return sum(threads.run(share, threads.shares(batch, empty)))
 
@@ -229,7 +239,7 @@ def _train_epoch(
         loss += 0.5 * decoder_pass(step, batch, pad(passed[-1])) / (divisor * size)
 
         def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
-            decay = bias_wd if part.is_bias else wd
+            decay = steps.bias_wd if part.is_bias else steps.wd
             arrays = (part.value, part.mean, part.var, np.ascontiguousarray(grad))
             value, mean, var, flat = (array.ravel() for array in arrays)
             kernels.adam(value, mean, var, flat, rate, decay)
@@ -240,7 +250,7 @@ def _train_epoch(
         back = backward(state, outputs, passed, mask, total(delta[:, :size], group), update)
         encoder_pass(step, batch, pad(back), following)
         batch = following
-    _settle(state, threads, done_V, done_W, rates, wd, bias_wd)
+    _settle(threads, ((V, state.out_bias[:0]), (W, state.out_bias)), steps)
     state.step += len(batches)
     if group is not None:
         loss = group.total(loss)
@@ -248,20 +258,14 @@ def _train_epoch(
 
 
 def _settle(
-    state: SparseState, threads: Threads, done_V: np.ndarray, done_W: np.ndarray,
-    rates: np.ndarray, wd: np.float32, bias_wd: np.float32,
-) -> None:  # fmt: skip
+    threads: Threads, layers: Sequence[tuple[kernels.Layer, np.ndarray]], steps: kernels.Steps
+) -> None:
     """Bring the columns that were put off up to the end of the epoch."""
-    steps = len(rates)
-    for part, bias, done in (
-        (state.V, state.out_bias[:0], done_V),
-        (state.W, state.out_bias, done_W),
-    ):
-        share = partial(
-            _settle_share, (part.weight, part.moments, done, bias, steps, rates, wd, bias_wd)
-        )
+    count = len(steps.rates)
+    for layer, bias in layers:
+        share = partial(_settle_share, (layer, bias, count, steps))
         # an even share of the steps that are left
-        missing = np.cumsum(steps - done[threads.lo : threads.hi])
+        missing = np.cumsum(count - layer.done[threads.lo : threads.hi])
         cuts = missing[-1] * np.arange(1, threads.count) / threads.count
         bounds = np.r_[0, np.searchsorted(missing, cuts), len(missing)]
         threads.run(share, bounds + threads.lo)

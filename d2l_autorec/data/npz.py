@@ -1,0 +1,115 @@
+"""Arrays from an npz file that may hold anything; nothing is unpickled."""
+
+from __future__ import annotations
+
+import math
+import os
+import tokenize
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from d2l_autorec.data.blobs import MAX_UNPACKED, open_archive, readable
+from d2l_autorec.errors import InputError
+
+Form = tuple[tuple[int, ...], str]  # an array's shape and type
+
+_MAX_HEADER = 1024  # of an array; NumPy's take 128 bytes
+
+
+def read_npz(path: Path, limit: int = MAX_UNPACKED) -> dict[str, np.ndarray]:
+    """Read all arrays of an npz file.
+
+    Parameters
+    ----------
+    path : Path
+    limit : int
+        The largest size in bytes of all arrays, unpacked.
+
+    Raises
+    ------
+    InputError
+        If the file is no npz, is damaged, or is over the limit.
+    """
+    label = str(path)
+    arrays, size = {}, 0
+    for name, blob in open_archive(path, label).items():
+        with readable(label), blob.open() as stream:
+            shape, turned, kind = _header(stream)
+            size += math.prod(shape) * kind.itemsize
+            if size > limit:
+                raise InputError(f"{label} holds more than {limit:,} bytes; save it again.")
+            array = _content(stream, shape[::-1] if turned else shape, kind)
+        arrays[name[: -len(".npy")] if name.endswith(".npy") else name] = (
+            array.T if turned else array
+        )
+    return arrays
+
+
+def read_npz_of(file: BinaryIO, forms: dict[str, Form], remedy: str) -> dict[str, np.ndarray]:
+    """Read an npz of exactly these arrays, each of this shape and type.
+
+    They must lie unpacked, and no bytes may serve for two of them: so they can't take more memory
+    than the file takes room.
+
+    Parameters
+    ----------
+    file : file
+        Open, with a name for messages.
+    forms : dict of str to (tuple of int, str)
+    remedy : str
+        The end of messages.
+
+    Raises
+    ------
+    InputError
+        If it holds anything else.
+    """
+    with readable(file.name), zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if sum(info.file_size for info in members) > os.fstat(file.fileno()).st_size:
+            raise InputError(f"{file.name} would unpack to more than its own size; {remedy}.")
+        if sorted(info.filename for info in members) != sorted(f"{name}.npy" for name in forms):
+            raise InputError(f"{file.name} holds other arrays than {', '.join(forms)}; {remedy}.")
+        arrays = {}
+        for info in members:
+            name = info.filename[: -len(".npy")]
+            shape, kind = forms[name][0], np.dtype(forms[name][1])
+            size = " x ".join(map(str, shape))
+            unfit = InputError(f"{file.name}: {name} is not the {size} array expected; {remedy}.")
+            missing = info.file_size - math.prod(shape) * kind.itemsize
+            if not 0 < missing <= _MAX_HEADER or info.compress_type != zipfile.ZIP_STORED:
+                raise unfit
+            with archive.open(info) as stream:
+                try:
+                    found = _header(stream)
+                except ValueError:
+                    raise unfit from None
+                if found != (shape, False, kind):
+                    raise unfit
+                arrays[name] = _content(stream, shape, kind)
+    return {name: arrays[name] for name in forms}
+
+
+def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return an array's shape, whether it is in Fortran's order, and its type; or a ValueError."""
+    try:
+        if np.lib.format.read_magic(stream) == (1, 0):
+            shape, turned, kind = np.lib.format.read_array_header_1_0(stream)
+            if min(shape, default=0) >= 0 and not kind.hasobject:
+                return shape, turned, kind
+    except (TypeError, SyntaxError, tokenize.TokenError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    raise ValueError("an array of an unknown kind")
+
+
+def _content(stream: Any, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.ndarray:
+    array = np.empty(math.prod(shape), kind)
+    left = array.view(np.uint8)
+    while chunk := stream.read(1024**2):
+        left[: len(chunk)], left = np.frombuffer(chunk, np.uint8), left[len(chunk) :]
+    if len(left):
+        raise ValueError("an array is shorter than it says")
+    return array.reshape(shape)

@@ -1,0 +1,50 @@
+"""Compile the kernels before they are needed, and tell whether they have been."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+
+from d2l_autorec.training.sparse import columns, kernels
+from d2l_autorec.training.sparse.kernels import Entries, Layer, Steps
+
+KERNELS = (
+    columns.sort_by_column,
+    columns.share_columns,
+    kernels.adam,
+    kernels.decoder_pass,
+    kernels.encoder_pass,
+    kernels.settle,
+    kernels.squared_error,
+)
+
+
+def kernels_are_cached() -> bool:
+    """Tell whether the kernels have been compiled on this machine, so that a start is quick.
+
+    Compiling takes some seconds, once: say so before the first call where this is False.
+    """
+    for kernel in KERNELS:
+        source = Path(inspect.getfile(kernel.py_func))
+        name = f"{source.stem}.{kernel.py_func.__name__}-*.nbi"
+        files = Path(kernel.stats.cache_path or "").glob(name)
+        if not any(file.stat().st_mtime >= source.stat().st_mtime for file in files):
+            return False
+    return True
+
+
+def compile_kernels() -> None:
+    """Compile every kernel, or load it, by running it on nothing."""
+    ints, longs, floats = np.zeros(2, np.int32), np.zeros(2, np.int64), np.zeros(2, np.float32)
+    zero, table = np.float32(0), np.zeros((1, 3), np.float32)
+    batch, steps = Entries(ints, ints, floats), Steps(floats, zero, zero)
+    layer = Layer(table, np.zeros((1, 2, 3), np.float32), ints)
+    columns.sort_by_column(longs, ints, floats, longs[:0], ints, ints, floats)
+    columns.share_columns(ints, ints, longs)
+    kernels.adam(floats, floats, floats, floats, zero, zero)
+    kernels.decoder_pass(0, 0, batch, table, 0, zero, layer, table, 0, steps, table, floats)
+    kernels.encoder_pass(0, 0, batch, table, batch, layer, 0, steps, table, floats)
+    kernels.settle(0, 0, layer, table, 0, steps)
+    kernels.squared_error(0, 0, batch, table, 0, table, table, zero, zero)
