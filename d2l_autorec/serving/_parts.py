@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import tokenize
 import zipfile
 from typing import Any, BinaryIO
 
 import numpy as np
 from scipy import sparse
 
+from d2l_autorec.data.stored import read_header
 from d2l_autorec.errors import InputError
 
 TITLE_COLUMNS = ("title", "year", "genres")
@@ -42,23 +42,13 @@ def read_arrays(
             if not fits or info.compress_type != zipfile.ZIP_STORED:
                 raise _unfit(file, name, shape)
             with archive.open(info) as stream:
-                if _header(stream) != (shape, False, np.dtype(kind)):
+                if read_header(stream) != (shape, False, np.dtype(kind)):
                     raise _unfit(file, name, shape)
                 content = stream.read()
                 if len(content) != size:
                     raise _unfit(file, name, shape)
                 arrays[name] = np.frombuffer(content, kind).reshape(shape).copy()
     return {name: arrays[name] for name in forms}
-
-
-def _header(stream: Any) -> Any:
-    """Return an array's shape, whether it is in Fortran's order, and its type; else None."""
-    try:
-        if np.lib.format.read_magic(stream) == (1, 0):
-            return np.lib.format.read_array_header_1_0(stream)
-    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError):
-        pass
-    return None
 
 
 def _unfit(file: BinaryIO, name: str, shape: tuple[int, ...]) -> InputError:

@@ -107,6 +107,7 @@ def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int =
     from d2l_autorec.data.split import check_ratio
 
     check_engine(plan)
+    check_seed(plan.seed)
     check_ratio(plan.test_ratio)
     if plan.checkpoint_every < 0:
         raise InputError(
@@ -135,6 +136,12 @@ def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int =
                 "fewer."
             )
         check_shares(min(part.batch_size, rows), num_devices)
+
+
+def check_seed(seed: int) -> None:
+    """Raise an InputError for a seed that the generators would take for another one."""
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed is {str(seed)[:40]}; give a number from 0 to {2**32 - 1}.")
 
 
 def check_engine(plan: Plan) -> None:

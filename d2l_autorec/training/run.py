@@ -11,7 +11,7 @@ import numpy as np
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.biases import fit_biases
-from d2l_autorec.runtime import seed_everything
+from d2l_autorec.runtime import num_threads, seed_everything
 from d2l_autorec.training.checkpoint import Keeper, check_data
 from d2l_autorec.training.engines import Compute, choose_draws
 from d2l_autorec.training.fit import fit
@@ -59,6 +59,8 @@ class Result:
         Where random numbers came from.
     data_digest, split_digest : str
         SHA-256 of the ratings file and of the held-out row numbers.
+    computed_with : sequence of (int, int)
+        Numbers of threads and of workers: the first ones, and each time that they changed.
     """
 
     test_rmse: float
@@ -76,6 +78,7 @@ class Result:
     draws: str
     data_digest: str
     split_digest: str
+    computed_with: Sequence[tuple[int, int]] = ()
 
 
 def record(plan: Plan, result: Result) -> dict[str, Any]:
@@ -215,9 +218,14 @@ def train(
         done = former.step if former else 0
         group.agree("What train was told to do", repr((plan, done)))
         group.agree("The ratings or their split", data_digest + digest)
-    keeper = None
+    keeper, now = None, computed_with(group)
+    with_these = former.computed_with if former else ()
+    if with_these[-1:] != (now,):
+        with_these = (*with_these, now)
     if plan.checkpoint_every:
-        keeper = Keeper(keep, plan, data_digest, digest, start, not group or group.is_first)
+        keeper = Keeper(
+            keep, plan, data_digest, digest, start, with_these, not group or group.is_first
+        )
     shape, recipe = (ratings.num_users, ratings.num_items), plan.recipe
     table, test = ratings.table.iloc[train_rows], ratings.table.iloc[test_rows]
     halves = None
@@ -253,8 +261,14 @@ def train(
         draws=choose_draws(recipe.parts[0], plan.engine),
         data_digest=data_digest,
         split_digest=digest,
+        computed_with=with_these,
     )
     return model, result, epochs
+
+
+def computed_with(group: Group | None) -> tuple[int, int]:
+    """Return the numbers of threads and of workers, on which the last bits depend."""
+    return num_threads(), group.num_workers if group else 1
 
 
 def _rmse(predicted: np.ndarray, stars: np.ndarray) -> float:
