@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def describe(model: Model) -> dict[str, str]:
         ``model_digest`` (of ``model.json``; these two are empty if unknown), SHA-256 in hex.
     """
     data, trained = model.record.get("data"), model.trained
+    digest = data.get("digest") if isinstance(data, dict) else None
     architecture = trained.networks[0].recipe.architecture
     said = {
         "format": str(FORMAT),
@@ -48,7 +50,7 @@ def describe(model: Model) -> dict[str, str]:
         "low": repr(float(model.low)),
         "high": repr(float(model.high)),
         "ids_digest": ids_digest(model),
-        "data_digest": str(data.get("digest", "")) if isinstance(data, dict) else "",
+        "data_digest": digest if re.fullmatch("[0-9a-f]{64}", str(digest)) else "",
         "model_digest": model.digest,
     }
     if not reads_rows(model):

@@ -19,6 +19,7 @@ ptr[c + 1]``.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import numpy as np
 from numba import njit
 
 from d2l_autorec.models.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
+from d2l_autorec.training.sparse.cache import CheckedCache
 
 
 def _jit(function: Any) -> Any:
@@ -36,10 +38,11 @@ def _jit(function: Any) -> Any:
     """
     fastmath = {"reassoc", "contract", "nsz"}
     options: Any = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the installation nor the user's home can be written
-        return njit(**options)(function)
+    kernel = njit(**options)(function)
+    # where neither the installation nor the user's home can be written
+    with contextlib.suppress(RuntimeError, OSError):
+        kernel._cache = CheckedCache(function)
+    return kernel
 
 
 IDENTITY, SIGMOID, TANH, RELU, ELU, SELU = range(len(ACTIVATIONS))
