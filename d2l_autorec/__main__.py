@@ -69,7 +69,7 @@ def _safe(
     text = io.TextIOWrapper(
         output if raw is buffer else io.BufferedWriter(output),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors="backslashreplace" if stream.errors == "strict" else stream.errors,
         line_buffering=getattr(stream, "line_buffering", False),
         write_through=getattr(stream, "write_through", False),
     )
@@ -125,6 +125,10 @@ def _run() -> None:
             app()
         except InputError as error:
             _say(error)
+            sys.exit(2)
+        except MemoryError as error:
+            reason = f" ({error})" if str(error) else ""
+            _say(f"There is not enough memory{reason}; give less data or a smaller network.")
             sys.exit(2)
     except KeyboardInterrupt:  # before a command has begun; from there on Typer handles it
         sys.exit(130)

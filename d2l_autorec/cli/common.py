@@ -80,7 +80,7 @@ READING = {
 for _kind, _ in READING.values():
     get_args(_kind)[1].rich_help_panel = "How the ratings file is read"
 Out = Annotated[Optional[Path], typer.Option(help="New folder for the run.")]
-Seed = Annotated[int, typer.Option(min=0, help="For both random generators.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For both random generators.")]
 Devices = Annotated[str, typer.Option(help="cpu, cpu:2, gpu or gpu:0,1.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

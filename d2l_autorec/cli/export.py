@@ -37,8 +37,7 @@ def export(
 
     loaded = load_model(model)
     if onnx:
-        difference = export_onnx(loaded, onnx)
-        typer.echo(f"{onnx}: predicts what MXNet does, to {difference:.1e} at most")
+        typer.echo(f"{onnx}: {export_onnx(loaded, onnx)}")
     if safetensors:
         export_safetensors(loaded, safetensors)
         typer.echo(f"{safetensors}: {len(flat_arrays(loaded.trained))} arrays")

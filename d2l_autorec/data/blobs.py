@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import os
 import re
 import stat
 import struct
@@ -50,18 +51,42 @@ _DAMAGE = (
 class Blob:
     """Bytes that can be opened; messages call them ``label``, ``name`` is the bare file name.
 
-    ``packed`` is the size in bytes of what they are unpacked from, 0 where nothing is.
+    ``packed`` is the size in bytes of what they are unpacked from, 0 where nothing is. ``stamp``
+    returns another value once the file on disk has been changed or replaced.
     """
 
     label: str
     name: str
     open: Callable[[], BinaryIO]
     packed: int = 0
+    stamp: Callable[[], object] = lambda: None
 
 
 def file_blob(path: Path) -> Blob:
     """Make a blob of a file; a compressed one is read through gzip, bzip2, xz or Zstandard."""
-    return unpacked(Blob(str(path), path.name, lambda: open_file(path)))
+    blob = Blob(str(path), path.name, lambda: open_file(path), stamp=partial(_stamp, path))
+    return unpacked(blob)
+
+
+def _stamp(path: Path) -> object:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@contextmanager
+def unchanged(blob: Blob) -> Iterator[None]:
+    """Raise an InputError if a file, which is read more than once, was changed meanwhile."""
+    before = blob.stamp()
+    try:
+        yield
+    except Exception:
+        if blob.stamp() == before:
+            raise
+    if blob.stamp() != before:
+        raise InputError(f"{blob.label} was changed while it was read; read it again.") from None
 
 
 def unpacked(blob: Blob) -> Blob:
@@ -72,7 +97,9 @@ def unpacked(blob: Blob) -> Blob:
             if blob.name.endswith(suffix) or re.match(magic, head):
                 packed = stream.seek(0, io.SEEK_END)
                 name = blob.name[: -len(suffix)] if blob.name.endswith(suffix) else blob.name
-                return Blob(blob.label, name, partial(_Unpacking.of, blob, opener), packed)
+                return Blob(
+                    blob.label, name, partial(_Unpacking.of, blob, opener), packed, blob.stamp
+                )
     return blob
 
 
@@ -215,6 +242,7 @@ def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
             f"{label}:{plain(info.filename)}",
             PurePosixPath(info.filename).name,
             member(info.filename),
+            stamp=partial(_stamp, file) if isinstance(file, Path) else lambda: None,
         )
         for info in members
     }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Callable
 import numpy as np
 
 from d2l_autorec.data import known
-from d2l_autorec.data.blobs import Blob, file_blob, readable
+from d2l_autorec.data.blobs import Blob, file_blob, readable, unchanged
 from d2l_autorec.data.columnar import read_arrays, read_parquet
 from d2l_autorec.data.delimited import Parsed, read_delimited
 from d2l_autorec.data.json_lines import read_json
@@ -120,7 +120,13 @@ def read_located(
         Takes a record's number and names its line, for checks that come after; it is right as long
         as no row was left out.
     """
-    options = options or ReadOptions()
+    with unchanged(located.ratings):  # the digest is that of what was parsed
+        return _read_located(located, options or ReadOptions(), allow_nonpositive)
+
+
+def _read_located(
+    located: Located, options: ReadOptions, allow_nonpositive: bool
+) -> tuple[Ratings, Callable[[int], str]]:
     blob = located.ratings
     parsed, called = _parse(blob, options)
     frame, where, notices = parsed.frame, parsed.where, [*parsed.notices]

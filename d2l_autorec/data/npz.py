@@ -13,6 +13,7 @@ import numpy as np
 
 from d2l_autorec.data.blobs import MAX_UNPACKED, open_archive, readable
 from d2l_autorec.errors import InputError
+from d2l_autorec.paths import open_file
 
 Form = tuple[tuple[int, ...], str]  # an array's shape and type
 
@@ -91,6 +92,45 @@ def read_npz_of(file: BinaryIO, forms: dict[str, Form], remedy: str) -> dict[str
                     raise unfit
                 arrays[name] = _content(stream, shape, kind)
     return {name: arrays[name] for name in forms}
+
+
+def read_stored_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read all arrays of an npz file as `d2l_autorec.atomic.write_npz` writes it.
+
+    They must lie unpacked, as in `read_npz_of`.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Of numbers or bytes.
+
+    Raises
+    ------
+    ValueError, zipfile.BadZipFile, OSError
+        If the file is something else: arrays that are packed, that share bytes, or whose size is
+        not what their header says.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    with open_file(path) as file, zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if sum(info.file_size for info in members) > os.fstat(file.fileno()).st_size:
+            raise ValueError("its arrays are larger than the file")
+        for info in members:
+            name = info.filename[: -len(".npy")]
+            stored = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1
+            if not stored or name in arrays or info.filename != f"{name}.npy":
+                raise ValueError("an array is packed or has no name of its own")
+            with archive.open(info) as stream:
+                shape, turned, kind = _header(stream)
+                size = math.prod(shape) * kind.itemsize
+                if kind.kind not in "biufSU" or turned or size > info.file_size:
+                    raise ValueError(f"{name} is another array than its header says")
+                arrays[name] = _content(stream, shape, kind)
+    return arrays
 
 
 def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -85,7 +85,20 @@ class ReadOptions:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> ReadOptions:
-        """Make the options from what `as_json` returned."""
+        """Make the options from what `as_json` returned.
+
+        Raises
+        ------
+        InputError, KeyError, TypeError
+            If it is something else.
+        """
+        columns, single = record["columns"], ("separator", "decimal", "encoding", "titles")
+        texts = [record[name] for name in single if record[name] is not None]
+        if not isinstance(columns, dict) or not isinstance(record["not_rated"], list):
+            raise TypeError("columns or not_rated")
+        texts += [*columns, *columns.values(), *record["not_rated"], record["duplicates"]]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a text")
         titles = None if record["titles"] is None else Path(record["titles"])
         not_rated = tuple(map(str, record["not_rated"]))
         return cls(**{**record, "titles": titles, "not_rated": not_rated})

@@ -147,15 +147,17 @@ def _check_ids(
 ) -> None:
     names = [str(name) for name in ids]
     expected = [str(number) for number in range(1, count + 1)]
-    outside = np.flatnonzero(~np.isin(names, expected))
+    known_names = set(expected)
+    outside = np.flatnonzero([name not in known_names for name in names])
     if len(outside):
         row = int(np.argmax(np.isin(codes, outside)))
         raise InputError(
             f"{where(row)}: {what} {clip(names[codes[row]])} is not one of 1 to {count}, so "
             f"this is not {known.ML100K}; the train command takes other data."
         )
-    missing = np.array(expected)[~np.isin(expected, names)]
-    if len(missing):
+    found = set(names)
+    missing = [name for name in expected if name not in found]
+    if missing:
         raise InputError(
             f"{label} has no rating of {what} {missing[0]} ({len(missing)} of {count} are "
             f"missing), so this is not {known.ML100K}; fetch the file again, or give other data "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -20,6 +19,8 @@ CHOICES = {
     "start": ("zero", "mean"),
     "draws": ("numpy", "mxnet", "book"),
 }
+_SMALLEST, _LARGEST = 1e-30, 1e38  # what float32 holds, with room for a step's arithmetic
+_FLOAT32 = " that float32 holds (up to 1e38)"
 _LAYERS = tuple(part.name for part in fields(Architecture))
 _ABOVE_BIASES = ("shrinkage", "damped")  # of no effect with other targets
 _OF_BLEND = ("val_ratio", "patience", "refit", "num_seeds", "members", "weights", "default")
@@ -124,8 +125,12 @@ class Recipe:
                 )
         for name in ("lr", "wd", "lam"):
             value = getattr(self, name)
-            if (value is not None or name != "lam") and not (_is_number(value) and value >= 0):
-                raise InputError(f"{name} is {value!r}; give a number of 0 or more.")
+            if value is None and name == "lam":
+                continue
+            if not (_is_number(value) and value >= 0):
+                raise InputError(f"{name} is {value!r}; give a number of 0 or more{_FLOAT32}.")
+            if 0 < value < _SMALLEST:
+                raise InputError(f"{name} is {value!r}; give 0, or {_SMALLEST:.0e} or more.")
         for name in ("batch_size", "num_epochs", "num_seeds", "patience"):
             value = getattr(self, name)
             if not is_size(value) and not (name == "patience" and value is None):
@@ -133,7 +138,7 @@ class Recipe:
         if not (_is_number(self.val_ratio) and 0 <= self.val_ratio < 1):
             raise InputError(f"val_ratio is {self.val_ratio!r}; give a share from 0 to below 1.")
         if self.default is not None and not _is_number(self.default):
-            raise InputError(f"default is {self.default!r}; give a number.")
+            raise InputError(f"default is {self.default!r}; give a number{_FLOAT32}.")
         self._check_clip()
         self._check_shrinkage()
         if self.lam is not None and self.objective != "sum":
@@ -292,4 +297,4 @@ def _is_positive(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return real and math.isfinite(value)
+    return real and abs(value) <= _LARGEST

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from d2l_autorec.errors import InputError
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 
@@ -144,13 +145,20 @@ class TrainedModel:
         """Add up the networks' predictions, each clipped as its recipe says.
 
         The prediction of a single network stays as it is.
+
+        Raises
+        ------
+        InputError
+            If a prediction is not finite.
         """
-        if not self.combined:
-            return stars(0)
-        total: Any = 0.0
-        for k, (network, factor) in enumerate(zip(self.networks, self.factors)):
-            total = total + factor * self.limited(stars(k), network.recipe, users, items)
-        return total
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not self.combined:
+                return require_finite(stars(0))
+            total: Any = 0.0
+            for k, (network, factor) in enumerate(zip(self.networks, self.factors)):
+                own = require_finite(stars(k))
+                total = total + factor * self.limited(own, network.recipe, users, items)
+        return require_finite(total)
 
     def limited(
         self, stars: np.ndarray, recipe: Recipe, users: np.ndarray, items: np.ndarray
@@ -162,3 +170,13 @@ class TrainedModel:
             known = (self.counts("user") > 0)[users] & (self.counts("item") > 0)[items]
             stars = np.where(known, stars, recipe.default)
         return stars
+
+
+def require_finite(predicted: np.ndarray) -> np.ndarray:
+    """Return predictions, or raise an InputError if some are not finite."""
+    if not np.isfinite(predicted).all():
+        raise InputError(
+            "The model's predictions are not finite, as some of its weights are far too large; "
+            "train it again with a lower learning rate, or name other weights."
+        )
+    return predicted

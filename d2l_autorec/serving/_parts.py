@@ -34,7 +34,8 @@ def take_ids(values: Any, count: int) -> np.ndarray:
         raise ValueError
     if not values or type(values[0]) not in (int, str):
         raise ValueError
-    ids: Any = np.array(values, np.int64 if type(values[0]) is int else np.str_)
+    # as objects: in an array of fixed width one long id would make all of them long
+    ids: Any = np.array(values, np.int64 if type(values[0]) is int else object)
     if not (ids[1:] > ids[:-1]).all():
         raise ValueError
     return ids

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from d2l_autorec.models.trained import require_finite
 from d2l_autorec.serving.lookup import find_codes, id_columns
 from d2l_autorec.serving.model import Model
 
@@ -63,7 +64,8 @@ def explain(model: Model, user: Any, item: Any) -> Explanation:
     changes = {by: np.zeros(ratings.nnz) for by, ratings in read.items()}
     prediction = 0.0
     for k, (network, factor) in enumerate(zip(trained.networks, trained.factors)):
-        stars = _leave_out(model, k, *pair)  # all ratings, then without each
+        with np.errstate(over="ignore", invalid="ignore"):
+            stars = require_finite(_leave_out(model, k, *pair))  # all ratings, then without each
         if trained.combined:
             stars = trained.limited(stars, network.recipe, *pair)
         prediction += factor * float(stars[0])

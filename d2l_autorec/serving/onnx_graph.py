@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from d2l_autorec.models.network import Network
 
-FORMAT = 1
+FORMAT = 2
 
 # Opset 13 and IR 8 are of 2021: runtimes of all ages read them.
 _OPSET, _IR = 13, 8
@@ -35,10 +36,11 @@ def describe(model: Model) -> dict[str, str]:
     dict of str to str
         ``format``; ``by``, ``encoder``, ``decoder`` (of the first network); ``recipe`` and, for
         each network, ``networks``, in JSON; the rating range ``low`` and ``high``; ``ids_digest``
-        (of the id map, see `d2l_autorec.serving.model.ids_digest`) and ``data_digest`` (empty if
-        unknown), SHA-256 in hex.
+        (of the id map, see `d2l_autorec.serving.model.ids_digest`), ``data_digest`` and
+        ``model_digest`` (of ``model.json``; these two are empty if unknown), SHA-256 in hex.
     """
     data, trained = model.record.get("data"), model.trained
+    digest = data.get("digest") if isinstance(data, dict) else None
     architecture = trained.networks[0].recipe.architecture
     said = {
         "format": str(FORMAT),
@@ -48,7 +50,8 @@ def describe(model: Model) -> dict[str, str]:
         "low": repr(float(model.low)),
         "high": repr(float(model.high)),
         "ids_digest": ids_digest(model),
-        "data_digest": str(data.get("digest", "")) if isinstance(data, dict) else "",
+        "data_digest": str(digest) if re.fullmatch("[0-9a-f]{64}", str(digest)) else "",
+        "model_digest": model.digest or "",
     }
     if not reads_rows(model):
         said["recipe"] = json.dumps(trained.recipe.to_dict())
@@ -108,20 +111,24 @@ def onnx_graph(model: Model) -> onnx.ModelProto:
 
     graph = _Graph()
     if reads_rows(model):
-        last = _of_rows(graph, model.trained.networks[0])
+        last = score = _of_rows(graph, model.trained.networks[0])
         shape: tuple[Any, ...] = ("batch", model.trained.inputs[0].shape[1])
         inputs = [helper.make_tensor_value_info("ratings", TensorProto.FLOAT, shape)]
     else:
-        last = _of_pairs(graph, model)
+        score, last = _of_pairs(graph, model)
         shape = ("batch",)
         inputs = [
             helper.make_tensor_value_info(name, TensorProto.INT64, shape)
             for name in ("users", "items")
         ]
     ends = [graph.number("low", model.low), graph.number("high", model.high)]
-    graph.add("Clip", [last, *ends], "predictions")
-    output = helper.make_tensor_value_info("predictions", TensorProto.FLOAT, shape)
-    made = helper.make_graph(graph.nodes, "AutoRec", inputs, [output], graph.constants)
+    graph.add("Identity", [score], "score")
+    graph.add("Clip", [last, *ends], "rating")
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name in ("score", "rating")
+    ]
+    made = helper.make_graph(graph.nodes, "AutoRec", inputs, outputs, graph.constants)
     opset = helper.make_opsetid("", _OPSET)
     proto = helper.make_model(
         made, opset_imports=[opset], ir_version=_IR, producer_name="d2l-autorec"
@@ -143,7 +150,8 @@ def _of_rows(graph: _Graph, network: Network) -> str:
     return last
 
 
-def _of_pairs(graph: _Graph, model: Model) -> str:
+def _of_pairs(graph: _Graph, model: Model) -> tuple[str, str]:
+    """Add the networks; return what `TrainedModel.score_pairs` and `TrainedModel.predict` give."""
     trained, parts = model.trained, []
     known = ""
     if trained.recipe.default is not None or any(
@@ -190,8 +198,10 @@ def _of_pairs(graph: _Graph, model: Model) -> str:
                 table = graph.constant(f"{front}{name}s", values.astype(np.float32))
                 base = graph.add("Gather", [table, codes], f"{front}{name}")
                 last = graph.add("Add", [last, base], f"{front}with_{name}")
-        last = limited(last, network.recipe, front)
+        if trained.combined:
+            last = limited(last, network.recipe, front)
         parts.append(
             graph.add("Mul", [last, graph.number(f"{front}factor", factor)], f"{front}part")
         )
-    return limited(graph.add("Sum", parts, "sum"), trained.recipe, "all.")
+    score = graph.add("Sum", parts, "sum")
+    return score, limited(score, trained.recipe, "all.")

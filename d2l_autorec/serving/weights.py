@@ -170,7 +170,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]
         with readable(str(path)), safe_open(path, framework="np") as file:
             names = file.keys()  # it is no mapping
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, TypeError) as error:  # the latter for a type that NumPy lacks
+    # the latter for types that NumPy lacks
+    except (SafetensorError, AttributeError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is damaged or holds what NumPy cannot ({error}); export the weights again."
         ) from error

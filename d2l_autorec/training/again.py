@@ -16,7 +16,7 @@ from d2l_autorec.training.checkpoint import Keeper, check_data
 from d2l_autorec.training.engines import Compute
 from d2l_autorec.training.fit import Place, fit_network
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.run import Plan, Result
+from d2l_autorec.training.run import Plan, Result, computed_with_so_far
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,8 @@ def train_on_all(
     keeper = None
     if plan.checkpoint_every:
         start = time.perf_counter() - (former.seconds if former else scored.result.total_seconds)
-        keeper = Keeper(keep, plan, *digests, start, not group or group.is_first)
+        with_these = computed_with_so_far(former, group)
+        keeper = Keeper(keep, plan, *digests, start, with_these, not group or group.is_first)
         keeper.begin_on_all(scored.to_dict())
 
     def follow(epoch: Epoch) -> None:

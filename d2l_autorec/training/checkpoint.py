@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,8 +18,10 @@ import numpy as np
 
 from d2l_autorec.atomic import write_atomic, write_npz
 from d2l_autorec.data.blobs import readable
+from d2l_autorec.data.npz import read_stored_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind, require_file
+from d2l_autorec.training.checked import checked_fields
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan
 from d2l_autorec.training.stopping import BestEpoch
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from d2l_autorec.training.engines import Engine
 
 NAME = "checkpoint.npz"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Checkpoint:
         The epochs so far.
     step : int
         Updates made.
+    computed_with : tuple of (int, int)
+        Numbers of threads and of workers: the first ones, and each time that they changed.
     seconds : float
         Spent so far, evaluation included.
     rest : numpy.ndarray
@@ -72,6 +75,7 @@ class Checkpoint:
     chosen: tuple[Epoch, ...]
     history: tuple[Epoch, ...]
     step: int
+    computed_with: tuple[tuple[int, int], ...]
     seconds: float
     rest: np.ndarray
     arrays: dict[str, np.ndarray]
@@ -113,6 +117,8 @@ class Keeper:
     data_digest, split_digest : str
     start : float
         When the run began, by ``time.perf_counter``.
+    computed_with : tuple of (int, int)
+        As in `Checkpoint`.
     writes : bool
         False on all workers of a group but the first, which only send what is written.
 
@@ -135,9 +141,11 @@ class Keeper:
         data_digest: str,
         split_digest: str,
         start: float,
+        computed_with: tuple[tuple[int, int], ...],
         writes: bool = True,
     ) -> None:
         self.keep, self.plan, self.start, self.writes = keep, plan, start, writes
+        self.computed_with = computed_with
         self.digests = {"data_digest": data_digest, "split_digest": split_digest}
         self.former = keep.former if keep else None
         self.chosen = self.former.chosen if self.former else ()
@@ -183,6 +191,7 @@ class Keeper:
             reached = Checkpoint(
                 self.plan, self.keep.options, **self.digests, chosen=self.chosen,
                 history=tuple(history), step=engine.state.step,
+                computed_with=self.computed_with,
                 seconds=time.perf_counter() - self.start, rest=engine.batches.rest,
                 arrays=arrays, best_weights=best_weights, scored=self.scored, gain=self.gain,
             )  # fmt: skip
@@ -209,10 +218,12 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     try:
         write_atomic(folder / NAME, lambda file: write_npz(file, arrays))
     except OSError as error:
-        former = "the former one stays; " if (folder / NAME).exists() else ""
+        then = "start the run again"
+        if (folder / NAME).exists():
+            then = "go on with --resume from the former one, which stays"
         raise InputError(
             f"The checkpoint {folder / NAME} cannot be written ({error.strerror or error}); "
-            f"{former}make room or let the folder be written, then go on with --resume."
+            f"make room or let the folder be written, then {then}."
         ) from None
 
 
@@ -235,40 +246,19 @@ def load(folder: Path) -> Checkpoint:
         )
     require_file(path)
     damaged = InputError(f"{path} is damaged; start the run again in a new folder.")
-    with readable(str(path)), zipfile.ZipFile(path) as archive:
-        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            raise damaged  # a checkpoint is not packed: this could unpack to any size
     try:
-        with readable(str(path)), np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with readable(str(path)):
+            arrays = read_stored_npz(path)
         described = json.loads(arrays.pop("description").tobytes())
         written = described.pop("format")
         if written <= FORMAT == written:
-            return _checkpoint(described, arrays)
+            return Checkpoint(**checked_fields(described, arrays))
         which = "a newer" if written > FORMAT else "an older"
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, MemoryError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         raise damaged from None
     raise InputError(f"{path} was written by {which} d2l-autorec; go on with that one.")
-
-
-def _checkpoint(described: dict[str, Any], arrays: dict[str, np.ndarray]) -> Checkpoint:
-    try:
-        plan = Plan.from_dict(described.pop("plan"))
-    except InputError as error:
-        raise ValueError(str(error)) from None
-    chosen, history = (
-        tuple(Epoch(**epoch) for epoch in described.pop(name)) for name in ("chosen", "history")
-    )
-    if not history:
-        raise ValueError("history")
-    rest = arrays.pop("rest")
-    parts: dict[str, Any] = {"arrays": {}, "best_weights": {}}
-    for full_name, array in arrays.items():
-        kind, _, name = full_name.partition("/")
-        parts[kind][name] = array
-    return Checkpoint(plan=plan, chosen=chosen, history=history, rest=rest, **parts, **described)
 
 
 def check_data(checkpoint: Checkpoint, data_digest: str, split_digest: str) -> None:
@@ -280,12 +270,3 @@ def check_data(checkpoint: Checkpoint, data_digest: str, split_digest: str) -> N
         )
     if checkpoint.split_digest != split_digest:
         raise InputError("--resume: the ratings are split as the run did not; start a new one.")
-
-
-def check_arrays(arrays: dict[str, np.ndarray], shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raise an InputError unless arrays from a checkpoint have the names and shapes needed."""
-    if {name: array.shape for name, array in arrays.items()} != shapes:
-        raise InputError(
-            f"--resume: the arrays in {NAME} do not fit its settings, so that it is damaged; "
-            "start the run again in a new folder."
-        )

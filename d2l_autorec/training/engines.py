@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.biases import Scale, shrunken_means
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.training.batches import RolloverBatches, rollover_batches
@@ -100,6 +101,21 @@ def choose_draws(recipe: Recipe, engine: str) -> str:
     if engine == "fast":
         return "mxnet"
     return "numpy" if recipe.draws == "numpy" or not has_mxnet() else "mxnet"
+
+
+def array_shapes(
+    engine: str, architecture: Architecture, num_cols: int
+) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """Return names and shapes of what `Engine.whole` gives: all arrays, and the weights."""
+    if engine == "sparse":
+        from d2l_autorec.training.sparse.state import array_shapes
+
+        shapes = array_shapes(architecture, num_cols)
+        return shapes, {n: shape for n, shape in shapes.items() if not n.endswith("_moments")}
+    layers = architecture.weight_shapes(num_cols).values()
+    weights = {f"{i}": shape for i, shape in enumerate(layers)}
+    moments = {f"{i}_{m}": shape for i, shape in weights.items() for m in ("mean", "var")}
+    return {**weights, **moments}, weights
 
 
 def make_engine(

@@ -15,7 +15,8 @@ from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.blend import blend, damped, member_seeds
-from d2l_autorec.training.engines import Beginning, Compute, Engine, make_engine
+from d2l_autorec.training.checked import check_fits
+from d2l_autorec.training.engines import Beginning, Compute, Engine, array_shapes, make_engine
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.stopping import BestEpoch
 
@@ -187,14 +188,19 @@ def fit_network(
     former = keeper.former if keeper else None
     beginning = Beginning(keeper.epoch_seed) if keeper else Beginning()
     history = list(former.history) if former else []
+    num_epochs = stop or recipe.num_epochs
     if former is not None:
+        check_fits(
+            former, recipe, train.shape[0],
+            array_shapes(compute.engine, recipe.architecture, train.shape[1]),
+            None if watched is None else scored, place.refit, num_epochs,
+        )  # fmt: skip
         beginning = replace(beginning, rest=former.rest, epoch=len(history))
     engine = make_engine(recipe, scale, train, held_out, seed, compute, beginning)
     rmses = [epoch.rmse or 0.0 for epoch in history] if validation is not None else []
     best = BestEpoch(recipe.patience, rmses, former.best_weights if former else None)
     if former is not None:
         engine.state.load(former.arrays, former.step)
-    num_epochs = stop or recipe.num_epochs
 
     def is_over() -> bool:
         return len(history) >= num_epochs or (validation is not None and best.is_over)

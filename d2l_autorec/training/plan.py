@@ -92,7 +92,7 @@ def parse_range(text: str) -> tuple[float, float]:
     """Turn ``1,5`` into the lowest and the highest rating; an InputError says what is none."""
     try:
         low, high = map(float, text.split(","))
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        if not (-1e38 <= low < high <= 1e38):  # within float32's range
             raise ValueError
     except ValueError:
         raise InputError(
@@ -113,6 +113,7 @@ def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int =
     from d2l_autorec.data.split import check_ratio
 
     check_engine(plan)
+    check_seed(plan.seed)
     check_ratio(plan.test_ratio)
     if plan.checkpoint_every < 0:
         raise InputError(
@@ -141,6 +142,12 @@ def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int =
                 "fewer."
             )
         check_shares(min(part.batch_size, rows), num_devices)
+
+
+def check_seed(seed: int) -> None:
+    """Raise an InputError for a seed that the generators would take for another one."""
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed is {str(seed)[:40]}; give a number from 0 to {2**32 - 1}.")
 
 
 def check_engine(plan: Plan) -> None:

@@ -111,6 +111,27 @@ def interrupt_after_epoch(say: Callable[[str], None]) -> Iterator[Callable[[], b
 
 def farewell(folder: Path) -> str:
     """Return the line for a run that was interrupted."""
+    if kind(folder / "run.json"):
+        return f"Stopped, when all was written: the run in {folder} is complete."
     if kind(folder / checkpoint.NAME):
         return f"Stopped. To go on: d2l-autorec train --resume {folder}"
+    if kind(folder / "model" / "model.json"):
+        return (
+            f"Stopped after training: the model is kept in {folder / 'model'}, and there is no "
+            "run.json beside it."
+        )
     return "Stopped, and nothing was kept: there was no checkpoint (--checkpoint-every)."
+
+
+def other_computation(former: tuple[int, int], now: tuple[int, int]) -> str | None:
+    """Return a notice if a run goes on with other numbers of threads or workers than it had."""
+    if former == now:
+        return None
+    had, has = (
+        f"{threads} thread{'s' * (threads > 1)} and {workers} worker{'s' * (workers > 1)}"
+        for threads, workers in (former, now)
+    )
+    return (
+        f"The run had {had} and goes on with {has}: its last digits may differ from those of a "
+        "run in one go."
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.biases import fit_biases
-from d2l_autorec.runtime import seed_everything
+from d2l_autorec.runtime import num_threads, seed_everything
 from d2l_autorec.training.checkpoint import Keeper, check_data
 from d2l_autorec.training.engines import Compute, choose_draws
 from d2l_autorec.training.fit import fit
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from d2l_autorec.data.formats import Ratings
     from d2l_autorec.models.trained import TrainedModel
-    from d2l_autorec.training.checkpoint import Keep
+    from d2l_autorec.training.checkpoint import Checkpoint, Keep
     from d2l_autorec.training.distributed.group import Group
     from d2l_autorec.training.history import Epoch
 
@@ -64,6 +64,8 @@ class Result:
         Share of the users with training ratings who have only one.
     data_digest, split_digest : str
         SHA-256 of the ratings file and of the held-out row numbers.
+    computed_with : sequence of (int, int)
+        Numbers of threads and of workers: the first ones, and each time that they changed.
     """
 
     test_rmse: float
@@ -83,6 +85,7 @@ class Result:
     split_digest: str
     gain: float | None = None
     single_users: float = 0.0
+    computed_with: Sequence[tuple[int, int]] = ()
 
     def warning(self) -> str | None:
         """Say by what the model is not beaten, and why that may be; None where it is good."""
@@ -238,9 +241,11 @@ def train(
         done = former.step if former else 0
         group.agree("What train was told to do", repr((plan, done)))
         group.agree("The ratings or their split", data_digest + digest)
-    keeper = None
+    keeper, with_these = None, computed_with_so_far(former, group)
     if plan.checkpoint_every:
-        keeper = Keeper(keep, plan, data_digest, digest, start, not group or group.is_first)
+        keeper = Keeper(
+            keep, plan, data_digest, digest, start, with_these, not group or group.is_first
+        )
     shape, recipe = (ratings.num_users, ratings.num_items), plan.recipe
     table, test = ratings.table.iloc[train_rows], ratings.table.iloc[test_rows]
     halves = None
@@ -279,8 +284,22 @@ def train(
         split_digest=digest,
         gain=model.networks[0].scale.gain if recipe.parts[0].is_damped else None,
         single_users=float(np.mean(per_user[per_user > 0] == 1)),
+        computed_with=with_these,
     )
     return model, result, epochs
+
+
+def computed_with(group: Group | None) -> tuple[int, int]:
+    """Return the numbers of threads and of workers, on which the last bits depend."""
+    return num_threads(), group.num_workers if group else 1
+
+
+def computed_with_so_far(
+    former: Checkpoint | None, group: Group | None
+) -> tuple[tuple[int, int], ...]:
+    """Return all these numbers of a run, from the first ones to those of this process."""
+    before, now = former.computed_with if former else (), computed_with(group)
+    return before if before[-1:] == (now,) else (*before, now)
 
 
 def _rmse(predicted: np.ndarray, stars: np.ndarray) -> float:

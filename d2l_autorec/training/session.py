@@ -88,6 +88,9 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
     former = checkpoint.load(folder)
     kept = former.options
     try:
+        paths = [kept["data"], kept["tensorboard"], kept.get("test"), kept["devices"]]
+        if not all(text is None or isinstance(text, str) for text in paths):
+            raise TypeError("options")
         own = Asked(
             data=Path(kept["data"]) if kept["data"] else None,
             devices=kept["devices"],
@@ -97,7 +100,7 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
             reading=ReadOptions.from_json(kept["reading"]) if "reading" in kept else ReadOptions(),
             test=Path(kept["test"]) if kept.get("test") else None,
         )
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         raise InputError(
             f"{folder / checkpoint.NAME} was not made by the train command; go on with it in "
             "Python, as it was begun."
@@ -139,9 +142,12 @@ def _train(
     ready = prepare(asked, former, quiet, group.num_workers if group else 1)
     ratings, plan = ready.ratings, ready.plan
     folder, new, held = asked.out or Path(), False, contextlib.ExitStack()
-    if former is None and first:
-        new = not kind(folder) or asked.out is None
-        folder = runs.new_folder(asked.out, f"train-seed{plan.seed}")
+    begins = former is None and first
+    if begins:
+        folder = runs.new_folder(asked.out, f"train-seed{plan.seed}", make=False)
+        new = not kind(folder)
+    if former is not None:
+        say(resume.other_computation(former.computed_with[-1], run.computed_with(group)))
     wanted = plan.recipe.parts[0].draws
     if wanted != choose_draws(plan.recipe.parts[0], plan.engine) == "numpy":
         say("MXNet is not here: the random draws are NumPy's, not the book's.")
@@ -149,6 +155,8 @@ def _train(
         say("Draws are seeded for each epoch, for the checkpoints, and so are not the book's.")
     keep = checkpoint.Keep(folder, asked.kept(), former)
     try:
+        if begins:
+            runs.new_folder(folder, "")
         if first:
             held.enter_context(lock_folder(folder))
         watched = asked.tensorboard if first else None

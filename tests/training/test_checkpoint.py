@@ -1,6 +1,8 @@
 """A run that was killed, interrupted or out of room goes on as if nothing had been."""
 
+import errno
 import json
+import math
 import os
 import resource
 import signal
@@ -21,7 +23,9 @@ from d2l_autorec.cli import app
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipes import RECIPES
-from d2l_autorec.training import checkpoint, run
+from d2l_autorec.training import checkpoint, resume, run, session
+from d2l_autorec.training.asked import Asked
+from d2l_autorec.training.engines import array_shapes
 
 engines = pytest.mark.parametrize("engine", ["fast", "sparse"])
 RECIPE = RECIPES["chapter"].but(hidden=(4,), batch_size=10, num_epochs=4, lr=0.05)
@@ -256,7 +260,7 @@ def flip(path):
         (lambda path: path.write_text("checkpoint"), "damaged"),
         (flip, "damaged"),
         (compressed, "damaged"),
-        (lambda p: rewrite(p, lambda _, d: d.update(format=3)), "a newer d2l-autorec"),
+        (lambda p: rewrite(p, lambda _, d: d.update(format=4)), "a newer d2l-autorec"),
         (lambda p: rewrite(p, lambda _, d: d.update(format=1)), "an older d2l-autorec"),
         (lambda p: rewrite(p, lambda _, d: d.update(format="x")), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d["plan"].pop("seed")), "damaged"),
@@ -265,10 +269,22 @@ def flip(path):
         (lambda p: rewrite(p, lambda _, d: d.update(history=[])), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d.update(more=1)), "damaged"),
         (lambda p: rewrite(p, lambda a, _: a.pop("rest")), "damaged"),
-        (lambda p: rewrite(p, lambda a, _: a.update(rest=numpy.array([99]))), "rest is not"),
+        (lambda p: rewrite(p, lambda a, _: a.update(rest=numpy.array([99]))), "do not fit"),
         (lambda p: rewrite(p, lambda a, _: a.pop("arrays/0_mean")), "do not fit"),
-        (lambda p: rewrite(p, lambda a, _: a.update({"arrays/1": numpy.ones(9)})), "do not fit"),
+        (lambda p: rewrite(p, lambda a, _: a.update({"arrays/1": numpy.float32([9])})), "not fit"),
         (lambda p: rewrite(p, lambda a, _: a.update({"arrays/1": numpy.array(["x"])})), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d["history"][1].update(rmse=math.nan)), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d["history"][1].update(epoch=3)), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d["history"][1].update(rmse=None)), "epochs .* do not"),
+        (lambda p: rewrite(p, lambda _, d: d.update(step=-8)), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d.update(step=9)), "steps .* do not fit"),
+        (lambda p: rewrite(p, lambda _, d: d.update(seconds=math.inf)), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d.update(computed_with=[])), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d["plan"].update(seed=2**32)), "damaged"),
+        (lambda p: rewrite(p, lambda a, _: a["arrays/0_var"].fill(-1)), "arrays .* do not fit"),
+        (lambda p: rewrite(p, lambda a, _: a["arrays/1"].fill(math.inf)), "damaged"),
+        (lambda p: rewrite(p, lambda a, _: a.update(rest=numpy.array([None]))), "damaged"),
+        (lambda p: rewrite(p, lambda a, _: a.update({"arrays/1": a["arrays/1"] + 0.0j})), "damag"),
         (lambda p: rewrite(p, lambda _, d: d.update(data_digest="1" * 64)), "own with --data"),
         (lambda p: rewrite(p, lambda _, d: d.update(split_digest="1" * 64)), "are split"),
     ],
@@ -280,6 +296,89 @@ def test_what_cannot_be_gone_on_from_is_named(tmp_path, damage, said):
         former = checkpoint.load(tmp_path / "run")
         run.train(toy_ratings(), SMALL, keep=checkpoint.Keep(tmp_path, {}, former))
     assert "\n" not in str(refused.value)
+
+
+@engines
+def test_best_weights_that_are_missing_are_missed(tmp_path, engine):
+    """Else the weights of the last epoch would be saved under the RMSE of the best."""
+    plan = replace(SMALL, engine=engine, recipe=RECIPE.but(val_ratio=0.2))
+    stopped(tmp_path / "run", 2, plan)
+
+    def without(arrays, _):
+        for name in [name for name in arrays if name.startswith("best_weights/")][-1:]:
+            del arrays[name]
+
+    while any(n.startswith("best") for n in numpy.load(tmp_path / "run" / checkpoint.NAME).files):
+        rewrite(tmp_path / "run" / checkpoint.NAME, without)
+        keep = checkpoint.Keep(tmp_path, {}, checkpoint.load(tmp_path / "run"))
+        with pytest.raises(InputError, match=r"arrays .* do not fit"):
+            run.train(toy_ratings(), plan, keep=keep)
+
+
+@engines
+def test_the_shapes_expected_are_those_of_the_state(tmp_path, engine):
+    for hidden in ((4,), (5, 2, 3)):
+        for by in ("item", "user"):
+            recipe = RECIPE.but(hidden=hidden, by=by, val_ratio=0.2)
+            former = stopped(
+                tmp_path / f"{by}{len(hidden)}", 2, run.Plan(recipe, engine, checkpoint_every=1)
+            )
+            shapes = array_shapes(engine, recipe.architecture, 30 if by == "item" else 40)
+            for arrays, expected in zip((former.arrays, former.best_weights), shapes):
+                assert {name: array.shape for name, array in arrays.items()} == expected
+
+
+def test_other_threads_or_workers_are_told_and_recorded(tmp_path, monkeypatch):
+    assert resume.other_computation((2, 1), (2, 1)) is None
+    said = resume.other_computation((2, 1), (1, 3))
+    assert said.startswith("The run had 2 threads and 1 worker and goes on with 1 thread and 3 w")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    former = stopped(tmp_path / "run", 2)
+    assert former.computed_with == ((1, 1),)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    keep = checkpoint.Keep(tmp_path, {}, former)
+    assert run.train(toy_ratings(), SMALL, keep=keep)[1].computed_with == ((1, 1), (2, 1))
+
+
+def test_what_is_said_after_ctrl_c_is_true(tmp_path):
+    assert "nothing was kept" in resume.farewell(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.json").write_text("{}")
+    assert "the model is kept in" in resume.farewell(tmp_path)
+    (tmp_path / checkpoint.NAME).write_text("")
+    assert f"train --resume {tmp_path}" in resume.farewell(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    assert "is complete" in resume.farewell(tmp_path)
+
+
+def test_no_room_for_the_first_checkpoint(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_atomic", full)
+    with pytest.raises(InputError, match=r"No space left.*then start the run again\.$"):
+        run.train(toy_ratings(), SMALL, keep=checkpoint.Keep(tmp_path))
+
+
+@pytest.mark.parametrize("moment", ["new_folder", "lock_folder"])
+def test_ctrl_c_at_once_leaves_nothing_and_says_so(tmp_path, own, monkeypatch, capsys, moment):
+    """The folder has just been made when the signal comes."""
+    before = {"new_folder": session.runs, "lock_folder": session}[moment]
+    honest = getattr(before, moment)
+
+    def interrupted(folder, *given, **options):
+        if moment == "new_folder":
+            honest(folder, *given, **options)
+        if (tmp_path / "run").exists():
+            raise KeyboardInterrupt
+        return folder
+
+    monkeypatch.setattr(before, moment, interrupted)
+    asked = Asked("chapter", {"hidden": (4,)}, {"engine": "sparse"}, own, out=tmp_path / "run")
+    with pytest.raises(SystemExit):
+        session.begin(asked, lambda *_: None, quiet=True)
+    assert "nothing was kept" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_options_that_contradict_the_run(tmp_path, own):
@@ -319,7 +418,9 @@ def test_no_room_left_keeps_the_former_checkpoint(tmp_path, engine):
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
     try:
         keep = checkpoint.Keep(tmp_path / "run", {}, former)
-        with pytest.raises(InputError, match=r"File too large.*former one stays.*--resume"):
+        with pytest.raises(
+            InputError, match=r"File too large.*go on with --resume from the former"
+        ):
             run.train(toy_ratings(), settings, keep=keep)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

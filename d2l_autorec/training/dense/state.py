@@ -12,7 +12,7 @@ from scipy import sparse
 
 from d2l_autorec.models.autorec import AutoRec, get_weights
 from d2l_autorec.training.batches import ratings_and_mask
-from d2l_autorec.training.checkpoint import check_arrays
+from d2l_autorec.training.checked import check_arrays
 from d2l_autorec.training.dense.shard import Shard
 from d2l_autorec.training.distributed.group import Group
 from d2l_autorec.training.updates import Updates

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from numba import njit
+
+from d2l_autorec.training.sparse.cache import CheckedCache
 
 
 def jit(function: Any) -> Any:
@@ -14,7 +17,8 @@ def jit(function: Any) -> Any:
     """
     fastmath = {"reassoc", "contract", "nsz"}
     options: Any = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the installation nor the user's home can be written
-        return njit(**options)(function)
+    kernel = njit(**options)(function)
+    # where neither the installation nor the user's home can be written
+    with contextlib.suppress(RuntimeError, OSError):
+        kernel._cache = CheckedCache(function)
+    return kernel

@@ -15,7 +15,7 @@ from scipy import sparse
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.models.architecture import Architecture
-from d2l_autorec.training.checkpoint import check_arrays
+from d2l_autorec.training.checked import check_arrays
 from d2l_autorec.training.draws import Draws, GlobalDraws, NumPyDraws
 
 if TYPE_CHECKING:
@@ -198,6 +198,20 @@ class SparseState:
             arrays += [self.V.moments, self.W.moments]
         for array in arrays:
             group.gather(array, *span)
+
+
+def array_shapes(architecture: Architecture, num_cols: int) -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of `SparseState.arrays`."""
+    hidden = architecture.hidden
+    first, last = padded(hidden[0]), padded(hidden[-1])
+    shapes: dict[str, tuple[int, ...]] = {
+        "V": (num_cols, first), "V_moments": (num_cols, 2, first), "out_bias": (num_cols, 3),
+        "W": (num_cols, last), "W_moments": (num_cols, 2, last),
+    }  # fmt: skip
+    small = list(architecture.weight_shapes(num_cols).values())[1:-2]
+    for i, shape in enumerate(small):
+        shapes.update({f"{i}": shape, f"{i}_mean": shape, f"{i}_var": shape})
+    return shapes
 
 
 def own_columns(group: Group | None, train: sparse.csr_matrix) -> tuple[int, int]:

@@ -1,0 +1,181 @@
+"""The checks of a checkpoint: first what each part is, then whether it fits the ratings."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.training.history import Epoch
+from d2l_autorec.training.plan import Plan, check_seed
+
+if TYPE_CHECKING:
+    from d2l_autorec.training.checkpoint import Checkpoint
+
+Arrays = dict[str, np.ndarray]
+Shapes = dict[str, tuple[int, ...]]
+
+_LARGEST = 2**53  # of a count
+
+
+def checked_fields(described: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Return the fields of a `Checkpoint`, each of the type that it must have.
+
+    Parameters
+    ----------
+    described : dict
+        From the file's description, without the format.
+    arrays : dict of str to numpy.ndarray
+        From the file.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If a part is missing or is something else.
+    """
+    try:
+        plan = Plan.from_dict(described.pop("plan"))
+        check_seed(plan.seed)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    if plan.checkpoint_every < 1 or plan.recipe.num_networks != 1:
+        raise ValueError("plan")
+    chosen, history = (_epochs(described.pop(name)) for name in ("chosen", "history"))
+    for epoch in chosen:
+        if epoch.scored != "validation" or epoch.rmse is None or not plan.recipe.refit:
+            raise ValueError("chosen")
+    if not history:
+        raise ValueError("history")
+    for name in ("data_digest", "split_digest"):
+        if not re.fullmatch("[0-9a-f]{64}", described[name]):
+            raise ValueError(name)
+    if not isinstance(described["options"], dict):
+        raise ValueError("options")
+    _number(described["seconds"])
+    if _number(described.get("gain", 1.0)) > 1:
+        raise ValueError("gain")
+    if not isinstance(described.get("scored"), (dict, type(None))):
+        raise ValueError("scored")
+    _count(described["step"])
+    computed_with = tuple(
+        (_count(threads), _count(workers)) for threads, workers in described.pop("computed_with")
+    )
+    if not computed_with:
+        raise ValueError("computed_with")
+    rest = arrays.pop("rest")
+    if rest.ndim != 1 or rest.dtype != np.int64:
+        raise ValueError("rest")
+    parts: dict[str, Arrays] = {"arrays": {}, "best_weights": {}}
+    for full_name, array in arrays.items():
+        kind, _, name = full_name.partition("/")
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ValueError(full_name)
+        parts[kind][name] = array
+    return {
+        "plan": plan, "chosen": chosen, "history": history, "computed_with": computed_with,
+        "rest": rest, **parts, **described,
+    }  # fmt: skip
+
+
+def _epochs(entries: Any) -> tuple[Epoch, ...]:
+    """Take the epochs of one network's training, numbered from 1."""
+    epochs = tuple(Epoch(**entry) for entry in entries)
+    for number, epoch in enumerate(epochs, 1):
+        _number(epoch.seconds)
+        if epoch.rmse is not None:
+            _number(epoch.rmse)
+        if (type(epoch.epoch), epoch.epoch, epoch.network) != (int, number, 1):
+            raise ValueError("epoch")
+        if type(epoch.refit) is not bool or epoch.refit != epochs[0].refit:
+            raise ValueError("refit")
+        if epoch.scored not in ("test", "validation") or epoch.scored != epochs[0].scored:
+            raise ValueError("scored")
+        _number(epoch.train_loss)
+    return epochs
+
+
+def _number(value: Any) -> float:
+    """Take a finite number of 0 or more."""
+    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+        raise ValueError("number")
+    return value
+
+
+def _count(value: Any) -> int:
+    """Take a whole number of at least 1."""
+    if type(value) is not int or not 1 <= value <= _LARGEST:
+        raise ValueError("count")
+    return value
+
+
+def check_arrays(arrays: Arrays, shapes: Shapes) -> None:
+    """Raise an InputError unless arrays from a checkpoint have the names and shapes needed."""
+    if {name: array.shape for name, array in arrays.items()} != shapes:
+        raise _unfit("arrays")
+
+
+def check_fits(
+    former: Checkpoint,
+    recipe: Recipe,
+    num_rows: int,
+    shapes: tuple[Shapes, Shapes],
+    scored: str | None,
+    refit: bool,
+    num_epochs: int,
+) -> None:
+    """Raise an InputError unless a network's training can have come to a checkpoint.
+
+    Parameters
+    ----------
+    former : Checkpoint
+    recipe : Recipe
+        Of the network, for these ratings.
+    num_rows : int
+        Rows that it is trained on.
+    shapes : (dict, dict)
+        Of the arrays, and of the weights kept as the best; from
+        `d2l_autorec.training.engines.array_shapes`.
+    scored : {"test", "validation"} or None
+        What is held out, if anything is.
+    refit : bool
+        Whether the network is trained again.
+    num_epochs : int
+        After which its training ends.
+    """
+    check_arrays(former.arrays, shapes[0])
+    check_arrays(former.best_weights, shapes[1] if scored == "validation" else {})
+    for name, array in former.arrays.items():
+        if _variance(name, array).min(initial=0.0) < 0:
+            raise _unfit("arrays")
+    epochs = former.history
+    if epochs[0].refit != refit or epochs[0].scored != (scored or "test"):
+        raise _unfit("epochs")
+    if any((epoch.rmse is None) != (scored is None) for epoch in epochs):
+        raise _unfit("epochs")
+    if len(epochs) > num_epochs:
+        raise _unfit("epochs")
+    rows, rest = len(epochs) * num_rows, former.rest
+    if former.step * recipe.batch_size + len(rest) != rows or len(rest) >= recipe.batch_size:
+        raise _unfit("steps")
+    if len(rest) and not (rest.min() >= 0 and rest.max() < num_rows):
+        raise _unfit("rows left over")
+
+
+def _variance(name: str, array: np.ndarray) -> np.ndarray:
+    """Return Adam's second moment in an array of either engine's state, if it holds one."""
+    if name.endswith("_var"):
+        return array
+    if name.endswith("_moments"):
+        return array[:, 1]
+    return array[:, 2] if name == "out_bias" else array[:0]
+
+
+def _unfit(what: str) -> InputError:
+    return InputError(
+        f"--resume: the {what} in checkpoint.npz do not fit its settings, so that it is damaged; "
+        "start the run again in a new folder."
+    )
