@@ -69,11 +69,13 @@ class Scored:
             If it is none.
         """
         try:
+            result = dict(values["result"])
+            result["computed_with"] = tuple(map(tuple, result["computed_with"]))
             return cls(
                 Recipe.from_dict(values["recipe"]),
                 tuple(int(epoch) for epoch in values["epochs"]),
                 tuple(float(gain) for gain in values["gains"]),
-                Result(**values["result"]),
+                Result(**result),
                 tuple(Epoch(**epoch) for epoch in values["history"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
