@@ -128,7 +128,7 @@ def fit(
 
     if keeper is not None and resumed:
         model = refit(0)
-        return replace(model, recipe=recipe, history=(*keeper.chosen, *model.history))
+        return replace(model, history=(*keeper.chosen, *model.history))
     return blend(recipe, whole if recipe.refit else kept, members, held_out, refit)
 
 
