@@ -1,7 +1,7 @@
 """What each difference between the printed code and the formula or the paper costs.
 
 Each run uses the splits and draws of the printed code and changes one thing. The runs are in
-`fidelity_runs`. The departures, and where each can be switched, are in `fidelity_ledger`.
+`fidelity_runs`. The departures, and where each can be switched, are in `fidelity_departures`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 
 from d2l_autorec import plots
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, Numbers, ledger
+from d2l_autorec.experiments.fidelity_departures import DEPARTURES
+from d2l_autorec.experiments.fidelity_ledger import Numbers, ledger
 from d2l_autorec.experiments.fidelity_runs import OTHERS, VARIANTS, run_one
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import Interval, interval, paired

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from d2l_autorec.experiments import fidelity
-from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, FACTORIZATION, PRINTED, ledger
+from d2l_autorec.experiments.fidelity_departures import DEPARTURES, FACTORIZATION, PRINTED
+from d2l_autorec.experiments.fidelity_ledger import ledger
 from d2l_autorec.experiments.fidelity_runs import (
     MEASURES,
     OTHERS,
