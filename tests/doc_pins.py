@@ -209,7 +209,8 @@ _TEXT = (
             Cell(
                 "study/summary.csv",
                 {"of the chapter's run": "95% prediction interval of one more run"},
-                "value", _half_range,
+                "value",
+                _half_range,
             ),
         ),
     ),
@@ -225,8 +226,10 @@ _TEXT = (
         "the same model gains {},",
         (
             Cell(
-                "best/summary.csv", {"step": "+ epoch chosen on validation ratings"},
-                "less the step above", unsigned,
+                "best/summary.csv",
+                {"step": "+ epoch chosen on validation ratings"},
+                "less the step above",
+                unsigned,
             ),
         ),
     ),
@@ -257,12 +260,14 @@ _TEXT = (
         "ratings trained on {} seconds",
         (
             Cell(
-                "fidelity/runs.csv", {"run": "printed", "seed": "0"}, "num_test",
+                "fidelity/runs.csv",
+                {"run": "printed", "seed": "0"},
+                "num_test",
                 lambda text: f"{100_000 - int(text):,}",
             ),
         ),
     ),
-)  # fmt: skip
+)
 
 PINS = (*_HEADLINE, *_TEXT, *_COSTS, *_DURATIONS)
 

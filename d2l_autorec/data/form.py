@@ -73,9 +73,15 @@ def find_form(
     if header and len(rows) == 1:
         raise InputError(f"{blob.label} has a header but no rating; add some.")
     return Form(
-        seen.encoding, separator, quoted, width, places, begins - 1,
-        tuple(number for number in comments if number >= begins), header,
-    )  # fmt: skip
+        seen.encoding,
+        separator,
+        quoted,
+        width,
+        places,
+        begins - 1,
+        tuple(number for number in comments if number >= begins),
+        header,
+    )
 
 
 def _preamble(lines: list[str], options: ReadOptions) -> tuple[int, str | None, str | None]:

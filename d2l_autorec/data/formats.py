@@ -160,15 +160,28 @@ def read_located(
     found = table["rating"].to_numpy()
     first, last = (None, None) if times is None else time_range(table["timestamp"].to_numpy())
     understood = Understanding(
-        file=blob.label, kind=parsed.kind, columns=parsed.places.why,
-        separator=parsed.separator, encoding=parsed.encoding, decimal=decimal,
-        users=len(ids[0]), items=len(ids[1]), ratings=len(table),
-        low=float(found.min()), high=float(found.max()), counts=counts_of(found),
-        duplicates=duplicates, missing=missing, not_rated=not_rated,
+        file=blob.label,
+        kind=parsed.kind,
+        columns=parsed.places.why,
+        separator=parsed.separator,
+        encoding=parsed.encoding,
+        decimal=decimal,
+        users=len(ids[0]),
+        items=len(ids[1]),
+        ratings=len(table),
+        low=float(found.min()),
+        high=float(found.max()),
+        counts=counts_of(found),
+        duplicates=duplicates,
+        missing=missing,
+        not_rated=not_rated,
         titles=None if items is None else int(items["title"].notna().sum()),
-        timestamps=timestamps, first=first, last=last, notices=tuple(notices),
+        timestamps=timestamps,
+        first=first,
+        last=last,
+        notices=tuple(notices),
         warnings=tuple(suspicions(table, len(ids[0]), len(ids[1]))),
-    )  # fmt: skip
+    )
     ratings = Ratings(
         table=table,
         user_ids=ids[0],

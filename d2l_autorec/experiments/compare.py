@@ -91,9 +91,12 @@ def compare(
     settings = {name: best_setting(tuned, name) for name in names}
     runs = go(folder, partial(run_one, ratings), _fits(settings, num_splits), label="compare")
     timings = go(
-        folder / "timing", partial(time_one, ratings), _timed(settings), label="compare: time",
+        folder / "timing",
+        partial(time_one, ratings),
+        _timed(settings),
+        label="compare: time",
         processes=1,
-    )  # fmt: skip
+    )
     told = answer(runs)
     if skipped:
         listed = "; ".join(f"{name} (needs {package})" for name, package in skipped.items())

@@ -62,9 +62,13 @@ def draws(
     refuse_to_shrink(folder, command)
     jobs = [{"draws": name, "seed": seed} for seed in range(num_seeds) for name in DRAWS]
     runs = run_jobs(
-        folder, partial(run_one, ratings, recipe), jobs, data_digest=ratings.digest,
-        label="draws", quiet=quiet,
-    )  # fmt: skip
+        folder,
+        partial(run_one, ratings, recipe),
+        jobs,
+        data_digest=ratings.digest,
+        label="draws",
+        quiet=quiet,
+    )
     table, told = summary(runs)
     return save_results(
         folder,

@@ -117,9 +117,13 @@ def exercises(
         for key in keys
     ]
     runs = run_jobs(
-        folder, partial(run_one, ratings), jobs, data_digest=ratings.digest, label="exercises",
+        folder,
+        partial(run_one, ratings),
+        jobs,
+        data_digest=ratings.digest,
+        label="exercises",
         quiet=quiet,
-    )  # fmt: skip
+    )
     scores = {key: part for key, part in runs.groupby(list(CHOICES), sort=False)}
     tables = {name: summary({key: scores[key] for key in part}) for name, part in plan.items()}
     return save_results(

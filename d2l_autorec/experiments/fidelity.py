@@ -74,9 +74,13 @@ def fidelity(
         for seed in range(num_seeds)
     ]
     table = run_jobs(
-        folder, partial(run_one, ratings), jobs, data_digest=ratings.digest, label="fidelity",
+        folder,
+        partial(run_one, ratings),
+        jobs,
+        data_digest=ratings.digest,
+        label="fidelity",
         quiet=quiet,
-    )  # fmt: skip
+    )
     summary = summarize(table)
     told = save_results(
         folder,
@@ -127,9 +131,14 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     def add(key: str, values: np.ndarray, base: np.ndarray | None = None) -> None:
         center = interval(values)
         row: dict[str, float | str] = {
-            "key": key, "value": center.mean, "value_half_width": center.half_width,
-            "n": center.n, "sd": center.sd, "low": values.min(), "high": values.max(),
-        }  # fmt: skip
+            "key": key,
+            "value": center.mean,
+            "value_half_width": center.half_width,
+            "n": center.n,
+            "sd": center.sd,
+            "low": values.min(),
+            "high": values.max(),
+        }
         if base is not None:
             less = paired(values, base)
             row.update(
@@ -141,9 +150,17 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
 
     add("printed", printed)
     for run in (
-        "sum", "sum_balanced", "no_bias_decay", "no_decay", "no_dropout", "input_dropout",
-        "no_rollover", "centred_mask", "validation", "mf",
-    ):  # fmt: skip
+        "sum",
+        "sum_balanced",
+        "no_bias_decay",
+        "no_decay",
+        "no_dropout",
+        "input_dropout",
+        "no_rollover",
+        "centred_mask",
+        "validation",
+        "mf",
+    ):
         add(run, column(run, "test_rmse"), printed)
     for name in ("clipped", "defaulted", "best_on_test"):
         add(name, column("printed", name), printed)
@@ -155,15 +172,19 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
         add(f"{run}_printed", column(run, "printed_rmse"), column(run, "test_rmse"))
     add("other_draws", column("other_draws", "test_rmse"))
     for key, run, name in (
-        ("best_epoch", "printed", "best_epoch"), ("validation_epoch", "validation", "best_epoch"),
+        ("best_epoch", "printed", "best_epoch"),
+        ("validation_epoch", "validation", "best_epoch"),
         ("centred_sign_printed", "centred_sign", "printed_rmse"),
-        ("train_rmse", "printed", "train_rmse"), ("num_test", "printed", "num_test"),
-        ("cold_items", "printed", "num_cold_items"), ("cold_users", "printed", "num_cold_users"),
+        ("train_rmse", "printed", "train_rmse"),
+        ("num_test", "printed", "num_test"),
+        ("cold_items", "printed", "num_cold_items"),
+        ("cold_users", "printed", "num_cold_users"),
         ("cold_ratings", "printed", "num_cold_ratings"),
-        ("printed_loss", "chapter", "printed_loss"), ("mean_loss", "chapter", "mean_loss"),
+        ("printed_loss", "chapter", "printed_loss"),
+        ("mean_loss", "chapter", "mean_loss"),
         ("cells_per_second", "chapter", "cells_per_second"),
         ("wall_cells_per_second", "chapter", "wall_cells_per_second"),
-    ):  # fmt: skip
+    ):
         add(key, column(run, name))
     add("rows_per_second", column("chapter", "cells_per_second") / 943)
     chapter = column("chapter", "test_rmse")

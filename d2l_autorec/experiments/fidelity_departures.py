@@ -46,7 +46,8 @@ DEPARTURES = (
         "`L2Loss`: half the mean over all 943 columns of a row, rated or not.",
         "Formula and paper: the sum over the observed ratings. With the printed `wd` the decay "
         "then weighs 943 times less.",
-        f"{_SPARSE}:objective", "sum over observed ratings, wd as printed",
+        f"{_SPARSE}:objective",
+        "sum over observed ratings, wd as printed",
     ),
     Departure(
         "sum_balanced",
@@ -54,50 +55,58 @@ DEPARTURES = (
         "The sum, with `wd` times 943: the same balance of loss and decay. In the formula's terms "
         f"the printed `wd` is λ = {_LAMBDA:.1f}; in those of the paper, which halves it, "
         f"{2 * _LAMBDA:.1f}.",
-        f"{_SPARSE}:wd", "sum over observed ratings, wd x 943",
+        f"{_SPARSE}:wd",
+        "sum over observed ratings, wd x 943",
     ),
     Departure(
         "no_bias_decay",
         "`wd` applies to all parameters, biases included.",
         "Formula and paper: λ on W and V only.",
-        f"{_SPARSE}:decay_biases", "no decay of biases",
+        f"{_SPARSE}:decay_biases",
+        "no decay of biases",
     ),
     Departure(
         "no_decay",
         f"`wd` is {CHAPTER.wd:g}.",
         "Not a departure: the effect of no weight decay.",
-        f"{_SPARSE}:wd", "no decay at all",
+        f"{_SPARSE}:wd",
+        "no decay at all",
     ),
     Departure(
         "no_dropout",
         f"Dropout of {CHAPTER.dropout_rate} on the hidden code.",
         "Formula and paper: none.",
-        f"{_LAYERS}:dropout", "no dropout",
+        f"{_LAYERS}:dropout",
+        "no dropout",
     ),
     Departure(
         "input_dropout",
         "Dropout on the hidden code.",
         "A denoising autoencoder has it on the input.",
-        f"{_LAYERS}:input_dropout", "dropout on the input instead of the code",
+        f"{_LAYERS}:input_dropout",
+        "dropout on the input instead of the code",
     ),
     Departure(
         "no_rollover",
         "`last_batch='rollover'`: rows that do not fill a batch start the next epoch, and after "
         "the last epoch they are dropped.",
         "The sum over all items: each item once an epoch, with a short last batch.",
-        f"{_SPARSE}:batches", "each item once an epoch",
+        f"{_SPARSE}:batches",
+        "each item once an epoch",
     ),
     Departure(
         "clipped",
         "Predictions are scored as they are.",
         "Paper: clipped to 1..5.",
-        "training.sparse.evaluate:evaluate_sparse:clip", "predictions clipped to 1..5",
+        "training.sparse.evaluate:evaluate_sparse:clip",
+        "predictions clipped to 1..5",
     ),
     Departure(
         "defaulted",
         "An item without training ratings is a row of zeros, and the network predicts for it.",
         "Paper: 3 for users and items without training ratings.",
-        "models.recipe:Recipe:default", "3 for items without ratings",
+        "models.recipe:Recipe:default",
+        "3 for items without ratings",
         "{{ n.less(key) }}; a split has {{ n.span('cold_items') }} such items with "
         "{{ n.mean('cold_ratings', '.1f') }} test ratings on average, and "
         "{{ n.mean('cold_users', '.1f') }} such users",
@@ -108,7 +117,8 @@ DEPARTURES = (
         "reason.",
         f"Not allowed anywhere: the best of {4 * CHAPTER.num_epochs} epochs on the test ratings. "
         "A bound, not a result.",
-        "experiments.fidelity:fidelity:num_epochs", "epoch chosen on test ratings",
+        "experiments.fidelity:fidelity:num_epochs",
+        "epoch chosen on test ratings",
         "{{ n.less(key) }}, at epoch {{ n.span('best_epoch') }}",
     ),
     Departure(
@@ -116,7 +126,8 @@ DEPARTURES = (
         f"No validation ratings: {CHAPTER.num_epochs} epochs.",
         "Paper: tuned on a tenth of the training ratings. Here these choose the epoch; then the "
         "network is trained again on all training ratings up to it.",
-        "training.fit:fit_network:validation", "epoch chosen on validation ratings",
+        "training.fit:fit_network:validation",
+        "epoch chosen on validation ratings",
         "{{ n.less(key) }}, at epoch {{ n.span('validation_epoch') }}",
     ),
     Departure(
@@ -130,13 +141,13 @@ DEPARTURES = (
         "{{ n.rmse('centred_mask') }} by an explicit mask, {{ n.less(key) }}; the code prints "
         "{{ n.span('centred_sign_printed', '.3f') }}",
     ),
-)  # fmt: skip
+)
 """Departures that can change the test RMSE."""
 
 PRINTED = (
     Departure(
         "printed_loss",
-        "\"train loss\": the *cumulative* loss after each batch is added up and divided by the "
+        '"train loss": the *cumulative* loss after each batch is added up and divided by the '
         "number of rows.",
         "The mean of the batches' losses, as in the figure. Both are half a mean over all cells, "
         "observed or not.",
@@ -147,7 +158,7 @@ PRINTED = (
     ),
     Departure(
         "cells_per_second",
-        "\"examples/sec\" counts matrix cells (`values.size`).",
+        '"examples/sec" counts matrix cells (`values.size`).',
         "An example is a row, that is an item.",
         "experiments.reproduce:Reproduction:rows_per_second",
         effect="{{ n.mean(key, '.1f', 1e-6) }} million cells are "
@@ -201,7 +212,7 @@ PRINTED = (
         "data.matrices:interaction_matrix",
         effect="none on MovieLens 100K, which has whole stars only",
     ),
-)  # fmt: skip
+)
 """Departures that change only what is printed."""
 
 FACTORIZATION = (
@@ -231,5 +242,5 @@ FACTORIZATION = (
         effect="printed {{ n.rmse('mf_printed') }}, pooled {{ n.rmse(key) }}: "
         "{{ n.less('mf_printed') }}",
     ),
-)  # fmt: skip
+)
 """Departures in what AutoRec is compared with, the largest first."""

@@ -24,10 +24,22 @@ if TYPE_CHECKING:
     from d2l_autorec.training.sparse import SparseState
 
 MEASURES = (
-    "test_rmse", "clipped", "defaulted", "best_on_test", "best_epoch", "printed_rmse",
-    "printed_loss", "mean_loss", "train_rmse", "cells_per_second", "wall_cells_per_second",
-    "num_test", "num_cold_items", "num_cold_users", "num_cold_ratings",
-)  # fmt: skip
+    "test_rmse",
+    "clipped",
+    "defaulted",
+    "best_on_test",
+    "best_epoch",
+    "printed_rmse",
+    "printed_loss",
+    "mean_loss",
+    "train_rmse",
+    "cells_per_second",
+    "wall_cells_per_second",
+    "num_test",
+    "num_cold_items",
+    "num_cold_users",
+    "num_cold_ratings",
+)
 STARS = (1.0, 5.0)
 DEFAULT = 3.0  # the paper's prediction for users and items without training ratings
 LONG = 4  # long runs have so many times the chapter's epochs
@@ -140,10 +152,18 @@ def _train(
     batch_size = min(CHAPTER.batch_size, train.shape[0])
     batches = None if variant.rollover else once_an_epoch(train.shape[0], batch_size)
     for epoch in train_sparse(
-        net, train, test, num_epochs=num_epochs, batch_size=batch_size, wd=variant.wd,
-        objective=variant.objective, decay_biases=variant.decay_biases, state=state,
-        batches=batches, num_threads=num_threads(),
-    ):  # fmt: skip
+        net,
+        train,
+        test,
+        num_epochs=num_epochs,
+        batch_size=batch_size,
+        wd=variant.wd,
+        objective=variant.objective,
+        decay_biases=variant.decay_biases,
+        state=state,
+        batches=batches,
+        num_threads=num_threads(),
+    ):
         yield state, epoch
 
 
@@ -216,9 +236,12 @@ def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -
     start = time.perf_counter()
     with _sums() as sums:
         net, training = train_autorec(
-            inputs, mx.np.array(test.toarray()), num_epochs=num_epochs, batch_size=batch_size,
+            inputs,
+            mx.np.array(test.toarray()),
+            num_epochs=num_epochs,
+            batch_size=batch_size,
             quiet=True,
-        )  # fmt: skip
+        )
     seconds = time.perf_counter() - start
     recons, held_out = net(inputs).asnumpy(), test.tocoo()
     cells = train.shape[0] * num_epochs // batch_size * batch_size * train.shape[1]
@@ -266,9 +289,14 @@ def _factorization(
         for part in rows
     )
     net, training = train_mf(
-        train, test, ratings.num_users, ratings.num_items, num_epochs=num_epochs,
-        batch_size=min(512, len(train[0])), quiet=True,
-    )  # fmt: skip
+        train,
+        test,
+        ratings.num_users,
+        ratings.num_items,
+        num_epochs=num_epochs,
+        batch_size=min(512, len(train[0])),
+        quiet=True,
+    )
     predicted = net(mx.np.array(test[0]), mx.np.array(test[1])).asnumpy()
     return {
         "test_rmse": pooled_rmse(predicted, test[2]),

@@ -55,13 +55,16 @@ def describe(model: Model) -> dict[str, str]:
         said["networks"] = json.dumps(
             [
                 {
-                    "by": network.by, "factor": factor, "mean": network.scale.mean,
-                    "unit": network.scale.unit, "clip": network.recipe.clip,
+                    "by": network.by,
+                    "factor": factor,
+                    "mean": network.scale.mean,
+                    "unit": network.scale.unit,
+                    "clip": network.recipe.clip,
                     "default": network.recipe.default,
                 }
                 for network, factor in zip(trained.networks, trained.factors)
             ]
-        )  # fmt: skip
+        )
     return said
 
 
@@ -151,11 +154,12 @@ def _of_pairs(graph: _Graph, model: Model) -> str:
     ):
         both = [
             graph.add(
-                "Gather", [graph.constant(f"known_{what}", trained.counts(what) > 0), f"{what}s"],
+                "Gather",
+                [graph.constant(f"known_{what}", trained.counts(what) > 0), f"{what}s"],
                 f"is_known_{what}",
             )
             for what in ("user", "item")
-        ]  # fmt: skip
+        ]
         known = graph.add("And", both, "known")
 
     def limited(last: str, recipe: Any, front: str) -> str:

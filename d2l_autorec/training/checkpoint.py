@@ -165,11 +165,17 @@ class Keeper:
         arrays, best_weights = engine.whole(best.weights)
         if self.writes:
             reached = Checkpoint(
-                self.plan, self.keep.options, **self.digests, chosen=self.chosen,
-                history=tuple(history), step=engine.state.step,
-                seconds=time.perf_counter() - self.start, rest=engine.batches.rest,
-                arrays=arrays, best_weights=best_weights,
-            )  # fmt: skip
+                self.plan,
+                self.keep.options,
+                **self.digests,
+                chosen=self.chosen,
+                history=tuple(history),
+                step=engine.state.step,
+                seconds=time.perf_counter() - self.start,
+                rest=engine.batches.rest,
+                arrays=arrays,
+                best_weights=best_weights,
+            )
             save(self.keep.folder, reached)
 
 

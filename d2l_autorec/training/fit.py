@@ -107,11 +107,18 @@ def fit(
             break
         fits.append(
             fit_network(
-                kept, replace(part, patience=recipe.patience), own, validation=validation,
-                test=test, compute=compute, follow=follow, watch=watch, keeper=keeper,
+                kept,
+                replace(part, patience=recipe.patience),
+                own,
+                validation=validation,
+                test=test,
+                compute=compute,
+                follow=follow,
+                watch=watch,
+                keeper=keeper,
                 place=Place(i),
             )
-        )  # fmt: skip
+        )
     members = [fits[i : i + len(seeds)] for i in range(0, len(fits), len(seeds))]
     held_out = table.iloc[split[1]] if recipe.val_ratio and split is not None else None
 
@@ -121,10 +128,17 @@ def fit(
             keeper.begin_refit(fits[place].history if fits else ())
         chosen = keeper.chosen_epoch if keeper is not None else fits[place].epoch
         return fit_network(
-            whole, part, own, test=test if len(places) == 1 else None, stop=chosen,
-            compute=compute, follow=follow, watch=watch, keeper=keeper,
+            whole,
+            part,
+            own,
+            test=test if len(places) == 1 else None,
+            stop=chosen,
+            compute=compute,
+            follow=follow,
+            watch=watch,
+            keeper=keeper,
             place=Place(place + 1, True),
-        )  # fmt: skip
+        )
 
     if keeper is not None and resumed:
         model = refit(0)

@@ -184,9 +184,12 @@ def _epochs(
             keep.stopping = stack.enter_context(resume.interrupt_after_epoch(say))
         log = stack.enter_context(tensorboard(watched, done + 1))
         bar = epochs_bar(
-            total * (2 if recipe.refit else 1), quiet, group is not None, done,
+            total * (2 if recipe.refit else 1),
+            quiet,
+            group is not None,
+            done,
             compilation(plan.engine),
-        )  # fmt: skip
+        )
         advance = stack.enter_context(bar)
         return run.train(
             ready.ratings, plan, ready.contexts, advance, group, keep, log, ready.rows

@@ -10,10 +10,14 @@ from d2l_autorec.cli import experiments_chapter, experiments_paper
 from d2l_autorec.experiments.runner import tally
 
 COMMANDS = (
-    experiments_chapter.study, experiments_chapter.compare, experiments_chapter.exercises,
-    experiments_chapter.fidelity, experiments_paper.paper, experiments_paper.best,
+    experiments_chapter.study,
+    experiments_chapter.compare,
+    experiments_chapter.exercises,
+    experiments_chapter.fidelity,
+    experiments_paper.paper,
+    experiments_paper.best,
     experiments_paper.foldin,
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)

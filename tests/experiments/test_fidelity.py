@@ -57,19 +57,25 @@ def test_differences_by_hand():
         printed={"test_rmse": (0.9, 1.0), "clipped": (0.88, 0.99)},
         sum={"test_rmse": (0.95, 1.01)},
         chapter={
-            "test_rmse": (0.9, 1.1), "printed_rmse": (0.9, 1.1), "cells_per_second": (943, 943)
+            "test_rmse": (0.9, 1.1),
+            "printed_rmse": (0.9, 1.1),
+            "cells_per_second": (943, 943),
         },
         mf={"test_rmse": (1.0, 1.1), "printed_rmse": (1.1, 1.3)},
         seq_aware={"test_rmse": (1.0, 1.0)},
         mf_seq_aware={"test_rmse": (1.2, 1.4)},
         centred_sign={"test_rmse": (2.0, 2.0)},
         centred_mask={"test_rmse": (1.0, 1.0)},
-    )  # fmt: skip
+    )
     summary = fidelity.summarize(runs).set_index("key")
     expected = {
-        "sum": 0.03, "clipped": -0.015, "mf": 0.1, "mf_printed": 0.15, "mf_seq_aware": 0.3,
+        "sum": 0.03,
+        "clipped": -0.015,
+        "mf": 0.1,
+        "mf_printed": 0.15,
+        "mf_seq_aware": 0.3,
         "centred_sign": 1.0,
-    }  # fmt: skip
+    }
     for key, difference in expected.items():
         assert summary.loc[key, "difference"] == pytest.approx(difference), key
     assert summary.loc["printed", "value"] == 0.95 and summary.loc["printed", "high"] == 1.0

@@ -75,8 +75,12 @@ def launch(
         raise InputError("launch runs the train command only: put -- train and its options last.")
     return run_group(
         [sys.executable, "-m", "d2l_autorec", *command],
-        workers, servers, hosts, threads, step_timeout,
-    )  # fmt: skip
+        workers,
+        servers,
+        hosts,
+        threads,
+        step_timeout,
+    )
 
 
 def run_group(
@@ -198,8 +202,9 @@ def _supervise(processes: list[Process], step_timeout: float) -> int:
         print(
             f"d2l-autorec: All workers have waited {step_timeout:g} s in vain: a server, the "
             "scheduler or the network between the machines hangs (--step-timeout).",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+            file=sys.stderr,
+            flush=True,
+        )
     return failure.code
 
 

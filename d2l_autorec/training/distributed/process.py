@@ -129,9 +129,13 @@ def _popen(
         guarded = ["ssh", *(f"-o{option}" for option in options), host.name, there]
         environment = dict(os.environ)
     return subprocess.Popen(
-        guarded, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+        guarded,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 @contextlib.contextmanager
