@@ -39,18 +39,12 @@ def draws(
 
     Parameters
     ----------
-    folder : Path
-        For the results; what is there is not run again.
-    ratings : Ratings
-        MovieLens 100K.
+    folder, ratings, quiet, quick
+        As for `d2l_autorec.experiments.study.study`.
     num_seeds : int
         Splits, at least 2: seeds 0, 1, ...
     recipe : Recipe, optional
         In place of the chapter's.
-    quiet : bool
-        Show no progress.
-    quick : bool
-        A smoke run: the answer draws no conclusion.
 
     Returns
     -------

@@ -18,7 +18,7 @@ from d2l_autorec import plots
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments.fidelity_departures import DEPARTURES
 from d2l_autorec.experiments.fidelity_ledger import Numbers, ledger
-from d2l_autorec.experiments.fidelity_runs import OTHERS, VARIANTS, run_one
+from d2l_autorec.experiments.fidelity_runs import CHANGES, OTHERS, run_one
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import Interval, interval, paired
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
@@ -43,20 +43,14 @@ def fidelity(
 
     Parameters
     ----------
-    folder : Path
-        Folder of the results. Runs that are stored there are not repeated.
-    ratings : Ratings
-        MovieLens 100K.
+    folder, ratings, quiet, quick
+        As for `d2l_autorec.experiments.study.study`.
     doc : Path or None
         The ledger, in Markdown.
     num_seeds : int
         Number of splits: the book's random one with the seeds 0, 1, ...
     num_epochs : int
         Of the chapter's run. The book's matrix factorization trains five fewer.
-    quiet : bool
-        Show no progress.
-    quick : bool
-        A smoke run, which draws no conclusion.
 
     Returns
     -------
@@ -67,7 +61,7 @@ def fidelity(
 
     command = f"d2l-autorec fidelity {'--quick' if quick else f'--seeds {num_seeds}'}"
     refuse_to_shrink(folder, command)
-    names = [*VARIANTS, *OTHERS]
+    names = [*CHANGES, *OTHERS]
     jobs = [
         {"run": name, "num_epochs": num_epochs, "seed": seed}
         for name in names

@@ -228,7 +228,7 @@ FACTORIZATION = (
         "seq_aware",
         "AutoRec is shown on a random split only.",
         "Both models on both splits.",
-        "experiments.fidelity_runs:Variant:seq_aware",
+        "experiments.fidelity_runs:Change:seq_aware",
         effect="AutoRec {{ n.rmse(key) }} on the seq-aware split, {{ n.rmse('printed') }} on "
         "random splits: matrix factorization differs by {{ n.less('mf_seq_aware') }} and "
         "{{ n.less('mf') }}",

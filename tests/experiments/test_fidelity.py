@@ -15,7 +15,7 @@ from d2l_autorec.experiments.fidelity_ledger import ledger
 from d2l_autorec.experiments.fidelity_runs import (
     MEASURES,
     OTHERS,
-    VARIANTS,
+    CHANGES,
     once_an_epoch,
     run_one,
 )
@@ -45,7 +45,7 @@ def test_each_item_once_an_epoch():
 
 def _runs(**values):
     rows = []
-    for name in (*VARIANTS, *OTHERS):
+    for name in (*CHANGES, *OTHERS):
         for seed in (0, 1):
             row = {"run": name, "seed": seed, **dict.fromkeys(MEASURES, 1.0 + seed)}
             rows.append({**row, **{k: v[seed] for k, v in values.get(name, {}).items()}})
@@ -128,7 +128,7 @@ def test_every_variant_changes_something(toy_ratings):
         return run_one(toy_ratings, {"run": name, "num_epochs": 2, "seed": 0})["test_rmse"]
 
     printed = rmse("printed")
-    assert all(rmse(name) != printed for name in VARIANTS if name != "printed")
+    assert all(rmse(name) != printed for name in CHANGES if name != "printed")
 
 
 @pytest.mark.skipif(mx.context.num_gpus() > 0, reason="speaks of machines without a GPU")
