@@ -13,9 +13,9 @@ from d2l_autorec.experiments import fidelity
 from d2l_autorec.experiments.fidelity_departures import DEPARTURES, FACTORIZATION, PRINTED
 from d2l_autorec.experiments.fidelity_ledger import ledger
 from d2l_autorec.experiments.fidelity_runs import (
+    CHANGES,
     MEASURES,
     OTHERS,
-    CHANGES,
     once_an_epoch,
     run_one,
 )
