@@ -78,6 +78,13 @@ lr, num_epochs, wd, optimizer = 0.002, 25, 1e-5, "adam"
 loss = gluon.loss.L2Loss()
 trainer = gluon.Trainer(net.collect_params(), optimizer, {"learning_rate": lr, "wd": wd})
 d2l.train_recsys_rating(
-    net, train_iter, test_iter, loss, trainer, num_epochs, devices, evaluator,
+    net,
+    train_iter,
+    test_iter,
+    loss,
+    trainer,
+    num_epochs,
+    devices,
+    evaluator,
     inter_mat=test_inter_mat,
-)  # fmt: skip
+)

@@ -170,9 +170,16 @@ def distributed(size: str, plan: Plan) -> Part:
             with tempfile.TemporaryDirectory() as folder:
                 batch = min(256, rows)
                 command = _train(
-                    engine, 0, f"{folder}/run", "--epochs", str(epochs),
-                    "--data", str(data.csv_file(size)), "--batch-size", str(batch),
-                )  # fmt: skip
+                    engine,
+                    0,
+                    f"{folder}/run",
+                    "--epochs",
+                    str(epochs),
+                    "--data",
+                    str(data.csv_file(size)),
+                    "--batch-size",
+                    str(batch),
+                )
                 if workers > 1:
                     at = command.index("train")
                     share = ["--workers", str(workers), "--threads", str(THREADS // workers)]

@@ -115,9 +115,12 @@ def run_unwatched(command: list[str], environment: dict[str, str]) -> Ran:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         before, start = busy_seconds(), time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
             env={**os.environ, **environment},
-        )  # fmt: skip
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds, after = time.perf_counter() - start, busy_seconds()
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -103,9 +103,13 @@ def ratios(record: dict[str, Any]) -> list[Ratio]:
             lines.append(Ratio(what, _over(rate, triad), target, least=True, form="{:.0%}"))
         if target:
             lines.append(
-                Ratio("the same over the rate of an update in place", _over(rate, update), None,
-                      form="{:.0%}")
-            )  # fmt: skip
+                Ratio(
+                    "the same over the rate of an update in place",
+                    _over(rate, update),
+                    None,
+                    form="{:.0%}",
+                )
+            )
     for size in ("ml-100k", "ml-1m", "ml-10m"):
         fast = of(f"train:{size}", "fast")
         rates = [of("limits", f"products at {size}, {by}") or 0.0 for by in ("mxnet", "numpy")]

@@ -17,9 +17,18 @@ from d2l_autorec.experiments.stored import save_results
 from d2l_autorec.runs import write
 
 COLUMNS = (
-    "part", "size", "case", "round", "value", "unit", "seed", "rmse", "peak_bytes",
-    "process_seconds", "others",
-)  # fmt: skip
+    "part",
+    "size",
+    "case",
+    "round",
+    "value",
+    "unit",
+    "seed",
+    "rmse",
+    "peak_bytes",
+    "process_seconds",
+    "others",
+)
 HEADINGS = {
     "startup": "Starting",
     "whole": "Whole processes, imports included: the chapter's 25 epochs",

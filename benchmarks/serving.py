@@ -200,11 +200,15 @@ def report(rows: list[dict[str, Any]], chosen: argparse.Namespace) -> None:
         "make bench-serving" + (" --quick" if chosen.quick else ""),
         f"How fast does the service answer {chosen.clients} clients at once?",
         answer,
-        {"machine": where, "seconds of each size": chosen.seconds, "questions": SETTING,
-         "the machine was required to be idle": not chosen.anyway},
+        {
+            "machine": where,
+            "seconds of each size": chosen.seconds,
+            "questions": SETTING,
+            "the machine was required to be idle": not chosen.anyway,
+        },
         {"table": frame},
         {},
-    )  # fmt: skip
+    )
     lines = ["# The service under load", "", where + ".", "", *answer, "", SETTING, ""]
     lines += [f"| {' | '.join(frame.columns)} |", f"|{' --- |' * len(frame.columns)}"]
     cells = frame.astype(object).where(frame.notna(), "").to_numpy().tolist()

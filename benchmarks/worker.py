@@ -71,9 +71,13 @@ def _sparse(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads
     compile_kernels()
     state = SparseState.from_net(_net(matrix.shape[1], seed))
     loop = train_sparse(
-        None, matrix, num_epochs=len(epochs), batches=iter(epochs), state=state,
+        None,
+        matrix,
+        num_epochs=len(epochs),
+        batches=iter(epochs),
+        state=state,
         num_threads=threads,
-    )  # fmt: skip
+    )
     seconds = [epoch.seconds for epoch in loop]
     return lambda: evaluate_sparse(state, matrix, test, num_threads=threads), seconds
 

@@ -17,9 +17,18 @@ from d2l_autorec.errors import InputError
 
 # What `install_requires` brings: the module, and the name of its package where that differs.
 LIBRARIES = (
-    "numpy", "scipy", "pandas", "matplotlib", "matplotlib_inline", "IPython", "requests", "numba",
-    "platformdirs", "rich", "typer",
-)  # fmt: skip
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "matplotlib_inline",
+    "IPython",
+    "requests",
+    "numba",
+    "platformdirs",
+    "rich",
+    "typer",
+)
 _PACKAGES = {"matplotlib_inline": "matplotlib-inline", "IPython": "ipython"}
 
 

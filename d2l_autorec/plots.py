@@ -101,9 +101,13 @@ def intervals(
             value.mean, place, xerr=bar(value), fmt="o", ms=5, capsize=3, color=color, zorder=3
         )
         axes.annotate(
-            f"{value.mean:{form}}", (1.01, place), xycoords=("axes fraction", "data"),
-            va="center", fontsize=9, annotation_clip=False,
-        )  # fmt: skip
+            f"{value.mean:{form}}",
+            (1.01, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9,
+            annotation_clip=False,
+        )
     axes.set_yticks(range(len(labels)), [textwrap.fill(label, 36) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.margins(x=0.08)
@@ -112,9 +116,14 @@ def intervals(
 def curve(axes: Axes, x: Sequence[float], values: Sequence[Interval], label: str = "") -> None:
     """Draw means with their 95% intervals as a line with bars."""
     axes.errorbar(
-        x, [value.mean for value in values], [bar(value) for value in values], marker="o", ms=5,
-        capsize=3, label=label or None,
-    )  # fmt: skip
+        x,
+        [value.mean for value in values],
+        [bar(value) for value in values],
+        marker="o",
+        ms=5,
+        capsize=3,
+        label=label or None,
+    )
 
 
 def bar(value: Interval) -> float:

@@ -211,7 +211,8 @@ _TEXT = (
             Cell(
                 "study/summary.csv",
                 {"of the chapter's run": "95% prediction interval of one more run"},
-                "value", _half_range,
+                "value",
+                _half_range,
             ),
         ),
     ),
@@ -227,8 +228,10 @@ _TEXT = (
         "the same model gains {},",
         (
             Cell(
-                "best/summary.csv", {"step": "+ epoch chosen on validation ratings"},
-                "less the step above", unsigned,
+                "best/summary.csv",
+                {"step": "+ epoch chosen on validation ratings"},
+                "less the step above",
+                unsigned,
             ),
         ),
     ),
@@ -251,7 +254,7 @@ _TEXT = (
         (Value("reproduce/run.json", ("settings", "num_epochs")), _run("num_epochs")),
     ),
     Pin("seed {} seconds {} ```", (_run("seed"), _run("seconds", number(".1f")))),
-)  # fmt: skip
+)
 
 PINS = (*_HEADLINE, *_TEXT, *_COSTS, *_DURATIONS)
 

@@ -32,8 +32,10 @@ def part(name, size="", **facts):
 def bench(out, *arguments):
     return subprocess.run(
         [sys.executable, "-m", "benchmarks.bench", "--out", out, *arguments],
-        capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
 
 
 def test_quick_run_and_merging(tmp_path):
@@ -143,8 +145,15 @@ def test_own_work_is_not_taken_for_that_of_others():
 
 
 def test_the_report_of_the_service(tmp_path):
-    row = {"size": "toy (synthetic)", "question": "all", "answers": 100, "per_second": 50.0,
-           "p50_ms": 3.14, "p99_ms": 9.99, "max_ms": 12.0}  # fmt: skip
+    row = {
+        "size": "toy (synthetic)",
+        "question": "all",
+        "answers": 100,
+        "per_second": 50.0,
+        "p50_ms": 3.14,
+        "p99_ms": 9.99,
+        "max_ms": 12.0,
+    }
     total = {"failed": 0, "service_cores": 1.2, "client_cores": 0.31}
     chosen = argparse.Namespace(out=tmp_path, quick=False, clients=32, seconds=2.0, anyway=True)
     serving.report([{**row, **total}, {**row, "question": "similar"}], chosen)

@@ -168,9 +168,11 @@ def test_changing_a_cell_is_noticed(pin):
                 continue  # beyond the digits that are shown
             seen += 1
             text = pin.words.format(
-                *(source.shown(changed) if one is source else one.text(stored)
-                  for one in pin.sources)
-            )  # fmt: skip
+                *(
+                    source.shown(changed) if one is source else one.text(stored)
+                    for one in pin.sources
+                )
+            )
             assert text not in FLOWING, text
         assert seen or not re.search(r"\d", raw), f"{source} does not depend on its cell"
 

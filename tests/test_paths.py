@@ -46,9 +46,10 @@ def test_what_lies_at_a_path(things):
     assert {name: kind(things / name) for name in kinds} == kinds
     assert kind("/dev/null") == "device"
     for path, reason in (
-        (things / ("x" * 300), "File name too long"), (things / "a\0b", "null"),
+        (things / ("x" * 300), "File name too long"),
+        (things / "a\0b", "null"),
         (things / "y" / ("x/" * 3000), "File name too long"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match=f"cannot be read \\(.*{reason}.*\\); check the path"):
             kind(path)
 
@@ -179,11 +180,13 @@ def test_of_many_processes_one_gets_a_stale_lock(tmp_path):
     code = LOCKED.replace("time.sleep(600)", "sys.stdin.read()")
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-c", code, tmp_path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
         for _ in range(6)
-    ]  # fmt: skip
+    ]
     held = [process for process in processes if process.stdout.readline()]
     for process in processes:
         process.communicate()

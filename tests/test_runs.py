@@ -41,8 +41,10 @@ def test_a_folder_is_checked_without_making_it(tmp_path):
     assert not (tmp_path / "a").exists()
     (tmp_path / "file").write_text("")
     for out, problem in (
-        (tmp_path, "not empty"), (tmp_path / "file", "cannot"), (tmp_path / "file" / "x", "cannot")
-    ):  # fmt: skip
+        (tmp_path, "not empty"),
+        (tmp_path / "file", "cannot"),
+        (tmp_path / "file" / "x", "cannot"),
+    ):
         with pytest.raises(InputError, match=problem):
             runs.new_folder(out, "", make=False)
 

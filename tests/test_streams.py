@@ -13,9 +13,11 @@ def shell(command, **environment):
     """Run a shell line in which ``CLI`` stands for the command."""
     command = command.replace("CLI", f"{sys.executable} -m d2l_autorec")
     return subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True,
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
         env={**os.environ, "COLUMNS": "80", **environment},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

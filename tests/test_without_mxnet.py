@@ -72,8 +72,12 @@ def without(tmp_path_factory):
     def run(*words):
         return subprocess.run(
             [sys.executable, *map(str, words)],
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
     run.folder = folder
     return run

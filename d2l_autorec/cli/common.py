@@ -72,10 +72,14 @@ Duplicates = Annotated[
     str, typer.Option(help="Of several ratings of a pair: latest, mean or error.")
 ]
 READING = {
-    "columns": (Columns, None), "sep": (Separator, None), "decimal": (Decimal, None),
-    "encoding": (Encoding, None), "not_rated": (NotRated, None), "titles": (Titles, None),
+    "columns": (Columns, None),
+    "sep": (Separator, None),
+    "decimal": (Decimal, None),
+    "encoding": (Encoding, None),
+    "not_rated": (NotRated, None),
+    "titles": (Titles, None),
     "duplicates": (Duplicates, "latest"),
-}  # fmt: skip
+}
 """The options that `reads_ratings` gives to a command, and their defaults."""
 for _kind, _ in READING.values():
     get_args(_kind)[1].rich_help_panel = "How the ratings file is read"

@@ -86,7 +86,12 @@ def synthetic(
 
         write_synthetic(path, what, watched())
     record = {
-        "command": "synthetic", "name": what.name, "file": str(path), "users": what.num_users,
-        "items": what.num_items, "ratings": what.num_ratings, "seed": seed,
-    }  # fmt: skip
+        "command": "synthetic",
+        "name": what.name,
+        "file": str(path),
+        "users": what.num_users,
+        "items": what.num_items,
+        "ratings": what.num_ratings,
+        "seed": seed,
+    }
     typer.echo(json.dumps(record) if as_json else f"{what.name} is in {path}")

@@ -227,19 +227,26 @@ def new_user(
     record: dict[str, Any] = {"command": "new-user", "model": str(model)}
     if export is None:
         table = new_user(
-            loaded, read_columns(ratings, ("item", "rating"), reading), number, min_ratings,
+            loaded,
+            read_columns(ratings, ("item", "rating"), reading),
+            number,
+            min_ratings,
             filters,
-        )  # fmt: skip
+        )
         _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
         return
     match = match_export(loaded, export, read_links(links) if links else None)
     table = new_user(loaded, match.ratings, number, min_ratings, filters)
     site, unmatched = export.site, records(match.unmatched)
     record["export"] = {
-        "site": site.name, "matched": len(match.ratings), "not_rated": export.not_rated,
-        "scale": [site.low, site.high], "mapped_to": [loaded.low, loaded.high],
-        "notes": match.notes, "unmatched": unmatched,
-    }  # fmt: skip
+        "site": site.name,
+        "matched": len(match.ratings),
+        "not_rated": export.not_rated,
+        "scale": [site.low, site.high],
+        "mapped_to": [loaded.low, loaded.high],
+        "notes": match.notes,
+        "unmatched": unmatched,
+    }
     _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
     if as_json:
         return

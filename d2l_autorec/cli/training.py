@@ -154,25 +154,49 @@ def train(
     from d2l_autorec.training.plan import parse_hidden, parse_range
 
     values = {
-        "by": by, "encoder": encoder, "decoder": decoder, "dropout": dropout,
-        "input_dropout": input_dropout, "objective": objective, "targets": targets, "lr": lr,
-        "schedule": schedule, "wd": wd, "lam": lam, "batch_size": batch_size,
-        "num_epochs": epochs, "init": init, "start": start, "draws": draws,
-        "val_ratio": val_ratio, "patience": patience, "refit": refit, "num_seeds": seeds,
+        "by": by,
+        "encoder": encoder,
+        "decoder": decoder,
+        "dropout": dropout,
+        "input_dropout": input_dropout,
+        "objective": objective,
+        "targets": targets,
+        "lr": lr,
+        "schedule": schedule,
+        "wd": wd,
+        "lam": lam,
+        "batch_size": batch_size,
+        "num_epochs": epochs,
+        "init": init,
+        "start": start,
+        "draws": draws,
+        "val_ratio": val_ratio,
+        "patience": patience,
+        "refit": refit,
+        "num_seeds": seeds,
         "hidden": None if hidden is None else parse_hidden(hidden),
         "clip": None if rating_range is None else parse_range(rating_range),
-    }  # fmt: skip
+    }
     plan = {
-        "engine": engine, "split": split, "test_ratio": test_ratio, "seed": seed,
-        "checkpoint_every": checkpoint_every, "all_ratings": all_ratings,
-    }  # fmt: skip
+        "engine": engine,
+        "split": split,
+        "test_ratio": test_ratio,
+        "seed": seed,
+        "checkpoint_every": checkpoint_every,
+        "all_ratings": all_ratings,
+    }
     asked = Asked(
         recipe,
         {name: value for name, value in values.items() if value is not None},
         {name: value for name, value in plan.items() if stands_there(context, name)},
-        data, devices if stands_there(context, "devices") else None, out, save, tensorboard,
-        reading, test,
-    )  # fmt: skip
+        data,
+        devices if stands_there(context, "devices") else None,
+        out,
+        save,
+        tensorboard,
+        reading,
+        test,
+    )
 
     def keep(folder: Path, model: Any, ratings: Any, record: dict[str, Any]) -> None:
         save_model(folder, make_model(model, ratings, record))

@@ -23,7 +23,6 @@ nothing, run the checker in a container.
 
 from __future__ import annotations
 
-import math
 import secrets
 import shutil
 import sys
@@ -33,19 +32,15 @@ from typing import Any
 
 import numpy as np
 
-from d2l_autorec.course import judge
-from d2l_autorec.course.report import CHECKS, NOT_REACHED, RIGHT, WRONG, Finding, Report
-from d2l_autorec.course.sandbox import Ended, Sandbox
+from d2l_autorec.course.examination import Examination
+from d2l_autorec.course.report import Report
+from d2l_autorec.course.sandbox import Sandbox
 from d2l_autorec.errors import InputError, plain
 
 SECONDS = 60.0
 MOVIELENS_SECONDS = 240.0
 MEMORY = 2 << 30  # bytes
 MAX_SOURCE = 1 << 20  # bytes
-
-_MAX_ARRAYS = 64  # of parameters
-_LESSON = "04-autorec"
-_BATCH, _HIDDEN, _USERS, _ITEMS = 5, 4, 7, 11
 
 
 def check_file(
@@ -179,7 +174,7 @@ def _check(
         threads = num_threads()
         seconds += MOVIELENS_SECONDS
     with Sandbox(seconds, memory, threads) as sandbox:
-        examination = _Examination(sandbox, np.random.default_rng(seed), matrices)
+        examination = Examination(sandbox, np.random.default_rng(seed), matrices)
         examination.run(load)
         findings = examination.in_order()
         return Report(name, findings, sandbox.refused, sandbox.held, seed)
@@ -204,313 +199,6 @@ def _movielens() -> tuple[np.ndarray, np.ndarray]:
         for part in rows
     )
     return train, held_out
-
-
-class _Stop(Exception):
-    """The rest of a check cannot be looked at; the message says why."""
-
-
-class _Nothing(Exception):
-    """There is nothing to look at."""
-
-
-class _Examination:
-    """The questions, in order. A check that fails does not stop those that do not need it."""
-
-    def __init__(
-        self,
-        sandbox: Sandbox,
-        rng: np.random.Generator,
-        matrices: tuple[np.ndarray, np.ndarray] | None,
-    ) -> None:
-        self.sandbox, self.rng, self.matrices = sandbox, rng, matrices
-        self.findings: dict[str, Finding] = {}
-        self.gone = ""  # the check in which the process ended
-        self.given: dict[str, Any] = {}
-
-    def run(self, load: Callable[[Sandbox], dict[str, Any]]) -> None:
-        """Look at everything."""
-        self.rows = judge.ratings(self.rng, _BATCH, _USERS, 0.5)
-        self.do("file", lambda: self.file(load))
-        for name in ("class", "shape", "activation", "mask", "gradient", "prediction", "dropout"):
-            self.do(name, getattr(self, name if name != "class" else "build"))
-        self.do("training", self.training)
-        self.do("rows", self.evaluator_rows)
-        self.do("score", self.evaluator_score)
-        self.do("devices", self.devices)
-        if self.matrices is not None:
-            self.do("movielens", self.movielens)
-
-    def in_order(self) -> list[Finding]:
-        """Return all findings."""
-        return [self.findings[name] for name in CHECKS if name in self.findings]
-
-    def do(self, name: str, look: Callable[[], str | None]) -> None:
-        """Make one check and keep what it found."""
-        state, message = NOT_REACHED, ""
-        missing = [need for need in CHECKS[name].needs if self.findings[need].state != RIGHT]
-        if self.gone:
-            message = f'The process ended in "{CHECKS[self.gone].title}".'
-        elif missing:
-            message = f'It needs "{CHECKS[missing[0]].title}".'
-        else:
-            try:
-                message = look() or ""
-            except _Nothing as error:
-                self.findings[name] = Finding(name, NOT_REACHED, str(error))
-                return
-            except Ended as error:
-                self.gone = name
-                message = self.ended(error)
-            except _Stop as error:
-                message = str(error)
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                # the judges take what fits the question; only a forged answer does not
-                message = f"What came back does not fit the question ({type(error).__name__})."
-            state = WRONG if message else RIGHT
-            if message:
-                message = f"{plain(message)} See lesson {_LESSON}, {CHECKS[name].see}."
-        self.findings[name] = Finding(name, state, message)
-
-    def ended(self, error: Ended) -> str:
-        """Say how the process ended."""
-        if error.reason == "late":
-            return (
-                f"There was no answer within {self.sandbox.seconds:g} seconds. A loop that does "
-                "not end looks like this."
-            )
-        if error.reason == "garbled":
-            return "What came back was no answer. The submission wrote to the checker's channel."
-        if error.code == 0:
-            return (
-                "The process ended itself, with exit code 0. A submission returns; it never exits."
-            )
-        if error.code is None:
-            return "The process closed all 2 of its channels, and can give no answer."
-        how = f"signal {-error.code}" if error.code < 0 else f"exit code {error.code}"
-        return (
-            f"The process ended early ({how}). It exited by itself, crashed or ran out of its "
-            f"{self.sandbox.memory / 2**30:.3g} GB of memory."
-        )
-
-    def ask(
-        self, where: str, do: str, arrays: dict[str, Any] | None = None, **fields: Any
-    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Ask the process; what the submission raised ends the check."""
-        answer, results = self.sandbox.ask(do, arrays, **fields)
-        if "error" in answer:
-            raise _Stop(judge.error(_mapping(answer["error"]), where))
-        return answer, results
-
-    def outputs(self, rows: np.ndarray, training: bool, times: int = 1, device: int = 0) -> Any:
-        """Outputs of the network for the same rows, `times` times."""
-        where = "forward, in training," if training else "forward, in prediction,"
-        settings = {"training": training, "times": times, "device": device}
-        results = self.ask(where, "forward", {"rows": rows}, **settings)[1]
-        return [_array(results, f"o{i}") for i in range(times)]
-
-    def make(self, num_hidden: int, num_users: int, dropout: float, num_devices: int = 1) -> None:
-        """Build a network."""
-        sizes = {"num_hidden": num_hidden, "num_users": num_users, "dropout": dropout}
-        self.build_with(num_devices=num_devices, sigma=0.3, **sizes)
-
-    def build_with(self, **settings: Any) -> None:
-        """Build a network with these arguments; its first parameters come from our seed."""
-        self.ask("AutoRec(...)", "build", None, seed=int(self.rng.integers(2**31)), **settings)
-
-    def fill(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Give the network parameters of our own; a first row tells their shapes."""
-        self.outputs(rows, False)
-        told = self.ask("AutoRec", "shapes")[0].get("shapes")
-        try:
-            shapes = [tuple(int(size) for size in shape) for shape in told or ()]
-            fine = len(shapes) <= _MAX_ARRAYS and all(
-                len(shape) < 5 and min(shape, default=1) > 0 and math.prod(shape) < 1e6
-                for shape in shapes
-            )
-        except (TypeError, ValueError, OverflowError):
-            fine = False
-        if not fine or not shapes:
-            raise _Stop(
-                "The network has 0 parameters that MXNet knows of. What is not registered with "
-                "the block is never trained."
-            )
-        values = judge.values(self.rng, shapes)
-        self.ask("AutoRec", "put", {f"p{i}": value for i, value in enumerate(values)})
-        return values
-
-    def file(self, load: Callable[[Sandbox], dict[str, Any]]) -> str | None:
-        answer = load(self.sandbox)
-        if "error" in answer:
-            return judge.error(_mapping(answer["error"]), "The file")
-        self.given = answer
-        if not answer.get("class") and not answer.get("evaluator"):
-            return "The file defines 0 of the 2 names that are looked for: AutoRec and evaluator."
-        if not answer.get("class"):
-            return "1 of 2 names is missing: no class is called AutoRec."
-        if not answer.get("evaluator"):
-            return "1 of 2 names is missing: no function is called evaluator."
-        return None
-
-    def build(self) -> str | None:
-        if not self.given.get("class"):
-            raise _Nothing("It needs a class called AutoRec.")
-        if not self.given.get("block"):
-            return (
-                "AutoRec has 0 Gluon blocks among its base classes. What is no block has no "
-                "parameters that a trainer finds."
-            )
-        self.make(_HIDDEN, _USERS, 0.0)
-        return None
-
-    def shape(self) -> str | None:
-        output = self.outputs(self.rows, False)[0]
-        message = judge.shape(self.rows, output)
-        if message is None:
-            message = judge.shape(self.rows, self.outputs(self.rows, True)[0])
-        if message is None:  # a batch is no part of the network
-            message = judge.shape(self.rows[:2], self.outputs(self.rows[:2], False)[0])
-        return message
-
-    def activation(self) -> str | None:
-        self.parameters = self.fill(self.rows)
-        output = self.outputs(self.rows, False)[0]
-        return judge.activation(self.rows, output, self.parameters, _HIDDEN)
-
-    def mask(self) -> str | None:
-        return judge.mask(
-            self.rows, self.outputs(self.rows, True)[0], self.outputs(self.rows, False)[0]
-        )
-
-    def gradient(self) -> str | None:
-        head = self.rng.uniform(1, 2, self.rows.shape).astype("f4")
-        both = []
-        for part in (self.rows == 0, self.rows > 0):
-            arrays = {"rows": self.rows, "head": head * part}
-            grads = self.ask("The gradient", "gradient", arrays)[1]
-            both.append([array for name, array in sorted(grads.items())])
-        return judge.gradient(*both)
-
-    def prediction(self) -> str | None:
-        return judge.prediction(self.rows, self.outputs(self.rows, False)[0])
-
-    def dropout(self) -> str | None:
-        hidden = 32
-        self.make(hidden, _USERS, 0.5)
-        parameters = self.fill(self.rows)
-        predictions = self.outputs(self.rows, False, 3)
-        trainings = self.outputs(self.rows, True, 4)
-        away = 0.0
-        if self.findings["activation"].state == RIGHT:
-            away = judge.dissect(self.rows, predictions[0], parameters, hidden)[1]
-        return judge.dropout(predictions, trainings, away)
-
-    def train(self, train: np.ndarray, **settings: Any) -> np.ndarray:
-        """Predictions of the trained network for all entries."""
-        seed = int(self.rng.integers(2**31))
-        results = self.ask("Training", "train", {"rows": train}, seed=seed, **settings)[1]
-        predicted = _array(results, "predictions")
-        if predicted.shape != train.shape:
-            raise _Stop(f"After training, {train.shape} rows gave an output {predicted.shape}.")
-        return predicted
-
-    def training(self) -> str | None:
-        train, held_out = judge.synthetic(self.rng, 160, 60)
-        self.make(16, train.shape[1], 0.05)
-        predicted = self.train(train, epochs=40, batch=40, lr=0.02, wd=1e-5)
-        return judge.trained(predicted, train, held_out)
-
-    def movielens(self) -> str | None:
-        from d2l_autorec.config import CHAPTER as book
-
-        assert self.matrices is not None
-        train, held_out = self.matrices
-        self.build_with(
-            num_hidden=book.num_hidden,
-            num_users=train.shape[1],
-            dropout=book.dropout_rate,
-            num_devices=1,
-            sigma=book.sigma,
-        )
-        settings = {"batch": book.batch_size, "lr": book.lr, "wd": book.wd}
-        return judge.movielens(self.train(train, epochs=book.num_epochs, **settings), held_out)
-
-    def probe(self, num_devices: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Call the evaluator with a network that is known."""
-        arrays = {"rows": self.matrix, "held_out": self.held_out, **self.known}
-        answer, results = self.sandbox.ask("evaluate", arrays, batch=4, num_devices=num_devices)
-        calls = [results[f"c{i}"] for i in range(len(results)) if f"c{i}" in results]
-        return answer, {**results, "calls": calls}  # type: ignore[dict-item]
-
-    def evaluator_rows(self) -> str | None:
-        if not self.given.get("evaluator"):
-            raise _Nothing("It needs a function called evaluator.")
-        both = judge.ratings(self.rng, _ITEMS, _USERS, 0.6)
-        held = (both > 0) & (self.rng.random(both.shape) < 0.4)
-        held[np.arange(4), (both > 0).argmax(1)[:4]] = True
-        self.matrix, self.held_out = both * ~held, both * held
-        self.known = {
-            "slope": self.rng.standard_normal((_USERS, _USERS)) / 4,
-            "offset": self.rng.uniform(2, 4, _USERS),
-        }
-        answer, results = self.probe(1)
-        modes = answer.get("training")
-        modes = [bool(mode) for mode in modes] if isinstance(modes, list) else []
-        message = judge.rows_shown(results["calls"], modes, self.matrix, self.held_out)  # type: ignore[arg-type]
-        if "error" in answer and (message is None or not results["calls"] or "of the" in message):
-            message = judge.error(_mapping(answer["error"]), "The evaluator")
-        self.scored = answer, results
-        return message
-
-    def evaluator_score(self) -> str | None:
-        answer, results = self.scored
-        value = _number(answer, results)
-        predicted = self.matrix @ self.known["slope"] + self.known["offset"]
-        return judge.score(value, predicted, self.matrix, self.held_out, 4)
-
-    def devices(self) -> str | None:
-        self.make(_HIDDEN, _USERS, 0.0, 2)
-        self.fill(self.rows)
-        outputs = [self.outputs(self.rows, False, device=device)[0] for device in (0, 1)]
-        answer, results = self.probe(2)
-        if "error" in answer:
-            return judge.error(_mapping(answer["error"]), "The evaluator, on two devices,")
-        used = answer.get("devices")
-        used = [str(device) for device in used] if isinstance(used, list) else []
-        value, one = _number(answer, results), _number(*self.scored)
-        message = judge.devices(outputs, used, value, one)
-        if message is None:  # the two halves together
-            answer, results = self.sandbox.ask(
-                "evaluate",
-                {"rows": self.matrix, "held_out": self.held_out},
-                batch=4,
-                num_devices=2,
-            )
-            if "error" in answer:
-                return judge.error(_mapping(answer["error"]), "The evaluator, with your network,")
-            predicted = self.outputs(self.matrix, False)[0]
-            one = judge.rmse(predicted, self.held_out)
-            message = judge.devices(outputs, used, _number(answer, results), one)
-        return message
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _array(results: dict[str, np.ndarray], name: str) -> np.ndarray:
-    if name not in results:
-        raise Ended("garbled")
-    return results[name]
-
-
-def _number(answer: dict[str, Any], results: dict[str, np.ndarray]) -> float:
-    """What an evaluator returned, as a number."""
-    value = results.get("value")
-    if value is None or value.size != 1:
-        kind = str(answer.get("type", "nothing"))[:80]
-        raise _Stop(f"The evaluator returned an object of type {kind}. An RMSE is 1 number.")
-    return float(value.reshape(()))
 
 
 __all__ = ["Report", "check", "check_file"]

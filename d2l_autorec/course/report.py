@@ -40,12 +40,10 @@ CHECKS = {
         ("activation", "mask", "gradient", "prediction", "dropout"),
     ),
     "rows": Check(5, "The evaluator shows the network its training rows", "the evaluator"),
-    "score": Check(
-        10, "The evaluator scores the held-out ratings", "the evaluator", ("rows",)
-    ),
+    "score": Check(10, "The evaluator scores the held-out ratings", "the evaluator", ("rows",)),
     "devices": Check(5, "Two devices give what one gives", "the evaluator", ("shape", "score")),
     "movielens": Check(10, "It learns MovieLens 100K", "the curve", ("training",)),
-}  # fmt: skip
+}
 
 
 # What each layer of the containment guards, for the sentence where one does not hold.

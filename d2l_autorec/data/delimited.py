@@ -230,10 +230,12 @@ def _netflix_form(seen: Scan) -> Form:
     places = Places(
         {"user": 0, "rating": 1, "timestamp": 2},
         {
-            "user": "column 1 of a block", "item": "the number before a block",
-            "rating": "column 2", "timestamp": "column 3",
+            "user": "column 1 of a block",
+            "item": "the number before a block",
+            "rating": "column 2",
+            "timestamp": "column 3",
         },
-    )  # fmt: skip
+    )
     return Form(seen.encoding, ",", False, 3, places, 0, (), False)
 
 

@@ -48,14 +48,27 @@ class Site:
 SITES = (
     Site("Letterboxd", ("Letterboxd URI",), ("Name",), ("Year",), (), "Rating", 0.5, 5),
     Site(
-        "IMDb", ("Const",), ("Title", "Original Title"), ("Year",), ("Const",), "Your Rating",
-        1, 10,
+        "IMDb",
+        ("Const",),
+        ("Title", "Original Title"),
+        ("Year",),
+        ("Const",),
+        "Your Rating",
+        1,
+        10,
     ),
     Site(
-        "Goodreads", ("Book Id",), ("Title",), ("Original Publication Year", "Year Published"),
-        ("ISBN", "ISBN13"), "My Rating", 1, 5, ("0",),
+        "Goodreads",
+        ("Book Id",),
+        ("Title",),
+        ("Original Publication Year", "Year Published"),
+        ("ISBN", "ISBN13"),
+        "My Rating",
+        1,
+        5,
+        ("0",),
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,14 @@ from d2l_autorec.data import known
 from d2l_autorec.data.blobs import Blob, file_blob, readable, unchanged
 from d2l_autorec.data.columnar import read_arrays, read_parquet
 from d2l_autorec.data.delimited import Parsed, read_delimited
+from d2l_autorec.data.duplicates import without_duplicates
 from d2l_autorec.data.json_lines import read_json
 from d2l_autorec.data.locate import Located, locate
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.titles import read_titles
 from d2l_autorec.data.understanding import Understanding, counts_of, suspicions, time_range
 from d2l_autorec.data.values import id_codes, rated_rows, rating_values, time_values
-from d2l_autorec.errors import InputError, clip
+from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,22 +159,35 @@ def _read_located(
     columns["timestamp"] = np.zeros(len(frame), np.int64) if times is None else times
     table = pd.DataFrame(columns)
     rows = frame.index.to_numpy()
-    table, duplicates = _without_duplicates(
+    table, duplicates = without_duplicates(
         table, ids, rows, where, options, times is not None, notices
     )
     items = _titles(located, options, ids[1], parsed, notices)
     found = table["rating"].to_numpy()
     first, last = (None, None) if times is None else time_range(table["timestamp"].to_numpy())
     understood = Understanding(
-        file=blob.label, kind=parsed.kind, columns=parsed.places.why,
-        separator=parsed.separator, encoding=parsed.encoding, decimal=decimal,
-        users=len(ids[0]), items=len(ids[1]), ratings=len(table),
-        low=float(found.min()), high=float(found.max()), counts=counts_of(found),
-        duplicates=duplicates, missing=missing, not_rated=not_rated,
+        file=blob.label,
+        kind=parsed.kind,
+        columns=parsed.places.why,
+        separator=parsed.separator,
+        encoding=parsed.encoding,
+        decimal=decimal,
+        users=len(ids[0]),
+        items=len(ids[1]),
+        ratings=len(table),
+        low=float(found.min()),
+        high=float(found.max()),
+        counts=counts_of(found),
+        duplicates=duplicates,
+        missing=missing,
+        not_rated=not_rated,
         titles=None if items is None else int(items["title"].notna().sum()),
-        timestamps=timestamps, first=first, last=last, notices=tuple(notices),
+        timestamps=timestamps,
+        first=first,
+        last=last,
+        notices=tuple(notices),
         warnings=tuple(suspicions(table, len(ids[0]), len(ids[1]))),
-    )  # fmt: skip
+    )
     ratings = Ratings(
         table=table,
         user_ids=ids[0],
@@ -279,36 +293,3 @@ def _check_values(
             "which here means 'not rated'; correct or remove the line, or give --not-rated "
             f"{ratings[row]:g}."
         )
-
-
-def _without_duplicates(
-    table: pd.DataFrame,
-    ids: list[np.ndarray],
-    rows: np.ndarray,
-    where: Callable[[int], str],
-    options: ReadOptions,
-    timed: bool,
-    notices: list[str],
-) -> tuple[pd.DataFrame, int]:
-    """Leave one rating of each pair, in the place of the latest."""
-    pair = table["item"] * len(ids[0]) + table["user"]
-    again = pair.duplicated().to_numpy()
-    if not again.any():
-        return table, 0
-    row = int(np.argmax(again))
-    user, item = ids[0][table["user"].iloc[row]], ids[1][table["item"].iloc[row]]
-    said = f"{where(int(rows[row]))}: user {clip(user)} has rated item {clip(item)} before"
-    if options.duplicates == "error":
-        raise InputError(f"{said}; keep one rating of each pair.")
-    kept = "last"
-    order = np.arange(len(table))
-    if timed:
-        order, kept = np.argsort(table["timestamp"].to_numpy(), kind="stable"), "latest"
-    stays = np.sort(order[~pair.iloc[order].duplicated(keep="last").to_numpy()])
-    if options.duplicates == "mean":
-        kept = "mean"
-        mean = table["rating"].astype("float64").groupby(pair.to_numpy()).mean()
-        table = table.assign(rating=mean.loc[pair].to_numpy(np.float32))
-    went = len(table) - len(stays)
-    notices.append(f"{said}; of each such pair the {kept} rating was kept, and {went:,} went.")
-    return table.iloc[stays].reset_index(drop=True), went

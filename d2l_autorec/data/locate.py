@@ -95,9 +95,10 @@ def _choose(names: list[str], blob: Callable[[str], Blob], stem: str, label: Pat
     paths = [PurePosixPath(name.replace("\\", "/")) for name in names]
     of = dict(zip(paths, names))
     paths = [
-        p for p in paths
+        p
+        for p in paths
         if len(p.parts) <= 2 and not any(part.startswith((".", "__MACOSX")) for part in p.parts)
-    ]  # fmt: skip
+    ]
     for fits in (
         *(lambda p, name=name: p.name == name for name in LAYOUTS),
         lambda p: p.suffix == ".inter",

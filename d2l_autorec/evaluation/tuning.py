@@ -154,8 +154,13 @@ class _Follower:
 def _validation_rmse(ground: Ground, recipe: Recipe, follow: Callable[[Epoch], None]) -> float:
     plan = ground.plan
     model = fit(
-        ground.table, ground.shape, recipe.but(refit=False), plan.seed, split=ground.halves,
-        compute=Compute(plan.engine, ground.contexts), follow=follow,
-    )  # fmt: skip
+        ground.table,
+        ground.shape,
+        recipe.but(refit=False),
+        plan.seed,
+        split=ground.halves,
+        compute=Compute(plan.engine, ground.contexts),
+        follow=follow,
+    )
     assert model.val_rmse is not None
     return model.val_rmse

@@ -27,7 +27,7 @@ from d2l_autorec.experiments.pool import (
     SEARCH_SPLITS,
     STOPPED,
     VAL_RATIO,
-)  # fmt: skip
+)
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import interval, paired, pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
@@ -94,8 +94,10 @@ def best(
         folder / "search",
         search,
         [{"recipe": name, "split": split} for name in CANDIDATES for split in SEARCH_SPLITS],
-        label="best: search", quiet=quiet, **common,
-    )  # fmt: skip
+        label="best: search",
+        quiet=quiet,
+        **common,
+    )
     jobs = [{"split": seed} for seed in range(num_splits)]
     runs = run_jobs(folder, climb, jobs, label="best: ladder", quiet=quiet, **common)
     tables = _tables(runs, tried)

@@ -57,19 +57,13 @@ def compare(
 
     Parameters
     ----------
-    folder : Path
-        Folder of the results. Runs that are stored there are not repeated.
-    ratings : Ratings
-        MovieLens 100K.
+    folder, ratings, quiet, quick
+        As for `d2l_autorec.experiments.study.study`.
     num_splits : int
         Random splits, at least 2: seeds 0, 1, ...
     names : sequence of str, optional
         Of ``CONTENDERS``. All by default. A model whose library is not installed is skipped,
         unless all of its runs are stored.
-    quiet : bool
-        Show no progress.
-    quick : bool
-        A smoke run, which draws no conclusion.
 
     Returns
     -------
@@ -91,9 +85,12 @@ def compare(
     settings = {name: best_setting(tuned, name) for name in names}
     runs = go(folder, partial(run_one, ratings), _fits(settings, num_splits), label="compare")
     timings = go(
-        folder / "timing", partial(time_one, ratings), _timed(settings), label="compare: time",
+        folder / "timing",
+        partial(time_one, ratings),
+        _timed(settings),
+        label="compare: time",
         processes=1,
-    )  # fmt: skip
+    )
     told = answer(runs)
     if skipped:
         listed = "; ".join(f"{name} (needs {package})" for name, package in skipped.items())

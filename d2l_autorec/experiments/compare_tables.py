@@ -45,10 +45,15 @@ def summary(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
             less, p = f"{test.difference.mean:+.4f} ± {half:.4f}", f"{test.p_value:.3f}"
         rows.append(
             (
-                name, str(interval(values)), less, p, f"{later[name][0]:.4f}",
-                f"{raw[name].mean():.4f}", f"{seconds[name]:.2g}",
+                name,
+                str(interval(values)),
+                less,
+                p,
+                f"{later[name][0]:.4f}",
+                f"{raw[name].mean():.4f}",
+                f"{seconds[name]:.2g}",
             )
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -50,8 +50,12 @@ class Contender:
 
 _MYFM: Settings = ({}, {"rank": 5}, {"rank": 20}, {"rank": 32}, {"rank": 10, "n_iter": 400})
 _AUTOREC: Settings = (
-    {}, {"num_hidden": 200}, {"wd": 1e-4}, {"dropout": 0.3}, {"dropout": 0.3, "wd": 1e-4},
-)  # fmt: skip
+    {},
+    {"num_hidden": 200},
+    {"wd": 1e-4},
+    {"dropout": 0.3},
+    {"dropout": 0.3, "wd": 1e-4},
+)
 
 CONTENDERS = {
     "Surprise SVD++": Contender(

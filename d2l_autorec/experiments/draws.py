@@ -39,18 +39,12 @@ def draws(
 
     Parameters
     ----------
-    folder : Path
-        For the results; what is there is not run again.
-    ratings : Ratings
-        MovieLens 100K.
+    folder, ratings, quiet, quick
+        As for `d2l_autorec.experiments.study.study`.
     num_seeds : int
         Splits, at least 2: seeds 0, 1, ...
     recipe : Recipe, optional
         In place of the chapter's.
-    quiet : bool
-        Show no progress.
-    quick : bool
-        A smoke run: the answer draws no conclusion.
 
     Returns
     -------
@@ -62,9 +56,13 @@ def draws(
     refuse_to_shrink(folder, command)
     jobs = [{"draws": name, "seed": seed} for seed in range(num_seeds) for name in DRAWS]
     runs = run_jobs(
-        folder, partial(run_one, ratings, recipe), jobs, data_digest=ratings.digest,
-        label="draws", quiet=quiet,
-    )  # fmt: skip
+        folder,
+        partial(run_one, ratings, recipe),
+        jobs,
+        data_digest=ratings.digest,
+        label="draws",
+        quiet=quiet,
+    )
     table, told = summary(runs)
     return save_results(
         folder,

@@ -44,9 +44,15 @@ def depth(table: pd.DataFrame) -> Figure:
         for (_, row), one, same in zip(part.iterrows(), sizes, even):
             if not same:
                 axes.errorbar(
-                    max(one) * 1.08, row["test_rmse"], row["test_rmse_half_width"], marker="D",
-                    ls="", color="tab:red", capsize=3, label=row["hidden"],
-                )  # fmt: skip
+                    max(one) * 1.08,
+                    row["test_rmse"],
+                    row["test_rmse_half_width"],
+                    marker="D",
+                    ls="",
+                    color="tab:red",
+                    capsize=3,
+                    label=row["hidden"],
+                )
         axes.set(title=title)
         _widths(axes, widths, "units in a layer")
     panels[0].set(ylabel="test RMSE (95% interval)")
@@ -82,9 +88,14 @@ def activations(table: pd.DataFrame) -> Figure:
         for (row, column), value in np.ndenumerate(values):
             light = value < (best + _READABLE) / 2
             axes.text(
-                column, row, f"{value:.3f}", ha="center", va="center", fontsize=8,
+                column,
+                row,
+                f"{value:.3f}",
+                ha="center",
+                va="center",
+                fontsize=8,
                 color="white" if light else "black",
-            )  # fmt: skip
+            )
         axes.set_xticks(range(len(names)), names, rotation=30)
         axes.set_yticks(range(len(names)), names)
         axes.set(title=title, xlabel="decoder (output)")

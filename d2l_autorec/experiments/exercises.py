@@ -86,8 +86,8 @@ def exercises(
 
     Parameters
     ----------
-    folder : Path
-        Folder of the results. Runs that are stored there are not repeated.
+    folder, quiet, quick
+        As for `d2l_autorec.experiments.study.study`.
     ratings : Ratings
         MovieLens 100K, or others of 1 to 5.
     num_seeds : int
@@ -95,10 +95,6 @@ def exercises(
     plan : mapping, optional
         From `networks`.
     max_epochs : int
-    quiet : bool
-        Show no progress.
-    quick : bool
-        A smoke run, which draws no conclusion.
 
     Returns
     -------
@@ -117,9 +113,13 @@ def exercises(
         for key in keys
     ]
     runs = run_jobs(
-        folder, partial(run_one, ratings), jobs, data_digest=ratings.digest, label="exercises",
+        folder,
+        partial(run_one, ratings),
+        jobs,
+        data_digest=ratings.digest,
+        label="exercises",
         quiet=quiet,
-    )  # fmt: skip
+    )
     scores = {key: part for key, part in runs.groupby(list(CHOICES), sort=False)}
     tables = {name: summary({key: scores[key] for key in part}) for name, part in plan.items()}
     return save_results(

@@ -1,7 +1,7 @@
 """What each difference between the printed code and the formula or the paper costs.
 
 Each run uses the splits and draws of the printed code and changes one thing. The runs are in
-`fidelity_runs`. The departures, and where each can be switched, are in `fidelity_ledger`.
+`fidelity_runs`. The departures, and where each can be switched, are in `fidelity_departures`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import numpy as np
 
 from d2l_autorec import plots
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, Numbers, ledger
-from d2l_autorec.experiments.fidelity_runs import OTHERS, VARIANTS, run_one
+from d2l_autorec.experiments.fidelity_departures import DEPARTURES
+from d2l_autorec.experiments.fidelity_ledger import Numbers, ledger
+from d2l_autorec.experiments.fidelity_runs import CHANGES, OTHERS, run_one
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import Interval, interval, paired
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
@@ -42,20 +43,14 @@ def fidelity(
 
     Parameters
     ----------
-    folder : Path
-        Folder of the results. Runs that are stored there are not repeated.
-    ratings : Ratings
-        MovieLens 100K.
+    folder, ratings, quiet, quick
+        As for `d2l_autorec.experiments.study.study`.
     doc : Path or None
         The ledger, in Markdown.
     num_seeds : int
         Number of splits: the book's random one with the seeds 0, 1, ...
     num_epochs : int
         Of the chapter's run. The book's matrix factorization trains five fewer.
-    quiet : bool
-        Show no progress.
-    quick : bool
-        A smoke run, which draws no conclusion.
 
     Returns
     -------
@@ -66,16 +61,20 @@ def fidelity(
 
     command = f"d2l-autorec fidelity {'--quick' if quick else f'--seeds {num_seeds}'}"
     refuse_to_shrink(folder, command)
-    names = [*VARIANTS, *OTHERS]
+    names = [*CHANGES, *OTHERS]
     jobs = [
         {"run": name, "num_epochs": num_epochs, "seed": seed}
         for name in names
         for seed in range(num_seeds)
     ]
     table = run_jobs(
-        folder, partial(run_one, ratings), jobs, data_digest=ratings.digest, label="fidelity",
+        folder,
+        partial(run_one, ratings),
+        jobs,
+        data_digest=ratings.digest,
+        label="fidelity",
         quiet=quiet,
-    )  # fmt: skip
+    )
     summary = summarize(table)
     told = save_results(
         folder,
@@ -126,9 +125,14 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
     def add(key: str, values: np.ndarray, base: np.ndarray | None = None) -> None:
         center = interval(values)
         row: dict[str, float | str] = {
-            "key": key, "value": center.mean, "value_half_width": center.half_width,
-            "n": center.n, "sd": center.sd, "low": values.min(), "high": values.max(),
-        }  # fmt: skip
+            "key": key,
+            "value": center.mean,
+            "value_half_width": center.half_width,
+            "n": center.n,
+            "sd": center.sd,
+            "low": values.min(),
+            "high": values.max(),
+        }
         if base is not None:
             less = paired(values, base)
             row.update(
@@ -140,9 +144,17 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
 
     add("printed", printed)
     for run in (
-        "sum", "sum_balanced", "no_bias_decay", "no_decay", "no_dropout", "input_dropout",
-        "no_rollover", "centred_mask", "validation", "mf",
-    ):  # fmt: skip
+        "sum",
+        "sum_balanced",
+        "no_bias_decay",
+        "no_decay",
+        "no_dropout",
+        "input_dropout",
+        "no_rollover",
+        "centred_mask",
+        "validation",
+        "mf",
+    ):
         add(run, column(run, "test_rmse"), printed)
     for name in ("clipped", "defaulted", "best_on_test"):
         add(name, column("printed", name), printed)
@@ -154,15 +166,19 @@ def summarize(runs: pd.DataFrame) -> pd.DataFrame:
         add(f"{run}_printed", column(run, "printed_rmse"), column(run, "test_rmse"))
     add("other_draws", column("other_draws", "test_rmse"))
     for key, run, name in (
-        ("best_epoch", "printed", "best_epoch"), ("validation_epoch", "validation", "best_epoch"),
+        ("best_epoch", "printed", "best_epoch"),
+        ("validation_epoch", "validation", "best_epoch"),
         ("centred_sign_printed", "centred_sign", "printed_rmse"),
-        ("train_rmse", "printed", "train_rmse"), ("num_test", "printed", "num_test"),
-        ("cold_items", "printed", "num_cold_items"), ("cold_users", "printed", "num_cold_users"),
+        ("train_rmse", "printed", "train_rmse"),
+        ("num_test", "printed", "num_test"),
+        ("cold_items", "printed", "num_cold_items"),
+        ("cold_users", "printed", "num_cold_users"),
         ("cold_ratings", "printed", "num_cold_ratings"),
-        ("printed_loss", "chapter", "printed_loss"), ("mean_loss", "chapter", "mean_loss"),
+        ("printed_loss", "chapter", "printed_loss"),
+        ("mean_loss", "chapter", "mean_loss"),
         ("cells_per_second", "chapter", "cells_per_second"),
         ("wall_cells_per_second", "chapter", "wall_cells_per_second"),
-    ):  # fmt: skip
+    ):
         add(key, column(run, name))
     add("rows_per_second", column("chapter", "cells_per_second") / 943)
     chapter = column("chapter", "test_rmse")

@@ -1,11 +1,11 @@
-"""The runs of the fidelity ledger: the printed code, and variants with one change."""
+"""The runs of the fidelity ledger: the printed code, and that code with one change."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,10 +24,22 @@ if TYPE_CHECKING:
     from d2l_autorec.training.sparse import SparseState
 
 MEASURES = (
-    "test_rmse", "clipped", "defaulted", "best_on_test", "best_epoch", "printed_rmse",
-    "printed_loss", "mean_loss", "train_rmse", "cells_per_second", "wall_cells_per_second",
-    "num_test", "num_cold_items", "num_cold_users", "num_cold_ratings",
-)  # fmt: skip
+    "test_rmse",
+    "clipped",
+    "defaulted",
+    "best_on_test",
+    "best_epoch",
+    "printed_rmse",
+    "printed_loss",
+    "mean_loss",
+    "train_rmse",
+    "cells_per_second",
+    "wall_cells_per_second",
+    "num_test",
+    "num_cold_items",
+    "num_cold_users",
+    "num_cold_ratings",
+)
 STARS = (1.0, 5.0)
 DEFAULT = 3.0  # the paper's prediction for users and items without training ratings
 LONG = 4  # long runs have so many times the chapter's epochs
@@ -36,14 +48,15 @@ CENTRE = 3.0
 
 
 @dataclass(frozen=True)
-class Variant:
-    """The chapter's run with one change.
+class Change:
+    """What a run does otherwise than the chapter's.
 
     Attributes
     ----------
-    objective, wd, decay_biases
+    recipe : Recipe
+        Its network, objective and weight decay.
+    decay_biases : bool
         See `d2l_autorec.training.sparse.train_sparse`.
-    dropout, input_dropout : float
     rollover : bool
         False trains on each item once an epoch, with a short last batch.
     seq_aware : bool
@@ -54,29 +67,26 @@ class Variant:
         Use split 0 for all seeds, with the seed's initial weights, dropout and order.
     """
 
-    objective: str = "mean"
-    wd: float = CHAPTER.wd
+    recipe: Recipe = field(default_factory=Recipe)
     decay_biases: bool = True
-    dropout: float = CHAPTER.dropout_rate
-    input_dropout: float = 0.0
     rollover: bool = True
     seq_aware: bool = False
     shift: float = 0.0
     other_draws: bool = False
 
 
-VARIANTS = {
-    "printed": Variant(),
-    "sum": Variant(objective="sum"),
-    "sum_balanced": Variant(objective="sum", wd=CHAPTER.wd * 943),
-    "no_bias_decay": Variant(decay_biases=False),
-    "no_decay": Variant(wd=0.0),
-    "no_dropout": Variant(dropout=0.0),
-    "input_dropout": Variant(dropout=0.0, input_dropout=CHAPTER.dropout_rate),
-    "no_rollover": Variant(rollover=False),
-    "centred_mask": Variant(shift=CENTRE),
-    "seq_aware": Variant(seq_aware=True),
-    "other_draws": Variant(other_draws=True),
+CHANGES = {
+    "printed": Change(),
+    "sum": Change(Recipe().but(objective="sum")),
+    "sum_balanced": Change(Recipe().but(objective="sum", wd=CHAPTER.wd * 943)),
+    "no_bias_decay": Change(decay_biases=False),
+    "no_decay": Change(Recipe().but(wd=0.0)),
+    "no_dropout": Change(Recipe().but(dropout=0.0)),
+    "input_dropout": Change(Recipe().but(dropout=0.0, input_dropout=CHAPTER.dropout_rate)),
+    "no_rollover": Change(rollover=False),
+    "centred_mask": Change(shift=CENTRE),
+    "seq_aware": Change(seq_aware=True),
+    "other_draws": Change(other_draws=True),
 }
 OTHERS = ("validation", "chapter", "centred_sign", "mf", "mf_seq_aware")
 
@@ -84,8 +94,8 @@ OTHERS = ("validation", "chapter", "centred_sign", "mf", "mf_seq_aware")
 def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
     """Train once and measure. Measures that do not apply stay empty."""
     name, seed, num_epochs = job["run"], int(job["seed"]), int(job["num_epochs"])
-    if name in VARIANTS:
-        measured = _variant(ratings, VARIANTS[name], seed, num_epochs, longer=name == "printed")
+    if name in CHANGES:
+        measured = _changed(ratings, CHANGES[name], seed, num_epochs, longer=name == "printed")
     elif name == "validation":
         measured = _validation(ratings, seed, num_epochs * LONG)
     elif name == "chapter":
@@ -105,14 +115,14 @@ def once_an_epoch(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:
         yield [rows[first : first + batch_size] for first in range(0, num_rows, batch_size)]
 
 
-def _split(ratings: Ratings, variant: Variant, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _split(ratings: Ratings, change: Change, seed: int) -> tuple[np.ndarray, np.ndarray]:
     from d2l_autorec.data.split import random_split, seq_aware_split
 
-    seed_everything(0 if variant.other_draws else seed)
+    seed_everything(0 if change.other_draws else seed)
     rows = random_split(ratings.table, CHAPTER.test_ratio)
-    if variant.other_draws:
+    if change.other_draws:
         seed_everything(1000 + seed)
-    return seq_aware_split(ratings.table) if variant.seq_aware else rows
+    return seq_aware_split(ratings.table) if change.seq_aware else rows
 
 
 def _matrix(ratings: Ratings, rows: np.ndarray, shift: float = 0.0) -> sparse.csr_matrix:
@@ -124,26 +134,32 @@ def _matrix(ratings: Ratings, rows: np.ndarray, shift: float = 0.0) -> sparse.cs
 
 
 def _train(
-    variant: Variant, train: sparse.csr_matrix, test: sparse.csr_matrix, num_epochs: int
+    change: Change, train: sparse.csr_matrix, test: sparse.csr_matrix, num_epochs: int
 ) -> Iterator[tuple[Any, Any]]:
     """Yield the state and the epoch, without seeding the generators."""
     import mxnet as mx
 
-    from d2l_autorec.models.architecture import Architecture
     from d2l_autorec.models.autorec import AutoRec
     from d2l_autorec.training.sparse import SparseState, train_sparse
 
-    layers = Architecture(dropout=variant.dropout, input_dropout=variant.input_dropout)
-    net = AutoRec(train.shape[1], layers)
+    net = AutoRec(train.shape[1], change.recipe.architecture)
     net.initialize(mx.init.Normal(CHAPTER.sigma))
     state = SparseState.from_net(net)
     batch_size = min(CHAPTER.batch_size, train.shape[0])
-    batches = None if variant.rollover else once_an_epoch(train.shape[0], batch_size)
+    batches = None if change.rollover else once_an_epoch(train.shape[0], batch_size)
     for epoch in train_sparse(
-        net, train, test, num_epochs=num_epochs, batch_size=batch_size, wd=variant.wd,
-        objective=variant.objective, decay_biases=variant.decay_biases, state=state,
-        batches=batches, num_threads=num_threads(),
-    ):  # fmt: skip
+        net,
+        train,
+        test,
+        num_epochs=num_epochs,
+        batch_size=batch_size,
+        wd=change.recipe.wd,
+        objective=change.recipe.objective,
+        decay_biases=change.decay_biases,
+        state=state,
+        batches=batches,
+        num_threads=num_threads(),
+    ):
         yield state, epoch
 
 
@@ -154,14 +170,14 @@ def _pairs(state: SparseState, train: sparse.csr_matrix, at: sparse.coo_matrix) 
     return network.pairs(train, at.row, at.col)
 
 
-def _variant(
-    ratings: Ratings, variant: Variant, seed: int, num_epochs: int, longer: bool
+def _changed(
+    ratings: Ratings, change: Change, seed: int, num_epochs: int, longer: bool
 ) -> dict[str, Any]:
-    train_rows, test_rows = _split(ratings, variant, seed)
-    train, test = (_matrix(ratings, rows, variant.shift) for rows in (train_rows, test_rows))
+    train_rows, test_rows = _split(ratings, change, seed)
+    train, test = (_matrix(ratings, rows, change.shift) for rows in (train_rows, test_rows))
     measured: dict[str, Any] = {"num_test": len(test_rows)}
     curve = []
-    for state, epoch in _train(variant, train, test, num_epochs * (LONG if longer else 1)):
+    for state, epoch in _train(change, train, test, num_epochs * (LONG if longer else 1)):
         curve.append(epoch.rmse)
         if epoch.epoch != num_epochs:
             continue
@@ -191,15 +207,15 @@ def _validation(ratings: Ratings, seed: int, num_epochs: int) -> dict[str, Any]:
     """Choose the epoch on validation, then train again on all training ratings up to it."""
     from d2l_autorec.data.split import holdout_split
 
-    variant = Variant()
-    train_rows, test_rows = _split(ratings, variant, seed)
+    change = Change()
+    train_rows, test_rows = _split(ratings, change, seed)
     kept, held_out = holdout_split(len(train_rows), VAL_RATIO, seed)
     train, validation = (_matrix(ratings, train_rows[part]) for part in (kept, held_out))
-    curve = [epoch.rmse for _, epoch in _train(variant, train, validation, num_epochs)]
+    curve = [epoch.rmse for _, epoch in _train(change, train, validation, num_epochs)]
     chosen = int(np.argmin(curve)) + 1
-    _split(ratings, variant, seed)  # the draws of the printed run
+    _split(ratings, change, seed)  # the draws of the printed run
     whole, test = _matrix(ratings, train_rows), _matrix(ratings, test_rows)
-    *_, (_, last) = _train(variant, whole, test, chosen)
+    *_, (_, last) = _train(change, whole, test, chosen)
     return {"test_rmse": last.rmse, "best_epoch": chosen, "num_test": len(test_rows)}
 
 
@@ -209,16 +225,19 @@ def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -
 
     from d2l_autorec.chapter.autorec import train_autorec
 
-    train_rows, test_rows = _split(ratings, Variant(), seed)
+    train_rows, test_rows = _split(ratings, Change(), seed)
     train, test = (_matrix(ratings, rows, shift) for rows in (train_rows, test_rows))
     inputs = mx.np.array(train.toarray())
     batch_size = min(CHAPTER.batch_size, train.shape[0])
     start = time.perf_counter()
     with _sums() as sums:
         net, training = train_autorec(
-            inputs, mx.np.array(test.toarray()), num_epochs=num_epochs, batch_size=batch_size,
+            inputs,
+            mx.np.array(test.toarray()),
+            num_epochs=num_epochs,
+            batch_size=batch_size,
             quiet=True,
-        )  # fmt: skip
+        )
     seconds = time.perf_counter() - start
     recons, held_out = net(inputs).asnumpy(), test.tocoo()
     cells = train.shape[0] * num_epochs // batch_size * batch_size * train.shape[1]
@@ -260,15 +279,20 @@ def _factorization(
 
     from d2l_autorec.chapter.mf import train_mf
 
-    rows = _split(ratings, Variant(seq_aware=seq_aware), seed)
+    rows = _split(ratings, Change(seq_aware=seq_aware), seed)
     train, test = (
         tuple(ratings.table[name].to_numpy()[part] for name in ("user", "item", "rating"))
         for part in rows
     )
     net, training = train_mf(
-        train, test, ratings.num_users, ratings.num_items, num_epochs=num_epochs,
-        batch_size=min(512, len(train[0])), quiet=True,
-    )  # fmt: skip
+        train,
+        test,
+        ratings.num_users,
+        ratings.num_items,
+        num_epochs=num_epochs,
+        batch_size=min(512, len(train[0])),
+        quiet=True,
+    )
     predicted = net(mx.np.array(test[0]), mx.np.array(test[1])).asnumpy()
     return {
         "test_rmse": pooled_rmse(predicted, test[2]),

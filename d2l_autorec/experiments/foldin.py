@@ -160,6 +160,11 @@ def fit(matrix: sparse.csr_matrix, recipe: Recipe, seed: int) -> Model:
     """Train on ratings (items, users) and return the model."""
     trained = fit_network(matrix, recipe, seed)
     return Model(
-        trained, user_ids=np.arange(matrix.shape[1]), item_ids=np.arange(matrix.shape[0]),
-        items=None, low=float(matrix.data.min()), high=float(matrix.data.max()), record={},
-    )  # fmt: skip
+        trained,
+        user_ids=np.arange(matrix.shape[1]),
+        item_ids=np.arange(matrix.shape[0]),
+        items=None,
+        low=float(matrix.data.min()),
+        high=float(matrix.data.max()),
+        record={},
+    )

@@ -112,9 +112,13 @@ def myfm(rank: int = 10, n_iter: int = 200, implicit: bool = False) -> Model:
         model = MyFMRegressor(rank=rank, random_seed=seed)
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
             model.fit(
-                None, ratings.astype(float), X_rel=blocks(users, items), group_shapes=widths,
-                n_iter=n_iter, n_kept_samples=n_iter,
-            )  # fmt: skip
+                None,
+                ratings.astype(float),
+                X_rel=blocks(users, items),
+                group_shapes=widths,
+                n_iter=n_iter,
+                n_kept_samples=n_iter,
+            )
         return lambda users, items: model.predict(None, blocks(users, items), n_workers=1)
 
     return fit

@@ -140,9 +140,14 @@ def own_data(
                 del jobs[model]
         wanted = [job for own in jobs.values() for job in own]
         found[name] = run_jobs(
-            folder / name, partial(run_one, sets[name]), wanted, data_digest=ratings.digest,
-            label=f"own-data: {name}", quiet=quiet, processes=processes,
-        )  # fmt: skip
+            folder / name,
+            partial(run_one, sets[name]),
+            wanted,
+            data_digest=ratings.digest,
+            label=f"own-data: {name}",
+            quiet=quiet,
+            processes=processes,
+        )
     runs = pd.concat([part.assign(set=name) for name, part in found.items()], ignore_index=True)
     told = answer(runs)
     if skipped:

@@ -65,10 +65,14 @@ def described(loaded: Mapping[str, Ratings]) -> pd.DataFrame:
         single = (np.bincount(ratings.table["user"], minlength=users) == 1).mean()
         rows.append(
             (
-                name, f"{count:,}", f"{users:,}", f"{items:,}",
-                f"{100 * count / (users * items):.2g}%", f"{100 * single:.0f}%",
+                name,
+                f"{count:,}",
+                f"{users:,}",
+                f"{items:,}",
+                f"{100 * count / (users * items):.2g}%",
+                f"{100 * single:.0f}%",
             )
-        )  # fmt: skip
+        )
     return pd.DataFrame(
         rows, columns=["set", "ratings", "users", "items", "cells rated", "users with one rating"]
     )

@@ -74,9 +74,12 @@ def paper(
     for path, ratings in loaded.items():
         name = data_name(ratings)
         go = partial(
-            run_jobs, data_digest=ratings.digest, label=f"paper: {name}", quiet=quiet,
+            run_jobs,
+            data_digest=ratings.digest,
+            label=f"paper: {name}",
+            quiet=quiet,
             processes=processes,
-        )  # fmt: skip
+        )
         place = folder / ("ml-100k" if path is None else "named")
         large = len(ratings.table) >= NUM_LARGE
         asked = [*(variants.LARGE if large else variants.SMALL)]

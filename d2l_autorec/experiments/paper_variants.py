@@ -36,9 +36,15 @@ class Variant:
 
 
 _ITEM = Recipe().but(
-    objective="sum", schedule="cosine", lr=0.003, num_epochs=60, dropout=0.0, lam=200.0,
-    clip=(1.0, 5.0), default=3.0,
-)  # fmt: skip
+    objective="sum",
+    schedule="cosine",
+    lr=0.003,
+    num_epochs=60,
+    dropout=0.0,
+    lam=200.0,
+    clip=(1.0, 5.0),
+    default=3.0,
+)
 _USER = _ITEM.but(by="user", num_epochs=50)
 # Without a sigmoid Adam reaches the level of the ratings too late, so it starts there.
 _LINEAR = _ITEM.but(encoder="identity", lr=0.001, start="mean")
@@ -46,13 +52,20 @@ _SIGMOID_OUTPUT = _ITEM.but(decoder="sigmoid", targets="unit")
 
 SMALL = (
     Variant(
-        "protocol", "I-AutoRec", _ITEM.but(lr=0.004), (15.0, 30.0, 60.0, 120.0), own=True,
+        "protocol",
+        "I-AutoRec",
+        _ITEM.but(lr=0.004),
+        (15.0, 30.0, 60.0, 120.0),
+        own=True,
     ),
     Variant(
-        "protocol", "U-AutoRec", _USER.but(lr=0.002, batch_size=64, num_epochs=60),
-        (30.0, 60.0, 120.0, 240.0), own=True,
+        "protocol",
+        "U-AutoRec",
+        _USER.but(lr=0.002, batch_size=64, num_epochs=60),
+        (30.0, 60.0, 120.0, 240.0),
+        own=True,
     ),
-)  # fmt: skip
+)
 """For MovieLens 100K."""
 
 LARGE = (
@@ -64,17 +77,23 @@ LARGE = (
 ACTIVATIONS = {
     "f identity, g identity": (_LINEAR, (800.0, 1400.0, 2000.0)),
     "f sigmoid, g identity": (
-        _SIGMOID_OUTPUT.but(encoder="identity", lr=0.001), (600.0, 800.0, 1100.0),
+        _SIGMOID_OUTPUT.but(encoder="identity", lr=0.001),
+        (600.0, 800.0, 1100.0),
     ),
     "f identity, g sigmoid": (_ITEM, (150.0, 200.0, 300.0)),
     "f sigmoid, g sigmoid": (_SIGMOID_OUTPUT, (50.0, 100.0, 200.0)),
-}  # fmt: skip
+}
 """Output f and hidden layer g, in the paper's notation."""
 
 HIDDEN = {
-    10: (0.02, 64), 20: (0.02, 64), 50: (0.01, 64), 100: (0.006, 64),
-    200: (0.006, 256), 300: (0.004, 256), 400: (0.003, 256),
-}  # fmt: skip
+    10: (0.02, 64),
+    20: (0.02, 64),
+    50: (0.01, 64),
+    100: (0.006, 64),
+    200: (0.006, 256),
+    300: (0.004, 256),
+    400: (0.003, 256),
+}
 """Learning rate and batch size by hidden units. Few units need more and larger steps.
 
 500 is the protocol's I-AutoRec.
@@ -91,13 +110,15 @@ QUESTIONS = (
     *(Variant("activations", name, *what) for name, what in ACTIVATIONS.items()),
     *(
         Variant(
-            "hidden", str(size), _ITEM.but(hidden=(size,), lr=lr, batch_size=batch_size),
+            "hidden",
+            str(size),
+            _ITEM.but(hidden=(size,), lr=lr, batch_size=batch_size),
             (50.0, 100.0, 200.0),
         )
         for size, (lr, batch_size) in HIDDEN.items()
     ),
     *(Variant("depth", name, *what) for name, what in DEPTH.items()),
-)  # fmt: skip
+)
 """Only for the data given with ``--data``."""
 
 _DROPPED = _ITEM.but(dropout=0.05)

@@ -49,10 +49,7 @@ def write_report(results: Path, out: Path) -> list[str]:
     columns = [Column(HEADINGS[0], text=True), Column(HEADINGS[1], text=False)]
     top = Table("", "", columns, [list(row) for row in rows]) if len(rows) > 1 else None
     terms = {term: TERMS[term][1] for term in TERMS if any(term in one.terms for one in sections)}
-    text = render(
-        "report.html", sections=sections, headline=top, terms=terms,
-        version=__version__,
-    )  # fmt: skip
+    text = render("report.html", sections=sections, headline=top, terms=terms, version=__version__)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -102,9 +99,10 @@ def _environment() -> Environment:
         return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
     environment = Environment(
-        loader=PackageLoader("d2l_autorec.experiments"), undefined=StrictUndefined,
+        loader=PackageLoader("d2l_autorec.experiments"),
+        undefined=StrictUndefined,
         autoescape=select_autoescape(["html"]),
-    )  # fmt: skip
+    )
     environment.filters["code"] = code
     return environment
 

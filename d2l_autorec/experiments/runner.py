@@ -219,8 +219,11 @@ def _bar(label: str, total: int, done: int, quiet: bool) -> Iterator[Callable[[]
 
     columns = (TextColumn(label), BarColumn(bar_width=20), MofNCompleteColumn(), Elapsed())
     with Progress(
-        *columns, TextColumn("left"), Remaining(), console=Console(stderr=True),
+        *columns,
+        TextColumn("left"),
+        Remaining(),
+        console=Console(stderr=True),
         disable=quiet or not sys.stderr.isatty(),
-    ) as progress:  # fmt: skip
+    ) as progress:
         task = progress.add_task(label, total=total, completed=done)
         yield lambda: progress.advance(task)

@@ -119,10 +119,16 @@ def section(folder: Path) -> Section:
         for figure in figures:
             figure.path.with_suffix(".png").read_bytes()
         return Section(
-            name, TITLES.get(kind, name), found.question, found.answer, found.command,
-            json.dumps(settings, indent=1, ensure_ascii=False), "experiment.json", figures,
+            name,
+            TITLES.get(kind, name),
+            found.question,
+            found.answer,
+            found.command,
+            json.dumps(settings, indent=1, ensure_ascii=False),
+            "experiment.json",
+            figures,
             [table(kind, folder / f"{stem}.csv") for stem in found.tables],
-        )  # fmt: skip
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
@@ -137,16 +143,21 @@ def _run(name: str, folder: Path) -> Section:
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     book, result = record["book"], record["result"]
     return Section(
-        name, TITLES["reproduce"], "What does the chapter's code print?",
-        [f"With seed {result['seed']} the test RMSE is {result['test_rmse']:.3f} after "
-         f"{result['num_epochs']} epochs; the book prints {book['test_rmse']}.",
-         f"The mean loss of a batch in the last epoch is {result['train_loss']:.4f}, which d2l "
-         f"prints as {result['printed_train_loss']}."],
+        name,
+        TITLES["reproduce"],
+        "What does the chapter's code print?",
+        [
+            f"With seed {result['seed']} the test RMSE is {result['test_rmse']:.3f} after "
+            f"{result['num_epochs']} epochs; the book prints {book['test_rmse']}.",
+            f"The mean loss of a batch in the last epoch is {result['train_loss']:.4f}, which d2l "
+            f"prints as {result['printed_train_loss']}.",
+        ],
         f"d2l-autorec reproduce --seed {result['seed']}",
-        json.dumps({**record["settings"], "versions": record["versions"]}, indent=1), "run.json",
+        json.dumps({**record["settings"], "versions": record["versions"]}, indent=1),
+        "run.json",
         [Figure(folder / "curve", _caption("reproduce", "curve.png"))],
         [table("reproduce", folder / "history.csv")],
-    )  # fmt: skip
+    )
 
 
 def _caption(kind: str, file: str) -> str:

@@ -67,9 +67,13 @@ def study(
         save_splits(splits, ratings, num_seeds)
     jobs = [{"num_epochs": num_epochs, "seed": seed} for seed in range(num_seeds)]
     runs = run_jobs(
-        folder, partial(run_one, ratings), jobs, data_digest=ratings.digest, label="study",
+        folder,
+        partial(run_one, ratings),
+        jobs,
+        data_digest=ratings.digest,
+        label="study",
         quiet=quiet,
-    )  # fmt: skip
+    )
     return save_results(
         folder,
         command,
@@ -172,19 +176,30 @@ def histogram(rmse: np.ndarray) -> Figure:
     axes.hist(rmse, bins=list(ends * width), color=plots.OTHER, edgecolor="white", zorder=2)
     axes.plot(rmse, np.full(len(rmse), -0.2), "|", color=plots.OTHER, ms=9)
     axes.axvspan(
-        center.low, center.high, color=plots.AUTOREC, alpha=0.3, lw=0, zorder=1,
+        center.low,
+        center.high,
+        color=plots.AUTOREC,
+        alpha=0.3,
+        lw=0,
+        zorder=1,
         label=f"mean and its 95% interval: {center.mean:.4f} ± {center.half_width:.4f}",
-    )  # fmt: skip
+    )
     axes.axvline(center.mean, color=plots.AUTOREC, lw=1.5, zorder=3)
     plots.book_line(axes)
     axes.axvspan(
-        low, high, ymax=0.03, color="tab:green", alpha=0.6, lw=0,
+        low,
+        high,
+        ymax=0.03,
+        color="tab:green",
+        alpha=0.6,
+        lw=0,
         label=f"95% prediction interval of one more run: {low:.3f} to {high:.3f}",
-    )  # fmt: skip
+    )
     axes.set(
-        xlabel="test RMSE after 25 epochs", ylabel="runs",
+        xlabel="test RMSE after 25 epochs",
+        ylabel="runs",
         title=f"The chapter's run on {len(rmse)} random splits of MovieLens 100K",
-    )  # fmt: skip
+    )
     axes.set_ylim(bottom=-0.45)
     axes.locator_params(axis="y", integer=True)
     axes.grid(False)

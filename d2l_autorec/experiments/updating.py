@@ -166,9 +166,14 @@ def fit(ratings: Ratings, recipe: Any, seed: int) -> Model:
 
     matrix = interaction_csr(ratings.table, ratings.num_users, ratings.num_items)
     return Model(
-        fit_network(matrix, recipe, seed), ratings.user_ids, ratings.item_ids, None,
-        float(matrix.data.min()), float(matrix.data.max()), {},
-    )  # fmt: skip
+        fit_network(matrix, recipe, seed),
+        ratings.user_ids,
+        ratings.item_ids,
+        None,
+        float(matrix.data.min()),
+        float(matrix.data.max()),
+        {},
+    )
 
 
 def rmse(model: Model, ratings: Ratings, rows: np.ndarray) -> float:

@@ -167,8 +167,10 @@ TERMS = {
         "Ratings taken from the training part, usually a tenth, on which epochs and settings are "
         "chosen. The test ratings are not used for this.",
     ),
-    "tuned": (r"\btuned\b", "The settings, and where possible the epoch, are chosen on validation "
-              "ratings."),
+    "tuned": (
+        r"\btuned\b",
+        "The settings, and where possible the epoch, are chosen on validation ratings.",
+    ),
     "item-based, user-based": (
         r"(item|user)-based|[IU]-AutoRec",
         "A row that the network reads is an item with its users' ratings (the book's; I-AutoRec "
@@ -194,5 +196,5 @@ TERMS = {
         r" over (the (book|memory|machine|rate)|PyTorch|fast|1M|1 process)",
         "A ratio: the time (or memory) of the first divided by that of the second.",
     ),
-}  # fmt: skip
+}
 """Term: where it is used (a regular expression), and its definition in a line."""

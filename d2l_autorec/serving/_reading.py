@@ -113,17 +113,21 @@ def _networks(said: dict[str, Any]) -> _Described:
     if not isinstance(entries, list) or not entries:
         raise ValueError
     return _Described(
-        _size(said["num_users"]), _size(said["num_items"]), Recipe.from_dict(said["recipe"]),
+        _size(said["num_users"]),
+        _size(said["num_items"]),
+        Recipe.from_dict(said["recipe"]),
         [_single(entry["recipe"]) for entry in entries],
         tuple(_number(entry["factor"]) for entry in entries),
         [
             (
-                _count(entry["epoch"]), _number(entry["mean"]), _number(entry["unit"]),
+                _count(entry["epoch"]),
+                _number(entry["mean"]),
+                _number(entry["unit"]),
                 _number(entry.get("gain", 1.0)),
             )
             for entry in entries
         ],
-    )  # fmt: skip
+    )
 
 
 def _networks_of_format_1(said: dict[str, Any]) -> _Described:

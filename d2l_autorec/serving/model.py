@@ -92,9 +92,14 @@ def make_model(trained: TrainedModel, ratings: Ratings, record: dict[str, Any]) 
         "versions": runs.versions(),
     }
     return Model(
-        trained, ratings.user_ids, ratings.item_ids, ratings.items, low, high,
+        trained,
+        ratings.user_ids,
+        ratings.item_ids,
+        ratings.items,
+        low,
+        high,
         json.loads(json.dumps(record)),  # as it will be read back
-    )  # fmt: skip
+    )
 
 
 def flat_arrays(trained: TrainedModel) -> dict[str, np.ndarray]:

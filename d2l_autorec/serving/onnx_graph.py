@@ -58,13 +58,17 @@ def describe(model: Model) -> dict[str, str]:
         said["networks"] = json.dumps(
             [
                 {
-                    "by": network.by, "factor": factor, "mean": network.scale.mean,
-                    "unit": network.scale.unit, "gain": network.scale.gain,
-                    "clip": network.recipe.clip, "default": network.recipe.default,
+                    "by": network.by,
+                    "factor": factor,
+                    "mean": network.scale.mean,
+                    "unit": network.scale.unit,
+                    "gain": network.scale.gain,
+                    "clip": network.recipe.clip,
+                    "default": network.recipe.default,
                 }
                 for network, factor in zip(trained.networks, trained.factors)
             ]
-        )  # fmt: skip
+        )
     return said
 
 
@@ -159,11 +163,12 @@ def _of_pairs(graph: _Graph, model: Model) -> tuple[str, str]:
     ):
         both = [
             graph.add(
-                "Gather", [graph.constant(f"known_{what}", trained.counts(what) > 0), f"{what}s"],
+                "Gather",
+                [graph.constant(f"known_{what}", trained.counts(what) > 0), f"{what}s"],
                 f"is_known_{what}",
             )
             for what in ("user", "item")
-        ]  # fmt: skip
+        ]
         known = graph.add("And", both, "known")
 
     def limited(last: str, recipe: Any, front: str) -> str:

@@ -111,9 +111,13 @@ def update(model: Model, ratings: Ratings) -> Updated:
         for k in range(len(model.trained.networks))
     )
     said = {
-        "ratings": ratings.name, "digest": ratings.digest, "added": added,
-        "changed": len(changed), "new_users": counts[0], "new_items": counts[1],
-    }  # fmt: skip
+        "ratings": ratings.name,
+        "digest": ratings.digest,
+        "added": added,
+        "changed": len(changed),
+        "new_users": counts[0],
+        "new_items": counts[1],
+    }
     trained = TrainedModel(model.trained.recipe, networks, model.trained.factors, matrix)
     updates = [*model.record.get("updates", []), said][-_MAX_UPDATES:]
     record = {**model.record, "updates": updates}

@@ -132,10 +132,17 @@ def train_on_all(
         advance(epoch.train_loss, epoch.rmse)
 
     return fit_again(
-        ratings.table, (ratings.num_users, ratings.num_items), plan.recipe, plan.seed,
-        scored.epochs, scored.gains, scored.recipe.weights,
-        compute=Compute(plan.engine, tuple(devices), group), follow=follow, keeper=keeper,
-    )  # fmt: skip
+        ratings.table,
+        (ratings.num_users, ratings.num_items),
+        plan.recipe,
+        plan.seed,
+        scored.epochs,
+        scored.gains,
+        scored.recipe.weights,
+        compute=Compute(plan.engine, tuple(devices), group),
+        follow=follow,
+        keeper=keeper,
+    )
 
 
 def fit_again(
@@ -202,9 +209,15 @@ def fit_again(
         if part.draws == "book":
             part = replace(part, draws="mxnet")
         model = fit_network(
-            whole, part, seeds[j], stop=stop, compute=compute, follow=follow, keeper=keeper,
+            whole,
+            part,
+            seeds[j],
+            stop=stop,
+            compute=compute,
+            follow=follow,
+            keeper=keeper,
             place=Place(place * len(seeds) + j + 1, True),
-        )  # fmt: skip
+        )
         networks += damped(model, gain).networks
         factors.append(float(weight) / len(seeds))
         history += model.history

@@ -165,5 +165,9 @@ def blend(
             factors.append(float(weight) / num_seeds)
     return TrainedModel(
         replace(recipe, weights=tuple(map(float, weights)) if recipe.members else ()),
-        tuple(networks), tuple(factors), ratings, tuple(history), rmse,
-    )  # fmt: skip
+        tuple(networks),
+        tuple(factors),
+        ratings,
+        tuple(history),
+        rmse,
+    )

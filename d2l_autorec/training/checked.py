@@ -76,9 +76,14 @@ def checked_fields(described: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
             raise ValueError(full_name)
         parts[kind][name] = array
     return {
-        "plan": plan, "chosen": chosen, "history": history, "computed_with": computed_with,
-        "rest": rest, **parts, **described,
-    }  # fmt: skip
+        "plan": plan,
+        "chosen": chosen,
+        "history": history,
+        "computed_with": computed_with,
+        "rest": rest,
+        **parts,
+        **described,
+    }
 
 
 def _epochs(entries: Any) -> tuple[Epoch, ...]:

@@ -189,12 +189,20 @@ class Keeper:
         arrays, best_weights = engine.whole(best.weights)
         if self.writes:
             reached = Checkpoint(
-                self.plan, self.keep.options, **self.digests, chosen=self.chosen,
-                history=tuple(history), step=engine.state.step,
+                self.plan,
+                self.keep.options,
+                **self.digests,
+                chosen=self.chosen,
+                history=tuple(history),
+                step=engine.state.step,
                 computed_with=self.computed_with,
-                seconds=time.perf_counter() - self.start, rest=engine.batches.rest,
-                arrays=arrays, best_weights=best_weights, scored=self.scored, gain=self.gain,
-            )  # fmt: skip
+                seconds=time.perf_counter() - self.start,
+                rest=engine.batches.rest,
+                arrays=arrays,
+                best_weights=best_weights,
+                scored=self.scored,
+                gain=self.gain,
+            )
             save(self.keep.folder, reached)
 
 

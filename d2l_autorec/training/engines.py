@@ -168,17 +168,28 @@ def make_engine(
     )
     updates = Updates.of(recipe, num_rows, scale.unit)
     loop = {
-        "lr": updates.lr, "wd": updates.wd, "objective": updates.objective,
-        "decay_biases": updates.decay_biases, "clip": clip, "batches": batches,
+        "lr": updates.lr,
+        "wd": updates.wd,
+        "objective": updates.objective,
+        "decay_biases": updates.decay_biases,
+        "clip": clip,
+        "batches": batches,
         "group": compute.group,
-    }  # fmt: skip
+    }
     return make(recipe, train, held_out, updates, compute, draws, first_bias, batches, loop)
 
 
 def _dense(
-    recipe: Recipe, train: Any, held_out: Any, updates: Updates, compute: Compute, draws: Draws,
-    first_bias: np.ndarray | None, batches: RolloverBatches, loop: dict[str, Any],
-) -> Engine:  # fmt: skip
+    recipe: Recipe,
+    train: Any,
+    held_out: Any,
+    updates: Updates,
+    compute: Compute,
+    draws: Draws,
+    first_bias: np.ndarray | None,
+    batches: RolloverBatches,
+    loop: dict[str, Any],
+) -> Engine:
     import mxnet as mx
 
     from d2l_autorec.models.autorec import AutoRec, initialize
@@ -202,9 +213,16 @@ def _dense(
 
 
 def _sparse(
-    recipe: Recipe, train: Any, held_out: Any, updates: Updates, compute: Compute, draws: Draws,
-    first_bias: np.ndarray | None, batches: RolloverBatches, loop: dict[str, Any],
-) -> Engine:  # fmt: skip
+    recipe: Recipe,
+    train: Any,
+    held_out: Any,
+    updates: Updates,
+    compute: Compute,
+    draws: Draws,
+    first_bias: np.ndarray | None,
+    batches: RolloverBatches,
+    loop: dict[str, Any],
+) -> Engine:
     from d2l_autorec.training.sparse import SparseState, train_sparse
     from d2l_autorec.training.sparse.state import own_columns
 

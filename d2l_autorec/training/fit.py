@@ -109,11 +109,18 @@ def fit(
             break
         fits.append(
             fit_network(
-                kept, replace(part, patience=recipe.patience), own, validation=validation,
-                test=test, compute=compute, follow=follow, watch=watch, keeper=keeper,
+                kept,
+                replace(part, patience=recipe.patience),
+                own,
+                validation=validation,
+                test=test,
+                compute=compute,
+                follow=follow,
+                watch=watch,
+                keeper=keeper,
                 place=Place(i),
             )
-        )  # fmt: skip
+        )
     members = [fits[i : i + len(seeds)] for i in range(0, len(fits), len(seeds))]
     held_out = table.iloc[split[1]] if recipe.val_ratio and split is not None else None
 
@@ -123,10 +130,17 @@ def fit(
             keeper.begin_refit(fits[place].history if fits else (), gain)
         chosen = keeper.chosen_epoch if keeper is not None else fits[place].epoch
         return fit_network(
-            whole, part, own, test=test if len(places) == 1 else None, stop=chosen,
-            compute=compute, follow=follow, watch=watch, keeper=keeper,
+            whole,
+            part,
+            own,
+            test=test if len(places) == 1 else None,
+            stop=chosen,
+            compute=compute,
+            follow=follow,
+            watch=watch,
+            keeper=keeper,
             place=Place(place + 1, True),
-        )  # fmt: skip
+        )
 
     if keeper is not None and resumed:
         model = damped(refit(0, keeper.gain), keeper.gain)
@@ -191,10 +205,14 @@ def fit_network(
     num_epochs = stop or recipe.num_epochs
     if former is not None:
         check_fits(
-            former, recipe, train.shape[0],
+            former,
+            recipe,
+            train.shape[0],
             array_shapes(compute.engine, recipe.architecture, train.shape[1]),
-            None if watched is None else scored, place.refit, num_epochs,
-        )  # fmt: skip
+            None if watched is None else scored,
+            place.refit,
+            num_epochs,
+        )
         beginning = replace(beginning, rest=former.rest, epoch=len(history))
     engine = make_engine(recipe, scale, train, held_out, seed, compute, beginning)
     rmses = [epoch.rmse or 0.0 for epoch in history] if validation is not None else []

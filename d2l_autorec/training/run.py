@@ -117,11 +117,16 @@ def history_table(history: Sequence[Epoch]) -> tuple[list[str], list[list[Any]]]
     columns = ["epoch", "train_loss", "test_rmse", "val_rmse", "seconds", "network", "refit"]
     rows = [
         [
-            e.epoch, e.train_loss, e.rmse if e.scored == "test" else None,
-            e.rmse if e.scored == "validation" else None, e.seconds, e.network, int(e.refit),
+            e.epoch,
+            e.train_loss,
+            e.rmse if e.scored == "test" else None,
+            e.rmse if e.scored == "validation" else None,
+            e.seconds,
+            e.network,
+            int(e.refit),
         ]
         for e in history
-    ]  # fmt: skip
+    ]
     several = len({(e.network, e.refit) for e in history}) > 1
     kept = [
         i
@@ -257,9 +262,16 @@ def train(
         log(epoch)
 
     model = fit(
-        table, shape, recipe, plan.seed, split=halves, test=interaction_csr(test, *shape),
-        compute=Compute(plan.engine, tuple(devices), group), follow=follow, keeper=keeper,
-    )  # fmt: skip
+        table,
+        shape,
+        recipe,
+        plan.seed,
+        split=halves,
+        test=interaction_csr(test, *shape),
+        compute=Compute(plan.engine, tuple(devices), group),
+        follow=follow,
+        keeper=keeper,
+    )
     users, items, stars = (test[name].to_numpy() for name in ("user", "item", "rating"))
     epochs, one = list(model.history), recipe.num_networks == 1
     chosen = [e for e in epochs if e.epoch == model.epoch] if one else epochs

@@ -14,22 +14,38 @@ EDITS = {
     "evaluator missing": ("def evaluator", "def score", "file", "no function is called evaluator"),
     "no block": ("(nn.Block)", "", "class", "0 Gluon blocks"),
     "signature": (", dropout=0.05", "", "class", "takes 3 positional arguments but 4 were given"),
-    "exception": ("self.decoder(hidden)", "self.decode(hidden)", "shape",
-                  "in line 18 with AttributeError: 'AutoRec' object has no attribute 'decode'"),
-    "narrow": ("nn.Dense(num_users", "nn.Dense(num_hidden", "shape",
-               "(5, 7) gave an output of shape (5, 4)"),
+    "exception": (
+        "self.decoder(hidden)",
+        "self.decode(hidden)",
+        "shape",
+        "in line 18 with AttributeError: 'AutoRec' object has no attribute 'decode'",
+    ),
+    "narrow": (
+        "nn.Dense(num_users",
+        "nn.Dense(num_hidden",
+        "shape",
+        "(5, 7) gave an output of shape (5, 4)",
+    ),
     "linear": (SIGMOID, "", "activation", "it has no activation"),
     "relu": ("sigmoid", "relu", "activation", "The hidden code comes from relu"),
-    "no bias": ("nn.Dense(num_users, use_bias=True)", "nn.Dense(num_users, use_bias=False)",
-                "activation", "The output has no bias"),
-    "cut": ("return pred * np", "return np.array(pred.asnumpy()) * np", "gradient",
-            "reaches 0 parameters"),
+    "no bias": (
+        "nn.Dense(num_users, use_bias=True)",
+        "nn.Dense(num_users, use_bias=False)",
+        "activation",
+        "The output has no bias",
+    ),
+    "cut": (
+        "return pred * np",
+        "return np.array(pred.asnumpy()) * np",
+        "gradient",
+        "reaches 0 parameters",
+    ),
     "no dropout": (DROPOUT, "self.dropout = lambda code: code", "dropout", "has no effect"),
     "no number": (RETURN, "return None", "score", "an object of type NoneType"),
     "no root": (RETURN, "return float(rmse**2)", "score", "mean of the squares, not its root"),
     "even": (SPREAD, "split_and_load(values, devices)", "devices", "cannot be evenly split"),
     "one device": (SPREAD, "split_and_load(values, devices[:1])", "devices", "only cpu(0)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", EDITS)

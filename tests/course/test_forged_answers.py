@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from d2l_autorec.course.checker import _Examination
+from d2l_autorec.course.examination import Examination
 from d2l_autorec.course.sandbox import Ended
 
 CLASS = {"class": True, "block": True, "evaluator": True}
@@ -53,7 +53,7 @@ ARRAYS = [
 @pytest.mark.parametrize("arrays", range(len(ARRAYS)))
 def test_a_forged_answer_neither_passes_nor_breaks_the_checker(fields, arrays):
     forger = Forger(FIELDS[fields], ARRAYS[arrays])
-    examination = _Examination(forger, np.random.default_rng(0), None)
+    examination = Examination(forger, np.random.default_rng(0), None)
     examination.run(lambda sandbox: sandbox.ask("load")[0])
     found = {finding.check: finding for finding in examination.in_order()}
     assert len(found) == 12
@@ -70,7 +70,7 @@ def test_a_process_that_ends_ends_the_examination():
                 raise Ended("died", -9)
             return super().ask(do, arrays)
 
-    examination = _Examination(Dying({}, ARRAYS[0]), np.random.default_rng(0), None)
+    examination = Examination(Dying({}, ARRAYS[0]), np.random.default_rng(0), None)
     examination.run(lambda sandbox: sandbox.ask("load")[0])
     states = [finding.state for finding in examination.in_order()]
     assert states == ["right", "right", "wrong"] + ["not reached"] * 9

@@ -140,8 +140,10 @@ HARM = {
 def test_the_kernel_holds_what_the_hook_does_not(tmp_path, name):
     paths = {"written": tmp_path / "written", "victim": tmp_path / "victim", "solution": SOLUTION}
     paths["victim"].write_text("here")
-    prelude, code = (text.format(**{k: str(v) for k, v in paths.items()})
-                     for text in (PAST_THE_HOOK.split("import mxnet")[0], HARM[name]))  # fmt: skip
+    prelude, code = (
+        text.format(**{k: str(v) for k, v in paths.items()})
+        for text in (PAST_THE_HOOK.split("import mxnet")[0], HARM[name])
+    )
     with Sandbox(60, 1 << 28) as sandbox:
         if not {"landlock", "seccomp"} <= set(sandbox.held):
             pytest.skip("this kernel does not help")

@@ -6,7 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from d2l_autorec.course import judge
+from d2l_autorec.course import anatomy, judge, questions
+from d2l_autorec.course.judge_evaluator import devices, rows_shown, score
 from d2l_autorec.course.report import CHECKS, Finding, Report
 
 HIDDEN, USERS = 4, 7
@@ -23,23 +24,23 @@ def rng():
 
 @pytest.fixture
 def rows(rng):
-    return judge.ratings(rng, 5, USERS, 0.5)
+    return questions.ratings(rng, 5, USERS, 0.5)
 
 
 @pytest.fixture
 def weights(rng):
-    return judge.values(rng, [(HIDDEN, USERS), (HIDDEN,), (USERS, HIDDEN), (USERS,)])
+    return questions.values(rng, [(HIDDEN, USERS), (HIDDEN,), (USERS, HIDDEN), (USERS,)])
 
 
 def test_ratings_leave_no_row_or_column_without_both(rng):
-    for matrix in (judge.ratings(rng, 5, 7, 0.5) for _ in range(50)):
+    for matrix in (questions.ratings(rng, 5, 7, 0.5) for _ in range(50)):
         assert set(np.unique(matrix)) <= set(range(6))
         for axis in (0, 1):
             assert (matrix > 0).any(axis).all() and (matrix == 0).any(axis).all()
 
 
 def test_synthetic_ratings_are_of_two_kinds_and_split_in_two(rng):
-    train, held_out = judge.synthetic(rng, 160, 60)
+    train, held_out = questions.synthetic(rng, 160, 60)
     assert ((train > 0) ^ (held_out > 0)).all()
     full = train + held_out
     assert full.min() >= 1 and full.max() <= 5
@@ -53,8 +54,8 @@ def test_the_right_network_is_known_by_its_parameters_in_any_order_and_orientati
     encoder, mu, decoder, b = weights
     output = sigmoid(rows @ encoder.T + mu) @ decoder.T + b
     for order in itertools.permutations([encoder.T, mu[None], decoder, b]):
-        assert judge.activation(rows, output, order, HIDDEN) is None
-    assert "up to" in judge.activation(rows, output * 1.01, weights, HIDDEN)
+        assert anatomy.activation(rows, output, order, HIDDEN) is None
+    assert "up to" in anatomy.activation(rows, output * 1.01, weights, HIDDEN)
 
 
 @pytest.mark.parametrize(
@@ -72,22 +73,22 @@ def test_the_right_network_is_known_by_its_parameters_in_any_order_and_orientati
 )
 def test_a_misplaced_activation_is_named(rows, weights, hidden, output, fragment):
     encoder, mu, decoder, b = weights
-    g, f = judge.ACTIVATIONS[hidden], judge.ACTIVATIONS[output]
+    g, f = anatomy.ACTIVATIONS[hidden], anatomy.ACTIVATIONS[output]
     seen = f(g(rows @ encoder.T + mu) @ decoder.T + b)
-    assert fragment in judge.activation(rows, seen, weights, HIDDEN)
+    assert fragment in anatomy.activation(rows, seen, weights, HIDDEN)
 
 
 def test_missing_parts_are_named(rows, weights):
     encoder, mu, decoder, b = weights
     code = sigmoid(rows @ encoder.T + mu)
-    said = judge.activation(rows, code @ decoder.T, [encoder, mu, decoder], HIDDEN)
+    said = anatomy.activation(rows, code @ decoder.T, [encoder, mu, decoder], HIDDEN)
     assert "The output has no bias" in said
     plain = sigmoid(rows @ encoder.T) @ decoder.T + b
-    assert "hidden code has no bias" in judge.activation(rows, plain, weights, HIDDEN)
+    assert "hidden code has no bias" in anatomy.activation(rows, plain, weights, HIDDEN)
     cut = np.clip(code @ decoder.T + b, 1, 5)
-    assert "cut to the rating range" in judge.activation(rows, cut, weights, HIDDEN)
+    assert "cut to the rating range" in anatomy.activation(rows, cut, weights, HIDDEN)
     twice = sigmoid(sigmoid(code @ decoder.T + b) @ encoder.T) @ decoder.T + b
-    assert "With the 4 arrays" in judge.activation(rows, twice, weights, HIDDEN)
+    assert "With the 4 arrays" in anatomy.activation(rows, twice, weights, HIDDEN)
 
 
 def test_shape(rows):
@@ -141,7 +142,7 @@ def test_trained():
 
 
 def evaluation(rng):
-    both = judge.ratings(rng, 11, USERS, 0.6)
+    both = questions.ratings(rng, 11, USERS, 0.6)
     held = (both > 0) & (rng.random(both.shape) < 0.4)
     return both * ~held, both * held, rng.uniform(1, 5, both.shape)
 
@@ -150,23 +151,23 @@ def test_rows_shown(rng):
     train, test, _ = evaluation(rng)
     parts = [train[:4], train[4:8], train[8:]]
     right = [False] * 3
-    assert judge.rows_shown(parts, right, train, test) is None
-    assert judge.rows_shown([train], right, train, test) is None
-    assert judge.rows_shown([*train[:, None]], right, train, test) is None
-    assert "0 calls" in judge.rows_shown([], [], train, test)
-    assert "held-out ratings in them" in judge.rows_shown([test], right, train, test)
-    assert "held-out ratings in them" in judge.rows_shown([train + test], right, train, test)
-    assert "changed places" in judge.rows_shown([train.T], right, train, test)
-    assert "rows of 7 numbers" in judge.rows_shown([train[:, :3]], right, train, test)
-    assert "none of the training" in judge.rows_shown([train / 5], right, train, test)
-    assert "8 of the 11" in judge.rows_shown(parts[:2], right, train, test)
-    assert "1 of 3 calls" in judge.rows_shown(parts, [False, True, False], train, test)
+    assert rows_shown(parts, right, train, test) is None
+    assert rows_shown([train], right, train, test) is None
+    assert rows_shown([*train[:, None]], right, train, test) is None
+    assert "0 calls" in rows_shown([], [], train, test)
+    assert "held-out ratings in them" in rows_shown([test], right, train, test)
+    assert "held-out ratings in them" in rows_shown([train + test], right, train, test)
+    assert "changed places" in rows_shown([train.T], right, train, test)
+    assert "rows of 7 numbers" in rows_shown([train[:, :3]], right, train, test)
+    assert "none of the training" in rows_shown([train / 5], right, train, test)
+    assert "8 of the 11" in rows_shown(parts[:2], right, train, test)
+    assert "1 of 3 calls" in rows_shown(parts, [False, True, False], train, test)
 
 
 def test_transposed_rows_are_seen_on_a_square_matrix_too(rng):
-    both = judge.ratings(rng, USERS, USERS, 0.6)
+    both = questions.ratings(rng, USERS, USERS, 0.6)
     train = both * (rng.random(both.shape) < 0.7)
-    assert "changed places" in judge.rows_shown([train.T], [False], train, both - train)
+    assert "changed places" in rows_shown([train.T], [False], train, both - train)
 
 
 def test_score(rng):
@@ -187,18 +188,18 @@ def test_score(rng):
         right + 0.01: "It is not the root of the mean squared error",
         np.nan: "It is not the root",
     }
-    assert judge.score(right, guess, train, test, 4) is None
+    assert score(right, guess, train, test, 4) is None
     for value, fragment in told.items():
-        said = judge.score(value, guess, train, test, 4)
+        said = score(value, guess, train, test, 4)
         assert fragment in said and f"{right:.3f}" in said
 
 
 def test_devices():
     one, both = np.ones((2, 2)), ["cpu(0)", "cpu(1)"]
-    assert judge.devices([one, one], both, 0.9, 0.9) is None
-    assert "0.1 apart" in judge.devices([one, one + 0.1], both, 0.9, 0.9)
-    assert "only cpu(0)" in judge.devices([one, one], both[:1], 0.9, 0.9)
-    assert "0.800, on one it is 0.900" in judge.devices([one, one], both, 0.8, 0.9)
+    assert devices([one, one], both, 0.9, 0.9) is None
+    assert "0.1 apart" in devices([one, one + 0.1], both, 0.9, 0.9)
+    assert "only cpu(0)" in devices([one, one], both[:1], 0.9, 0.9)
+    assert "0.800, on one it is 0.900" in devices([one, one], both, 0.8, 0.9)
 
 
 def test_points_are_a_hundred_and_partial():

@@ -45,12 +45,14 @@ def test_a_message_comes_back_as_it_was_sent():
         bytes_of({"fields": {}, "arrays": [["a", "float32", [2]]]}, b"x" * 7),
         bytes_of({"fields": {}, "arrays": [["a", "float32", ["x"]]]}),
         bytes_of({"fields": {}, "arrays": [["a", "float32", [1] * 9]]}, b"x" * 4),
-        bytes_of({"fields": {}, "arrays": [["a", "float32", [2**24]], ["b", "float32", [1]]]},
-                 b"x" * 2**26),
+        bytes_of(
+            {"fields": {}, "arrays": [["a", "float32", [2**24]], ["b", "float32", [1]]]},
+            b"x" * 2**26,
+        ),
         struct.pack(">I", 3) + b"\xff\xff\xff",
         struct.pack(">I", 60000) + b"[" * 60000,
     ],
-)  # fmt: skip
+)
 def test_what_is_no_message_is_refused(content):
     with pytest.raises(wire.BrokenChannel):
         wire.receive(io.BytesIO(content))

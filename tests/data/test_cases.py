@@ -342,8 +342,10 @@ def test_options_survive_json():
 def command(*arguments):
     return subprocess.run(
         [sys.executable, "-m", "d2l_autorec", "inspect", *map(str, arguments)],
-        capture_output=True, text=True, encoding="utf-8",
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
 
 
 def test_the_command(tmp_path):

@@ -153,9 +153,7 @@ def test_any_table_is_read_from_text(rows, separator, header, order, timed, pack
     read_and_check(path, untimed(rows, timed))
 
 
-PACKERS = {
-    "": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress,
-}  # fmt: skip
+PACKERS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 
 
 @settings(SETTINGS, max_examples=150)
@@ -230,9 +228,10 @@ def test_any_table_is_read_from_json(rows, timed, lines, numbers, zipped, names,
 @given(
     rows=st.lists(
         st.tuples(st.integers(1, 99), st.integers(1, 9), st.integers(1, 5), st.dates()),
-        min_size=1, max_size=30,
+        min_size=1,
+        max_size=30,
     )
-)  # fmt: skip
+)
 def test_any_table_is_read_from_blocks_as_netflix_has_them(rows, tmp_path):
     rows = [row for row in rows if 1700 < row[3].year < 2200]
     assume(rows)

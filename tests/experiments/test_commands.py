@@ -10,10 +10,16 @@ from d2l_autorec.cli import experiments_chapter, experiments_paper
 from d2l_autorec.experiments.runner import tally
 
 COMMANDS = (
-    experiments_chapter.study, experiments_chapter.compare, experiments_chapter.exercises,
-    experiments_chapter.fidelity, experiments_paper.paper, experiments_paper.best,
-    experiments_paper.foldin, experiments_paper.updating, experiments_paper.own_data,
-)  # fmt: skip
+    experiments_chapter.study,
+    experiments_chapter.compare,
+    experiments_chapter.exercises,
+    experiments_chapter.fidelity,
+    experiments_paper.paper,
+    experiments_paper.best,
+    experiments_paper.foldin,
+    experiments_paper.updating,
+    experiments_paper.own_data,
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)

@@ -170,7 +170,7 @@ def _runs(autorec, factorization):
         for split, count in (("random", 3), ("seq-aware", 1))
         for model, values in ((CHAPTER_AUTOREC, autorec), (PRINTED_MF, factorization))
         for seed, value in enumerate(values[:count])
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 

@@ -21,8 +21,15 @@ def one_process(monkeypatch):
 def test_the_plan_covers_what_the_exercises_ask():
     plan = networks()
     assert [key[0] for key in plan["hidden_size"]] == [
-        "10", "20", "50", "100", "200", "500", "1000", "2000"
-    ]  # fmt: skip
+        "10",
+        "20",
+        "50",
+        "100",
+        "200",
+        "500",
+        "1000",
+        "2000",
+    ]
     depths = {(key[0].count("-") + 1, key[3]) for key in plan["depth"]}
     assert depths == {(depth, init) for depth in (1, 2, 3) for init in ("normal", "xavier")}
     pairs = {key[1:3] for key in plan["activations"] if key[3:] == ("normal", "stars")}
@@ -42,8 +49,11 @@ def test_summary_by_hand():
     assert first["test_rmse_half_width"] == pytest.approx(12.7062 * 0.1, abs=1e-4)
     assert second["less_first"] == pytest.approx((-0.1 - 0.2) / 2)
     assert (second["hidden"], second["decoder"], second["targets"], second["n"]) == (
-        "4", "elu", "unit", 2
-    )  # fmt: skip
+        "4",
+        "elu",
+        "unit",
+        2,
+    )
 
 
 def test_all_three_from_start_to_figures_and_not_twice(
@@ -72,8 +82,14 @@ def test_the_weight_decay_keeps_its_weight_against_the_loss(toy_ratings, monkeyp
         return fitted
 
     monkeypatch.setattr(exercises, "fit_network", spy)
-    job = {"hidden": "2", "encoder": "sigmoid", "decoder": "sigmoid", "init": "normal",
-           "max_epochs": 1, "seed": 0}  # fmt: skip
+    job = {
+        "hidden": "2",
+        "encoder": "sigmoid",
+        "decoder": "sigmoid",
+        "init": "normal",
+        "max_epochs": 1,
+        "seed": 0,
+    }
     for targets in ("stars", "unit"):
         run_one(toy_ratings, {**job, "targets": targets})
     assert seen == {"stars": CHAPTER.wd, "unit": pytest.approx(CHAPTER.wd)}
@@ -87,8 +103,15 @@ def test_the_published_settings_are_those_of_the_code():
 
 
 def test_an_output_below_one_cannot_say_stars(toy_ratings):
-    job = {"hidden": "4", "encoder": "sigmoid", "decoder": "sigmoid", "init": "normal",
-           "targets": "stars", "max_epochs": 30, "seed": 0}  # fmt: skip
+    job = {
+        "hidden": "4",
+        "encoder": "sigmoid",
+        "decoder": "sigmoid",
+        "init": "normal",
+        "targets": "stars",
+        "max_epochs": 30,
+        "seed": 0,
+    }
     plain = run_one(toy_ratings, job)
     assert plain["test_rmse"] >= plain["rmse_of_ones"]
     unit = run_one(toy_ratings, {**job, "targets": "unit"})

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from d2l_autorec.experiments import fidelity
-from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, FACTORIZATION, PRINTED, ledger
+from d2l_autorec.experiments.fidelity_departures import DEPARTURES, FACTORIZATION, PRINTED
+from d2l_autorec.experiments.fidelity_ledger import ledger
 from d2l_autorec.experiments.fidelity_runs import (
+    CHANGES,
     MEASURES,
     OTHERS,
-    VARIANTS,
     once_an_epoch,
     run_one,
 )
@@ -44,7 +45,7 @@ def test_each_item_once_an_epoch():
 
 def _runs(**values):
     rows = []
-    for name in (*VARIANTS, *OTHERS):
+    for name in (*CHANGES, *OTHERS):
         for seed in (0, 1):
             row = {"run": name, "seed": seed, **dict.fromkeys(MEASURES, 1.0 + seed)}
             rows.append({**row, **{k: v[seed] for k, v in values.get(name, {}).items()}})
@@ -56,19 +57,25 @@ def test_differences_by_hand():
         printed={"test_rmse": (0.9, 1.0), "clipped": (0.88, 0.99)},
         sum={"test_rmse": (0.95, 1.01)},
         chapter={
-            "test_rmse": (0.9, 1.1), "printed_rmse": (0.9, 1.1), "cells_per_second": (943, 943)
+            "test_rmse": (0.9, 1.1),
+            "printed_rmse": (0.9, 1.1),
+            "cells_per_second": (943, 943),
         },
         mf={"test_rmse": (1.0, 1.1), "printed_rmse": (1.1, 1.3)},
         seq_aware={"test_rmse": (1.0, 1.0)},
         mf_seq_aware={"test_rmse": (1.2, 1.4)},
         centred_sign={"test_rmse": (2.0, 2.0)},
         centred_mask={"test_rmse": (1.0, 1.0)},
-    )  # fmt: skip
+    )
     summary = fidelity.summarize(runs).set_index("key")
     expected = {
-        "sum": 0.03, "clipped": -0.015, "mf": 0.1, "mf_printed": 0.15, "mf_seq_aware": 0.3,
+        "sum": 0.03,
+        "clipped": -0.015,
+        "mf": 0.1,
+        "mf_printed": 0.15,
+        "mf_seq_aware": 0.3,
         "centred_sign": 1.0,
-    }  # fmt: skip
+    }
     for key, difference in expected.items():
         assert summary.loc[key, "difference"] == pytest.approx(difference), key
     assert summary.loc["printed", "value"] == 0.95 and summary.loc["printed", "high"] == 1.0
@@ -121,7 +128,7 @@ def test_every_variant_changes_something(toy_ratings):
         return run_one(toy_ratings, {"run": name, "num_epochs": 2, "seed": 0})["test_rmse"]
 
     printed = rmse("printed")
-    assert all(rmse(name) != printed for name in VARIANTS if name != "printed")
+    assert all(rmse(name) != printed for name in CHANGES if name != "printed")
 
 
 @pytest.mark.skipif(mx.context.num_gpus() > 0, reason="speaks of machines without a GPU")

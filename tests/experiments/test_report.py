@@ -16,9 +16,14 @@ def results(tmp_path):
     table = pd.DataFrame({"model": ["<b>MF</b>"], "RMSE": [0.90871], "runs": [10], "p": [2e-6]})
     for name in ("another", "study"):
         save_results(
-            tmp_path / name, f"d2l-autorec {name} --x '<1>'", "Is it <so>?", ["It is & stays."],
-            {"seeds": [0, 1]}, {"summary": table}, {"spread": figure},
-        )  # fmt: skip
+            tmp_path / name,
+            f"d2l-autorec {name} --x '<1>'",
+            "Is it <so>?",
+            ["It is & stays."],
+            {"seeds": [0, 1]},
+            {"summary": table},
+            {"spread": figure},
+        )
     return tmp_path
 
 
@@ -27,8 +32,14 @@ def test_the_page_holds_all_and_asks_for_nothing(results):
     assert write_report(results, out) == ["study", "another"]
     page = out.read_text()
     assert page.count("data:image/png;base64,") == 2
-    for text in ("Is it &lt;so&gt;?", "It is &amp; stays.", "&lt;b&gt;MF&lt;/b&gt;", "0.9087",
-                 "2e-06", "d2l-autorec study --x &#39;&lt;1&gt;&#39;"):  # fmt: skip
+    for text in (
+        "Is it &lt;so&gt;?",
+        "It is &amp; stays.",
+        "&lt;b&gt;MF&lt;/b&gt;",
+        "0.9087",
+        "2e-06",
+        "d2l-autorec study --x &#39;&lt;1&gt;&#39;",
+    ):
         assert text in page
     # on a phone each row of a table of three or more columns becomes a list with its headings
     assert page.count('<table class="wide">') == 2
@@ -48,9 +59,14 @@ def test_what_a_table_repeats_stands_once_and_a_long_one_is_folded(tmp_path):
 
 def test_a_mean_and_its_half_width_are_one_column_with_a_readable_name(tmp_path):
     table = pd.DataFrame(
-        {"hidden": [1, 2], "val_rmse": [0.9, 0.8888], "less_first": [0.0, -0.0101],
-         "less_first_half_width": [0.0, 0.0025], "epoch": [3.0, 4.0]}
-    )  # fmt: skip
+        {
+            "hidden": [1, 2],
+            "val_rmse": [0.9, 0.8888],
+            "less_first": [0.0, -0.0101],
+            "less_first_half_width": [0.0, 0.0025],
+            "epoch": [3.0, 4.0],
+        }
+    )
     save_results(tmp_path / "exercises", "a b", "Q?", ["A."], {}, {"hidden_size": table}, {})
     page = (tmp_path / "exercises" / "README.md").read_text("utf-8")
     assert "| hidden units | validation RMSE | difference from the first row | epoch |" in page
@@ -65,8 +81,12 @@ def test_pages_are_made_from_what_is_stored(results):
     assert all(path.read_bytes() == content for path, content in before.items())
     page = (results / "study" / "README.md").read_text("utf-8")
     assert page.startswith("# Is 0.901 right?\n\n*Is it <so>?*\n\nIt is & stays.\n")
-    for text in ("![Figure: spread](spread.png)", "| <b>MF</b> | 0.9087 | 10 | 2e-06 |",
-                 "$ d2l-autorec study --x '<1>'", "- **RMSE**: Root of"):  # fmt: skip
+    for text in (
+        "![Figure: spread](spread.png)",
+        "| <b>MF</b> | 0.9087 | 10 | 2e-06 |",
+        "$ d2l-autorec study --x '<1>'",
+        "- **RMSE**: Root of",
+    ):
         assert text in page
     index = (results / "README.md").read_text("utf-8")
     assert "| [Is 0.901 right?](study/README.md) | It is & stays. |" in index

@@ -33,9 +33,14 @@ def go(folder, asked, processes=1, digest=DIGEST):
     traces = folder / "traces"
     traces.mkdir(exist_ok=True)
     return run_jobs(
-        folder, partial(work, traces), asked, data_digest=digest, label="", quiet=True,
+        folder,
+        partial(work, traces),
+        asked,
+        data_digest=digest,
+        label="",
+        quiet=True,
         processes=processes,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -109,9 +114,13 @@ if __name__ == "__main__":
 """
     (tmp_path / "main.py").write_text(code)
     run = subprocess.Popen(
-        [sys.executable, "main.py"], cwd=tmp_path, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "main.py"],
+        cwd=tmp_path,
+        text=True,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert run.stdout is not None and run.stdout.readline() == "ready\n"
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
     _, errors = run.communicate(timeout=50)  # the jobs would take longer

@@ -144,18 +144,35 @@ def test_the_ends_of_the_ladder():
     """The recipes behind results/best: changing one changes what is published."""
     best = RECIPES["best"].to_dict()
     expected = {
-        "by": "item", "hidden": [500], "encoder": "sigmoid", "decoder": "identity",
-        "dropout": 0.05, "input_dropout": 0.0, "objective": "sum", "targets": "stars",
-        "lr": 0.004, "schedule": "cosine", "lam": 30.0, "batch_size": 256, "num_epochs": 60,
-        "clip": "ratings", "init": "normal", "start": "zero", "draws": "mxnet",
-        "val_ratio": 0.1, "refit": True, "num_seeds": 1,
-    }  # fmt: skip
+        "by": "item",
+        "hidden": [500],
+        "encoder": "sigmoid",
+        "decoder": "identity",
+        "dropout": 0.05,
+        "input_dropout": 0.0,
+        "objective": "sum",
+        "targets": "stars",
+        "lr": 0.004,
+        "schedule": "cosine",
+        "lam": 30.0,
+        "batch_size": 256,
+        "num_epochs": 60,
+        "clip": "ratings",
+        "init": "normal",
+        "start": "zero",
+        "draws": "mxnet",
+        "val_ratio": 0.1,
+        "refit": True,
+        "num_seeds": 1,
+    }
     assert best == expected
     blend = RECIPES["blend"]
     assert (blend.num_seeds, blend.val_ratio, blend.refit, len(blend.members)) == (3, 0.1, True, 7)
     assert blend.members[0].to_dict() == {
-        **{name: value for name, value in expected.items()}, "val_ratio": 0.0, "refit": False,
-    }  # fmt: skip
+        **{name: value for name, value in expected.items()},
+        "val_ratio": 0.0,
+        "refit": False,
+    }
     assert blend.to_dict() == {
         "clip": "ratings",
         "val_ratio": 0.1,

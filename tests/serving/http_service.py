@@ -21,9 +21,11 @@ class Service:
         self.log_file = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             [*COMMAND, "--model", str(folder), *map(str, options)],
-            stdout=subprocess.PIPE, stderr=self.log_file, text=True,
+            stdout=subprocess.PIPE,
+            stderr=self.log_file,
+            text=True,
             env={**os.environ, "OMP_NUM_THREADS": "2"},
-        )  # fmt: skip
+        )
         line = self.process.stdout.readline()
         assert "http://" in line, self.log()
         self.host, _, port = line.split("http://")[1].split("/")[0].rpartition(":")

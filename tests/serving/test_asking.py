@@ -98,10 +98,12 @@ def test_ratings_of_pairs_in_any_order():
 
 def test_records_are_plain_values():
     columns = {
-        "text": ["a", None], "year": pd.array([1999, None], dtype="Int64"),
-        "count": np.array([3, 4]), "value": np.array([0.1, np.nan], np.float32),
+        "text": ["a", None],
+        "year": pd.array([1999, None], dtype="Int64"),
+        "count": np.array([3, 4]),
+        "value": np.array([0.1, np.nan], np.float32),
         "genres": pd.array(["x", None], dtype="string"),
-    }  # fmt: skip
+    }
     first, second = records(pd.DataFrame(columns))
     assert first == {"text": "a", "year": 1999, "count": 3, "value": 0.1, "genres": "x"}
     assert second == {"text": None, "year": None, "count": 4, "value": None, "genres": None}
@@ -200,12 +202,16 @@ def test_a_new_user_of_an_item_based_model_is_folded_in_next_to_the_average_user
     precision = np.linalg.inv(spread.T @ spread / len(rows))
     x = np.c_[codes, np.ones(6)]
     fits = [
-        x @ (rows.mean(axis=0) + np.linalg.solve(
-            x[items].T @ x[items] + strength * precision,
-            x[items].T @ (values - usual[items]),
-        ))
+        x
+        @ (
+            rows.mean(axis=0)
+            + np.linalg.solve(
+                x[items].T @ x[items] + strength * precision,
+                x[items].T @ (values - usual[items]),
+            )
+        )
         for strength in noise(model) * FACTORS
-    ]  # fmt: skip
+    ]
     found = score_new_user(model, items, values)
     assert min(np.abs(found - fit).max() for fit in fits) < 1e-4
     assert set(new_user(model, pd.DataFrame({"item": [10], "rating": [5]}))["item"]) == {
@@ -306,9 +312,7 @@ def test_all_users_of_movielens_100k_in_less_than_a_second(by, ml100k):
     seconds = []
     for _ in range(3):  # nothing is kept from one model to the next
         trained = TrainedModel(recipe, (random_network(recipe, matrix, draws),), (1.0,), matrix)
-        model = Model(
-            trained, ml100k.user_ids, ml100k.item_ids, ml100k.items, 1.0, 5.0, {},
-        )  # fmt: skip
+        model = Model(trained, ml100k.user_ids, ml100k.item_ids, ml100k.items, 1.0, 5.0, {})
         start = time.perf_counter()
         table = recommend(model)
         seconds.append(time.perf_counter() - start)

@@ -203,10 +203,11 @@ def test_weights_go_out_and_come_back(tmp_path, kind):
     path = tmp_path / f"w.{kind}"
     write(model, path)
     zeros = tuple(
-        type(network)(network.recipe, {n: v * 0 for n, v in network.weights.items()},
-                      network.scale)
+        type(network)(
+            network.recipe, {n: v * 0 for n, v in network.weights.items()}, network.scale
+        )
         for network in model.trained.networks
-    )  # fmt: skip
+    )
     back = import_weights(with_trained(model, networks=zeros), path)
     for name, values in flat_arrays(model.trained).items():
         np.testing.assert_array_equal(flat_arrays(back.trained)[name], values)

@@ -80,13 +80,28 @@ def test_letterboxd():
         "line 12, 'Persona': matched by the title alone; there is no year to compare",
     )
     assert match.unmatched.to_dict("records") == [
-        {"line": 8, "title": "Hamlet", "year": 1996, "rating": 2.0,
-         "reason": "it may be any of the items 18, 19"},
-        {"line": 10, "title": "Toy Storey", "year": 1995, "rating": 1.0,
-         "reason": "no such title; the nearest is 'Toy Story' (1995)"},
-        {"line": 11, "title": "Heat", "year": 1999, "rating": 1.0,
-         "reason": "the model has this title from 1995"},
-    ]  # fmt: skip
+        {
+            "line": 8,
+            "title": "Hamlet",
+            "year": 1996,
+            "rating": 2.0,
+            "reason": "it may be any of the items 18, 19",
+        },
+        {
+            "line": 10,
+            "title": "Toy Storey",
+            "year": 1995,
+            "rating": 1.0,
+            "reason": "no such title; the nearest is 'Toy Story' (1995)",
+        },
+        {
+            "line": 11,
+            "title": "Heat",
+            "year": 1999,
+            "rating": 1.0,
+            "reason": "the model has this title from 1995",
+        },
+    ]
 
 
 def test_imdb_by_original_title_by_link_and_by_id():
@@ -141,14 +156,18 @@ ONE = {1: ("Solaris", 1972), 2: ("Sure", 2000)}
         ({1: ("Solyaris (Solaris)", 1972), 2: ("Sure", 2000)}, ("Solaris", 1972, 3), 1, None),
         (  # the title itself comes before what brackets hold
             {1: ("Solyaris (Solaris)", 1972), 2: ("Sure", 2000), 3: ("Solaris", 1972)},
-            ("Solaris", 1972, 3), 3, None,
+            ("Solaris", 1972, 3),
+            3,
+            None,
         ),
         (  # a series that both have in brackets is no title
             {1: ("One (Long Series)", 1972), 2: ("Sure", 2000)},
-            ("Two (Long Series)", 1972, 3), None, "no such title",
+            ("Two (Long Series)", 1972, 3),
+            None,
+            "no such title",
         ),
     ],
-)  # fmt: skip
+)
 def test_title_and_year(tmp_path, titles, row, item, said):
     items, left, notes = reasons(tmp_path, titles, row, ("Sure", 2000, 3))
     assert items == ([2] if item is None else [item, 2])
@@ -162,8 +181,10 @@ def test_two_films_for_one_item(tmp_path):
     items, left, _ = reasons(tmp_path, titles, *rows)
     assert items == [2]
     assert left == [
-        "item 1 fits line 3 as well", "item 1 fits line 2 as well", "item 2 fits line 4 better",
-    ]  # fmt: skip
+        "item 1 fits line 3 as well",
+        "item 1 fits line 2 as well",
+        "item 2 fits line 4 better",
+    ]
 
 
 def test_titles_in_their_plain_form():

@@ -22,26 +22,36 @@ MODELS = {"item": toy_model(), "blend": toy_blend()}
 QUESTIONS = [
     ("get", "/recommend", {"user": "u5"}, "recommend --user u5", schemas.Rows),
     (
-        "get", "/recommend", {"user": "u2", "n": 2, "min_ratings": 0},
-        "recommend --user u2 -n 2 --min-ratings 0", schemas.Rows,
+        "get",
+        "/recommend",
+        {"user": "u2", "n": 2, "min_ratings": 0},
+        "recommend --user u2 -n 2 --min-ratings 0",
+        schemas.Rows,
     ),
     (
-        "post", "/predict",
+        "post",
+        "/predict",
         {"pairs": [{"user": "u1", "item": 10}, {"user": "u2", "item": "20"}]},
-        "predict --pairs pairs.csv", schemas.Rows,
+        "predict --pairs pairs.csv",
+        schemas.Rows,
     ),
     ("get", "/similar", {"item": "20", "n": 3}, "similar --item 20 -n 3", schemas.Similar),
     ("get", "/similar", {"user": "u2"}, "similar --user u2", schemas.Similar),
     (
-        "get", "/explain", {"user": "u2", "item": "10", "n": 2},
-        "explain --user u2 --item 10 -n 2", schemas.Explained,
+        "get",
+        "/explain",
+        {"user": "u2", "item": "10", "n": 2},
+        "explain --user u2 --item 10 -n 2",
+        schemas.Explained,
     ),
     (
-        "post", "/new-user",
+        "post",
+        "/new-user",
         {"ratings": [{"item": "10", "rating": 5}, {"item": 20, "rating": 1.0}]},
-        "new-user --ratings own.csv", schemas.NewUser,
+        "new-user --ratings own.csv",
+        schemas.NewUser,
     ),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

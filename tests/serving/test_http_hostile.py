@@ -83,14 +83,19 @@ def test_bytes_that_are_no_request(service):
 
 
 LINES = [
-    "GET / HTTP/9.9", "GET  /health HTTP/1.1", "get /health", "GET /health HTTP/1.1\r\nX",
-    "GET /health HTTP/1.1\r\nContent-Length: x", "GET /health HTTP/1.1\r\nContent-Length: -5",
-    "POST /predict HTTP/1.1\r\nTransfer-Encoding: gzip", "\0 /health HTTP/1.1",
+    "GET / HTTP/9.9",
+    "GET  /health HTTP/1.1",
+    "get /health",
+    "GET /health HTTP/1.1\r\nX",
+    "GET /health HTTP/1.1\r\nContent-Length: x",
+    "GET /health HTTP/1.1\r\nContent-Length: -5",
+    "POST /predict HTTP/1.1\r\nTransfer-Encoding: gzip",
+    "\0 /health HTTP/1.1",
     "POST /predict HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6",
     "GET /health HTTP/1.1\r\nX: " + "y" * 100_000,
     "GET /health HTTP/1.1" + "\r\nX: y" * 30_000,
     "GET /recommend?user=" + "u" * 100_000 + " HTTP/1.1",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
@@ -145,10 +150,20 @@ RATING = b'{"ratings":[{"item":"10","rating":%s}]}'
 RATED = [
     RATING % value
     for value in (
-        b"NaN", b"Infinity", b"-1e999", b"null", b"[]", b"6", b"0", b"-5", b"1e308", b'"five"',
-        b"true]", b"9" * 400,
+        b"NaN",
+        b"Infinity",
+        b"-1e999",
+        b"null",
+        b"[]",
+        b"6",
+        b"0",
+        b"-5",
+        b"1e308",
+        b'"five"',
+        b"true]",
+        b"9" * 400,
     )
-]  # fmt: skip
+]
 
 
 def test_bodies_that_are_not_what_was_asked_for(service):

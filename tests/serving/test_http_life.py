@@ -161,9 +161,14 @@ class Thread:
     def __init__(self, app):
         self.guard = limits.Guard(app, Metrics(), [])
         config = uvicorn.Config(
-            self.guard, port=0, http=limits.Protocol, ws="none", log_level="error",
-            lifespan="off", loop="asyncio",
-        )  # fmt: skip
+            self.guard,
+            port=0,
+            http=limits.Protocol,
+            ws="none",
+            log_level="error",
+            lifespan="off",
+            loop="asyncio",
+        )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run)
 

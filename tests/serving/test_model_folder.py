@@ -96,9 +96,14 @@ def models(draw, floats=FLOATS):
     plain = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(-9, 9) | TEXT
     record = draw(st.dictionaries(TEXT, plain | st.lists(plain, max_size=3), max_size=3))
     recipe = Recipe().but(
-        by=by, hidden=hidden, encoder=names[0], decoder=names[1], dropout=rates[0],
-        input_dropout=rates[1], targets=draw(st.sampled_from(["stars", "mean", "biases"])),
-    )  # fmt: skip
+        by=by,
+        hidden=hidden,
+        encoder=names[0],
+        decoder=names[1],
+        dropout=rates[0],
+        input_dropout=rates[1],
+        targets=draw(st.sampled_from(["stars", "mean", "biases"])),
+    )
     network = random_network(recipe, matrix, np.random.default_rng(seed))
     trained = TrainedModel(recipe, (network,), (1.0,), matrix)
     return Model(trained, user_ids, item_ids, items, low, high, record)

@@ -144,9 +144,15 @@ def test_to_update_twice_is_to_update_once(model):
         np.testing.assert_array_equal(ours[name], values)
     assert twice.model.record == once.model.record
     assert once.model.record["updates"] == [
-        {"ratings": "new.csv", "digest": "1" * 64, "added": 3, "changed": 2, "new_users": 1,
-         "new_items": 1}
-    ]  # fmt: skip
+        {
+            "ratings": "new.csv",
+            "digest": "1" * 64,
+            "added": 3,
+            "changed": 2,
+            "new_users": 1,
+            "new_items": 1,
+        }
+    ]
 
 
 def test_a_rating_of_zero_is_a_rating():

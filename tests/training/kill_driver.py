@@ -21,9 +21,14 @@ from d2l_autorec.training import checkpoint, dense, run, sparse
 from d2l_autorec.training.again import Scored, train_on_all
 
 RECIPE = RECIPES["chapter"].but(
-    hidden=(8,), batch_size=7, num_epochs=40, lr=0.05, dropout=0.2, input_dropout=0.1,
+    hidden=(8,),
+    batch_size=7,
+    num_epochs=40,
+    lr=0.05,
+    dropout=0.2,
+    input_dropout=0.1,
     val_ratio=0.2,
-)  # fmt: skip
+)
 
 
 def child(folder, engine):

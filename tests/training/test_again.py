@@ -60,9 +60,12 @@ def test_a_blend_keeps_its_weights_and_each_network_its_epoch():
     members = (DEFAULT, DEFAULT.but(by="user"), DEFAULT.but(targets="mean", num_epochs=3))
     plain = {"val_ratio": 0.0, "refit": False}
     recipe = Recipe(
-        members=tuple(part.but(**plain) for part in members), num_seeds=2, clip="ratings",
-        val_ratio=0.2, refit=True,
-    )  # fmt: skip
+        members=tuple(part.but(**plain) for part in members),
+        num_seeds=2,
+        clip="ratings",
+        val_ratio=0.2,
+        refit=True,
+    )
     scored, model = both(run.Plan(recipe, "sparse", all_ratings=True))
     kept = [i for i, weight in enumerate(scored.recipe.weights) if weight]
     assert model.recipe.weights == scored.recipe.weights
@@ -187,8 +190,10 @@ def test_two_workers_leave_the_model_of_one(own, tmp_path):
         command += ["--recipe", "chapter", "--engine", "sparse", "--checkpoint-every", 1]
         done = subprocess.run(
             [sys.executable, "-m", "d2l_autorec", *map(str, command), "--out", tmp_path / out],
-            capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
         assert done.returncode == 0, done.stderr
         saved[out] = load_model(tmp_path / out).trained
     assert saved["two"].ratings.nnz == 900

@@ -76,9 +76,11 @@ def test_runs_killed_at_random_moments_end_as_one_that_was_not(struck, engine):
 def start(*arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "d2l_autorec", "train", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},  # several at once do not wait for each other
-    )  # fmt: skip
+    )
 
 
 def end(process):
@@ -151,9 +153,9 @@ def test_the_command_is_killed_then_interrupted_and_goes_on(tmp_path, own, engin
 
 def test_ctrl_c_without_checkpoints_leaves_nothing(tmp_path, own):
     process = start(
-        "--recipe", "chapter", "--data", own, "--hidden", 8, "--batch-size", 7,
-        "--epochs", 10**6, "--out", tmp_path / "run",
-    )  # fmt: skip
+        *("--recipe", "chapter", "--data", own, "--hidden", 8, "--batch-size", 7),
+        *("--epochs", 10**6, "--out", tmp_path / "run"),
+    )
     wait_for(tmp_path / "run", process)
     process.send_signal(signal.SIGINT)
     code, out, errors = end(process)
@@ -440,11 +442,23 @@ def full_disk(tmp_path):
 
 def test_the_command_on_a_full_disk(full_disk, own):
     """The checkpoint of a small net fits; curve.png does not."""
-    code, out, errors = end(start(
-        "--data", own, "--recipe", "chapter", "--hidden", 4, "--batch-size", 7, "--epochs", 2,
-        "--checkpoint-every", 1,
-        "--out", full_disk / "run", "--quiet",
-    ))  # fmt: skip
+    code, out, errors = end(
+        start(
+            *(
+                "--data",
+                own,
+                "--recipe",
+                "chapter",
+                "--hidden",
+                4,
+                "--batch-size",
+                7,
+                "--epochs",
+                2,
+            ),
+            *("--checkpoint-every", 1, "--out", full_disk / "run", "--quiet"),
+        )
+    )
     assert code == 2 and out == "" and len(errors.splitlines()) == 1, errors
     assert "No space left on device" in errors
     assert len(checkpoint.load(full_disk / "run").history) == 2

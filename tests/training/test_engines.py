@@ -48,9 +48,13 @@ def test_parameters_after_25_epochs_are_the_chapter_s(engine, dropout):
     train, test = toy_matrices()
     seed_everything(1)
     book, training = train_autorec(
-        np.array(train), np.array(test), num_hidden=6, dropout_rate=dropout, batch_size=16,
+        np.array(train),
+        np.array(test),
+        num_hidden=6,
+        dropout_rate=dropout,
+        batch_size=16,
         quiet=True,
-    )  # fmt: skip
+    )
     net, epochs = run(engine, train, test, seed=1, dropout=dropout, batch_size=16)
     for ours, theirs in zip(values(net), values(book)):
         assert numpy.linalg.norm(ours - theirs) <= 1e-4 * numpy.linalg.norm(theirs)

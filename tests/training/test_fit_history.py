@@ -191,8 +191,8 @@ def test_a_fit_goes_on_from_its_checkpoint(recipe, stop, train, tmp_path):
     assert ours == theirs and len(ours) == len(told)
 
 
-def test_a_fit_that_is_stopped_at_its_end_has_ended(train, tmp_path):
-    whole, _ = train(SEARCHED.but(refit=False), 6)
+def test_a_fit_at_its_end_leaves_a_checkpoint(train, tmp_path):
+    whole, _ = train(SEARCHED.but(refit=False))
     former = checkpoint.load(tmp_path)
     assert len(former.history) == 6
     model, told = train(SEARCHED.but(refit=False), former=former)

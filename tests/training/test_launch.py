@@ -130,9 +130,20 @@ def test_a_process_that_is_stopped(tmp_path, marked, stopped, epochs, code, said
         tmp_path, "--recipe", "chapter", "--epochs", epochs, "--out", tmp_path / "run"
     )
     launcher = subprocess.Popen(
-        [sys.executable, "-m", "d2l_autorec", "launch", "--workers=3", "--step-timeout=4", "--",
-         *train], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "d2l_autorec",
+            "launch",
+            "--workers=3",
+            "--step-timeout=4",
+            "--",
+            *train,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while f"epoch 2/{epochs}" not in launcher.stderr.readline():
         assert launcher.poll() is None
     stop(marked, *stopped)
@@ -159,8 +170,11 @@ def test_nothing_outlives_the_launcher(marked, number):
     code += "sys.exit(run_group(sys.argv[1:], 2))"
     launcher = subprocess.Popen(
         [sys.executable, "-c", code, *worker(misbehave="nothing")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     assert "pid" in launcher.stdout.readline()
     assert len(left(marked)) == 9  # the launcher, and four processes with their guards
     launcher.send_signal(number)
@@ -242,8 +256,9 @@ def test_command(tmp_path, marked):
         command = [*before, *train, tmp_path / out]
         done = subprocess.run(
             [sys.executable, "-m", "d2l_autorec", *map(str, command)],
-            capture_output=True, text=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         results[out] = json.loads(done.stdout)["result"], done.stderr
         assert json.loads((tmp_path / out / "run.json").read_text())["command"] == "train"
@@ -398,6 +413,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     flood = "head -c 300000000 /dev/zero | tr '\\0' x >&2"
     done = subprocess.run(
         [sys.executable, "-c", code, "sh", "-c", flood],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
     assert int(done.stdout) < 50_000  # KiB

@@ -70,9 +70,11 @@ def test_a_canonical_split_of_movielens(ml100k, tmp_path):
     with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w") as archive:
         table = ml100k.table
         lines = zip(
-            ml100k.user_ids[table["user"]], ml100k.item_ids[table["item"]],
-            table["rating"].astype(int), table["timestamp"],
-        )  # fmt: skip
+            ml100k.user_ids[table["user"]],
+            ml100k.item_ids[table["item"]],
+            table["rating"].astype(int),
+            table["timestamp"],
+        )
         text = "".join("\t".join(map(str, line)) + "\n" for line in lines)
         archive.writestr("ml-100k/u.data", text)
     options = ["--hidden", 2, "--epochs", 1, "--split", "u3", "--json", "--engine", "sparse"]
@@ -91,9 +93,10 @@ def test_a_test_file_is_scored_and_is_the_same_as_its_rows(own, tmp_path):
     save_split(tmp_path / "a.npz", np.arange(80, 800), np.arange(80), ratings)
     same = trained(own, tmp_path / "rows", "--split", tmp_path / "a.npz", "--draws", "numpy")
     said = trained(
-        tmp_path / "base.csv", tmp_path / "run", "--test", tmp_path / "test.csv", "--save",
-        "--draws", "numpy",
-    )  # fmt: skip
+        tmp_path / "base.csv",
+        tmp_path / "run",
+        *("--test", tmp_path / "test.csv", "--save", "--draws", "numpy"),
+    )
     for field in ("test_rmse", "biases_rmse", "mean_rmse"):
         assert said["result"][field] == pytest.approx(same["result"][field], rel=1e-5)
     assert said["plan"]["split"] == "a test file"
@@ -105,10 +108,10 @@ def test_who_is_unknown_in_training_is_counted_and_predicted(tmp_path):
     (tmp_path / "base.csv").write_text("user,item,rating\na,x,4\na,y,2\nb,x,5\nb,y,1\n")
     (tmp_path / "test.csv").write_text("user,item,rating\nc,x,3\na,z,1\nc,z,5\n")
     done = train(
-        "--data", tmp_path / "base.csv", "--test", tmp_path / "test.csv", "--recipe", "default",
-        "--val-ratio", 0, "--no-refit", "--epochs", 1, "--lr", 0, "--engine", "sparse",
-        "--out", tmp_path / "run", "--json",
-    )  # fmt: skip
+        *("--data", tmp_path / "base.csv", "--test", tmp_path / "test.csv", "--recipe", "default"),
+        *("--val-ratio", 0, "--no-refit", "--epochs", 1, "--lr", 0, "--engine", "sparse"),
+        *("--out", tmp_path / "run", "--json"),
+    )
     assert "Of the test file, 1 users and 1 items have no training rating" in done.stderr
     result = json.loads(done.stdout)["result"]
     # the mean of training is 3, so that the model and the mean miss z by 2

@@ -11,9 +11,13 @@ from d2l_autorec.atomic import LOCK
 def train(folder, *options):
     command = [sys.executable, "-m", "d2l_autorec", "train", *map(str, options)]
     return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )  # fmt: skip
+    )
 
 
 def write_ratings(folder):

@@ -63,10 +63,15 @@ def make_app(holder: Holder, metrics: Metrics, threads: int) -> Guard:
         yield
 
     app = FastAPI(
-        title="d2l-autorec", version=__version__, description=DESCRIPTION, lifespan=lifespan,
-        docs_url=None, redoc_url=None, redirect_slashes=False,
+        title="d2l-autorec",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.path.strip("/"),
-    )  # fmt: skip
+    )
     _add_questions(app, holder)
     _add_state(app, holder, metrics)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -106,9 +111,12 @@ def _add_questions(app: FastAPI, holder: Holder) -> None:
         result = explain(model, asked.user, asked.item)
         [told] = records(predict(model, [asked.user], [asked.item]))
         return _rows(
-            model, result.table.head(asked.n), prediction=told["prediction"],
-            unclipped=result.prediction, num_read=told["num_read"],
-        )  # fmt: skip
+            model,
+            result.table.head(asked.n),
+            prediction=told["prediction"],
+            unclipped=result.prediction,
+            num_read=told["num_read"],
+        )
 
     @app.post("/new-user", response_model=schemas.NewUser, responses=PROBLEMS)
     def for_new_user(asked: schemas.NewUserBody) -> Response:

@@ -23,13 +23,18 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
-            "d2l_autorec_requests", "Requests answered", ["route", "status"],
+            "d2l_autorec_requests",
+            "Requests answered",
+            ["route", "status"],
             registry=self.registry,
-        )  # fmt: skip
+        )
         self.seconds = Histogram(
-            "d2l_autorec_request_seconds", "Time to answer, waiting included", ["route"],
-            buckets=_BUCKETS, registry=self.registry,
-        )  # fmt: skip
+            "d2l_autorec_request_seconds",
+            "Time to answer, waiting included",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
         self.open = Gauge(
             "d2l_autorec_requests_open", "Requests begun and not answered", registry=self.registry
         )
@@ -37,9 +42,10 @@ class Metrics:
             "d2l_autorec_model_loads", "Models tried", ["outcome"], registry=self.registry
         )
         self.since = Gauge(
-            "d2l_autorec_model_loaded_timestamp_seconds", "When the model was loaded",
+            "d2l_autorec_model_loaded_timestamp_seconds",
+            "When the model was loaded",
             registry=self.registry,
-        )  # fmt: skip
+        )
         self.model = Info("d2l_autorec_model", "The model in service", registry=self.registry)
         for outcome in ("loaded", "refused"):
             self.loads.labels(outcome)

@@ -50,13 +50,21 @@ def serve(folder: Path, host: str, port: int, threads: int, ready: Callable[[str
         holder = Holder(folder, metrics)
         server = _Server(
             uvicorn.Config(
-                make_app(holder, metrics, threads), http=Protocol, ws="none", loop="asyncio",
-                lifespan="on", interface="asgi3", log_config=None, access_log=False,
-                proxy_headers=False, server_header=False,
-                h11_max_incomplete_event_size=MAX_HEADERS, timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                make_app(holder, metrics, threads),
+                http=Protocol,
+                ws="none",
+                loop="asyncio",
+                lifespan="on",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                h11_max_incomplete_event_size=MAX_HEADERS,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=ENDING_SECONDS,
             )
-        )  # fmt: skip
+        )
 
         def end(*_: object) -> None:
             server.should_exit = True

@@ -24,8 +24,6 @@ import ctypes
 import hashlib
 import os
 import re
-import sys
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,9 +31,11 @@ import numpy as np
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.runtime import num_threads
-from d2l_autorec.training.distributed.guard import GAVE_UP
-
-STEP_TIMEOUT = 120.0  # seconds
+from d2l_autorec.training.distributed.timeout import (
+    STEP_TIMEOUT,
+    step_timeout_from_environment,
+    watch,
+)
 
 
 class Group:
@@ -203,7 +203,7 @@ class Group:
         A worker whose partner has died waits in MXNet for ever, and neither an exception nor a
         signal handler written in Python reaches it there.
         """
-        with _watch(self.rank, self.step_timeout):
+        with watch(self.rank, self.step_timeout):
             yield
 
     def close(self) -> None:
@@ -217,37 +217,6 @@ class Group:
         if self._kv.handle is not None:
             check_call(_LIB.MXKVStoreFree(self._kv.handle))
             self._kv.handle = None  # the object's own end must not free it again
-
-
-def check_step_timeout(seconds: float, option: str) -> float:
-    """Return the seconds if a thread can wait that long.
-
-    Raises
-    ------
-    InputError
-        If it cannot, as for zero, ``inf`` and ``nan``. The sentence names the option.
-    """
-    if not 0 < seconds <= threading.TIMEOUT_MAX:
-        raise InputError(f"{option} is {seconds:g}; give a number of seconds, as 120.")
-    return seconds
-
-
-def step_timeout_from_environment() -> float:
-    """Return the seconds in ``D2L_AUTOREC_STEP_TIMEOUT``, or the default of 120.
-
-    Raises
-    ------
-    InputError
-        If it is no number of seconds.
-    """
-    text = os.environ.get("D2L_AUTOREC_STEP_TIMEOUT") or str(STEP_TIMEOUT)
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise InputError(
-            f"D2L_AUTOREC_STEP_TIMEOUT is {text!r}; give a number of seconds, as 120."
-        ) from None
-    return check_step_timeout(seconds, "D2L_AUTOREC_STEP_TIMEOUT")
 
 
 def group_from_environment() -> Group | None:
@@ -274,7 +243,7 @@ def group_from_environment() -> Group | None:
     if not re.fullmatch("[0-9]{1,6}", rank_text):
         raise InputError(f"D2L_AUTOREC_RANK is {rank_text!r}; give a worker's number, from 0.")
     rank, step_timeout = int(rank_text), step_timeout_from_environment()
-    with _watch(rank, step_timeout):
+    with watch(rank, step_timeout):
         kv = mx.kv.create("dist_sync")
     rank = rank if "D2L_AUTOREC_RANK" in os.environ else kv.rank
     return Group(kv, rank, kv.num_workers, step_timeout)
@@ -284,23 +253,3 @@ def _no_barrier_before_exit(kv: Any) -> None:
     from mxnet.base import _LIB, check_call
 
     check_call(_LIB.MXKVStoreSetBarrierBeforeExit(kv.handle, ctypes.c_int(False)))
-
-
-@contextlib.contextmanager
-def _watch(rank: int, seconds: float) -> Iterator[None]:
-    def give_up() -> None:
-        print(
-            f"d2l-autorec: worker {rank} has waited {seconds:g} s for the other workers and "
-            "servers; one of them has died, hangs or cannot be reached (--step-timeout).",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(GAVE_UP)
-
-    timer = threading.Timer(seconds, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

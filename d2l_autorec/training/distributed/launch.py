@@ -10,30 +10,23 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shlex
 import signal
-import subprocess
 import sys
-import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from d2l_autorec.errors import InputError, plain
+from d2l_autorec.errors import InputError
 from d2l_autorec.training.distributed import guard
-from d2l_autorec.training.distributed.group import (
+from d2l_autorec.training.distributed.hosts import HERE, Host, read_hosts
+from d2l_autorec.training.distributed.process import Process, stopped_at_end
+from d2l_autorec.training.distributed.timeout import (
     check_step_timeout,
     step_timeout_from_environment,
 )
-from d2l_autorec.training.distributed.hosts import HERE, Host, read_hosts
 
-_PASSED_ON = ("D2L_AUTOREC_", "DMLC_", "MXNET_", "OMP_", "PS_", "PYTHONPATH")  # to other machines
-_LAST_LINES = 15
-_MAX_LINE = 64 * 1024  # bytes; what is longer is shown in pieces
 _MAX_GREETING = 1024**2  # bytes that a machine may print before the package answers
 _SILENCE = 60.0  # seconds without a sign of life from a guard
 _PROBE = 30.0  # seconds for a machine's first answer
@@ -82,8 +75,12 @@ def launch(
         raise InputError("launch runs the train command only: put -- train and its options last.")
     return run_group(
         [sys.executable, "-m", "d2l_autorec", *command],
-        workers, servers, hosts, threads, step_timeout,
-    )  # fmt: skip
+        workers,
+        servers,
+        hosts,
+        threads,
+        step_timeout,
+    )
 
 
 def run_group(
@@ -128,121 +125,15 @@ def run_group(
             environment["D2L_AUTOREC_WORKERS_HERE"] = str(here)
             program = list(worker)
         name = role if role == "scheduler" else f"{role} {i}"
-        processes.append(_Process(name, machines[place], environment, program))
+        processes.append(Process(name, machines[place], environment, program))
     return _supervise(processes, waited)
-
-
-@dataclass
-class _Process:
-    """One process of the run.
-
-    Attributes
-    ----------
-    tail : deque of str
-        The last lines that it wrote.
-    greeted : bool
-        Whether its guard has answered; what came before is a login's banner.
-    silence : float
-        Seconds since the guard's last sign of life.
-    """
-
-    name: str
-    host: Host
-    environment: dict[str, str]
-    program: list[str]
-    shown: bool = True
-    popen: subprocess.Popen[bytes] | None = None
-    readers: list[threading.Thread] = field(default_factory=list)
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
-    greeted: bool = False
-    silence: float = 0.0
-    greeting: int = 0
-    showing: int = 0
-
-    @property
-    def title(self) -> str:
-        """Its name, and its machine where that is not this one."""
-        return f"{self.name} on {self.host.name}" if self.host.name else self.name
-
-    @property
-    def is_worker(self) -> bool:
-        return self.name.startswith("worker")
-
-    def start(self) -> None:
-        self.popen = _popen(self.host, self.program, self.environment)
-        assert self.popen.stdout is not None and self.popen.stderr is not None
-        for stream in (self.popen.stdout, self.popen.stderr):
-            reader = threading.Thread(
-                target=self._read, args=(stream, stream is self.popen.stdout), daemon=True
-            )
-            reader.start()
-            self.readers.append(reader)
-
-    def _read(self, stream: IO[bytes], is_stdout: bool) -> None:
-        """Pass on what comes, in lines of bounded length; zero bytes are from the guard."""
-        result, waiting = False, b""
-        while chunk := os.read(stream.fileno(), _MAX_LINE):
-            if b"\0" in chunk:
-                self.greeted, self.silence = True, 0.0
-            elif not self.greeted:
-                self.greeting += len(chunk)
-            if is_stdout and not result and b"\0" in chunk:
-                banner, _, chunk = chunk.partition(b"\0")
-                self._pass_on((waiting + banner).splitlines(), False)
-                result, waiting = self.name == "worker 0", b""
-            *lines, waiting = (waiting + chunk.replace(b"\0", b"")).split(b"\n")
-            if len(waiting) > _MAX_LINE:
-                lines, waiting = [*lines, waiting], b""
-            self._pass_on(lines, result)
-        self._pass_on([waiting] if waiting else [], result)
-
-    def _pass_on(self, lines: Sequence[bytes], result: bool) -> None:
-        for line in lines:
-            text = line.decode("utf-8", "replace")
-            self.tail.append(plain(text.rstrip()))
-            if not self.shown:
-                continue
-            text = text if result else f"{self.name} | {self.tail[-1]}"
-            self.showing += 1  # for a stopped terminal a launcher waits as long as need be
-            with contextlib.suppress(OSError, ValueError):  # cannot be shown; the run goes on
-                print(text, file=sys.stdout if result else sys.stderr, flush=True)
-            self.showing -= 1
-
-    def code(self) -> int | None:
-        return self.popen.poll() if self.popen else None
-
-    def join_readers(self) -> None:
-        for reader in self.readers:
-            reader.join(timeout=1)
-
-
-def _popen(
-    host: Host, program: Sequence[str], environment: dict[str, str]
-) -> subprocess.Popen[bytes]:
-    """Start a program under a guard, here or on another machine."""
-    guarded = [sys.executable, "-m", guard.__name__, *program]
-    environment = {**environment, "PYTHONUNBUFFERED": "1"}
-    if host.name is None:
-        environment = {**os.environ, **environment}
-    else:
-        # Variables of ours that the user has set go along; ssh would drop them.
-        passed_on = {k: v for k, v in os.environ.items() if k.startswith(_PASSED_ON)}
-        settings = [f"{k}={v}" for k, v in {**passed_on, **environment}.items()]
-        there = f"cd {shlex.quote(os.getcwd())} && exec {shlex.join(['env', *settings, *guarded])}"
-        options = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5")
-        guarded = ["ssh", *(f"-o{option}" for option in options), host.name, there]
-        environment = dict(os.environ)
-    return subprocess.Popen(
-        guarded, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
 
 
 def _free_port(host: Host) -> str:
     """Ask a machine for a free port, and thereby whether it can be used at all."""
-    probe = _Process("probe", host, {}, [], shown=False)
+    probe = Process("probe", host, {}, [], shown=False)
     reason, end = f"no answer in {_PROBE:g} s", time.monotonic() + _PROBE
-    with _stopped_at_end([probe], patience=0):
+    with stopped_at_end([probe], patience=0):
         try:
             probe.start()
         except FileNotFoundError:
@@ -271,7 +162,7 @@ def _free_port(host: Host) -> str:
 class _Failure:
     """Why a run was ended: the processes at fault, what they did, and the exit code to give."""
 
-    processes: list[_Process]
+    processes: list[Process]
     said: str
     code: int = 1
 
@@ -286,9 +177,9 @@ class _Failure:
         return "\n".join(lines)
 
 
-def _supervise(processes: list[_Process], step_timeout: float) -> int:
+def _supervise(processes: list[Process], step_timeout: float) -> int:
     """Start all, wait for the end or the first failure, and leave none behind."""
-    with _stopped_at_end(processes):
+    with stopped_at_end(processes):
         try:
             for process in processes:
                 process.start()
@@ -311,12 +202,13 @@ def _supervise(processes: list[_Process], step_timeout: float) -> int:
         print(
             f"d2l-autorec: All workers have waited {step_timeout:g} s in vain: a server, the "
             "scheduler or the network between the machines hangs (--step-timeout).",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+            file=sys.stderr,
+            flush=True,
+        )
     return failure.code
 
 
-def _first_failure(processes: list[_Process], step_timeout: float) -> _Failure | None:
+def _first_failure(processes: list[Process], step_timeout: float) -> _Failure | None:
     workers = [process for process in processes if process.is_worker]
     before, end = time.monotonic(), None
     while True:
@@ -343,29 +235,6 @@ def _first_failure(processes: list[_Process], step_timeout: float) -> _Failure |
             return _Failure(silent, said)
         before = now
         time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def _stopped_at_end(
-    processes: list[_Process], patience: float = 2 * guard.GRACE
-) -> Iterator[None]:
-    """Close the guards' input, which stops what they run; kill those that do not end."""
-    try:
-        yield
-    finally:
-        running = [p.popen for p in processes if p.popen is not None]
-        for popen in running:
-            if popen.stdin is not None:
-                with contextlib.suppress(OSError):
-                    popen.stdin.close()
-        end = time.monotonic() + patience
-        for popen in running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                popen.wait(max(0.0, end - time.monotonic()))
-            if popen.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(popen.pid, signal.SIGKILL)
-                popen.wait()
 
 
 def _how(code: int) -> str:

@@ -11,5 +11,9 @@ from d2l_autorec.training.sparse.state import SparseState
 from d2l_autorec.training.sparse.warm import compile_kernels, kernels_are_cached
 
 __all__ = [
-    "SparseState", "compile_kernels", "evaluate_sparse", "kernels_are_cached", "train_sparse",
-]  # fmt: skip
+    "SparseState",
+    "compile_kernels",
+    "evaluate_sparse",
+    "kernels_are_cached",
+    "train_sparse",
+]

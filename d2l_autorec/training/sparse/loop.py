@@ -131,10 +131,17 @@ def train_sparse(
 
 
 def _epochs(
-    net: AutoRec | None, state: SparseState, train: sparse.csr_matrix,
-    test: sparse.csr_matrix | None, batches: Iterator[list[np.ndarray]], num_epochs: int,
-    updates: Updates, clip: tuple[float, float] | None, threads: Threads, group: Group | None,
-) -> Generator[Epoch, None, None]:  # fmt: skip
+    net: AutoRec | None,
+    state: SparseState,
+    train: sparse.csr_matrix,
+    test: sparse.csr_matrix | None,
+    batches: Iterator[list[np.ndarray]],
+    num_epochs: int,
+    updates: Updates,
+    clip: tuple[float, float] | None,
+    threads: Threads,
+    group: Group | None,
+) -> Generator[Epoch, None, None]:
     try:
         with whole_at_end(state, group, (threads.lo, threads.hi)):
             for epoch in range(1, num_epochs + 1):

@@ -205,9 +205,12 @@ def array_shapes(architecture: Architecture, num_cols: int) -> dict[str, tuple[i
     hidden = architecture.hidden
     first, last = padded(hidden[0]), padded(hidden[-1])
     shapes: dict[str, tuple[int, ...]] = {
-        "V": (num_cols, first), "V_moments": (num_cols, 2, first), "out_bias": (num_cols, 3),
-        "W": (num_cols, last), "W_moments": (num_cols, 2, last),
-    }  # fmt: skip
+        "V": (num_cols, first),
+        "V_moments": (num_cols, 2, first),
+        "out_bias": (num_cols, 3),
+        "W": (num_cols, last),
+        "W_moments": (num_cols, 2, last),
+    }
     small = list(architecture.weight_shapes(num_cols).values())[1:-2]
     for i, shape in enumerate(small):
         shapes.update({f"{i}": shape, f"{i}_mean": shape, f"{i}_var": shape})

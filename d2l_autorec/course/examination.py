@@ -1,0 +1,239 @@
+"""The checks of a submission, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from d2l_autorec.course import anatomy, judge, judge_evaluator, questions
+from d2l_autorec.course.dialogue import Dialogue, Stop, mapping, number
+from d2l_autorec.course.report import CHECKS, NOT_REACHED, RIGHT, WRONG, Finding
+from d2l_autorec.course.sandbox import Ended, Sandbox
+from d2l_autorec.errors import plain
+
+_LESSON = "04-autorec"
+_BATCH, _HIDDEN, _USERS, _ITEMS = 5, 4, 7, 11
+
+
+class Nothing(Exception):
+    """There is nothing to look at."""
+
+
+class Examination(Dialogue):
+    """The questions, in order. A check that fails does not stop those that do not need it."""
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        rng: np.random.Generator,
+        matrices: tuple[np.ndarray, np.ndarray] | None,
+    ) -> None:
+        super().__init__(sandbox, rng)
+        self.matrices = matrices
+        self.findings: dict[str, Finding] = {}
+        self.gone = ""  # the check in which the process ended
+        self.given: dict[str, Any] = {}
+
+    def run(self, load: Callable[[Sandbox], dict[str, Any]]) -> None:
+        """Look at everything."""
+        self.rows = questions.ratings(self.rng, _BATCH, _USERS, 0.5)
+        self.do("file", lambda: self.file(load))
+        for name in ("class", "shape", "activation", "mask", "gradient", "prediction", "dropout"):
+            self.do(name, getattr(self, name if name != "class" else "build"))
+        self.do("training", self.training)
+        self.do("rows", self.evaluator_rows)
+        self.do("score", self.evaluator_score)
+        self.do("devices", self.devices)
+        if self.matrices is not None:
+            self.do("movielens", self.movielens)
+
+    def in_order(self) -> list[Finding]:
+        """Return all findings."""
+        return [self.findings[name] for name in CHECKS if name in self.findings]
+
+    def do(self, name: str, look: Callable[[], str | None]) -> None:
+        """Make one check and keep what it found."""
+        state, message = NOT_REACHED, ""
+        missing = [need for need in CHECKS[name].needs if self.findings[need].state != RIGHT]
+        if self.gone:
+            message = f'The process ended in "{CHECKS[self.gone].title}".'
+        elif missing:
+            message = f'It needs "{CHECKS[missing[0]].title}".'
+        else:
+            try:
+                message = look() or ""
+            except Nothing as error:
+                self.findings[name] = Finding(name, NOT_REACHED, str(error))
+                return
+            except Ended as error:
+                self.gone = name
+                message = self.ended(error)
+            except Stop as error:
+                message = str(error)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                # the judges take what fits the question; only a forged answer does not
+                message = f"What came back does not fit the question ({type(error).__name__})."
+            state = WRONG if message else RIGHT
+            if message:
+                message = f"{plain(message)} See lesson {_LESSON}, {CHECKS[name].see}."
+        self.findings[name] = Finding(name, state, message)
+
+    def file(self, load: Callable[[Sandbox], dict[str, Any]]) -> str | None:
+        """Load the submission, and look for its two names."""
+        answer = load(self.sandbox)
+        if "error" in answer:
+            return judge.error(mapping(answer["error"]), "The file")
+        self.given = answer
+        if not answer.get("class") and not answer.get("evaluator"):
+            return "The file defines 0 of the 2 names that are looked for: AutoRec and evaluator."
+        if not answer.get("class"):
+            return "1 of 2 names is missing: no class is called AutoRec."
+        if not answer.get("evaluator"):
+            return "1 of 2 names is missing: no function is called evaluator."
+        return None
+
+    def build(self) -> str | None:
+        """Build a network."""
+        if not self.given.get("class"):
+            raise Nothing("It needs a class called AutoRec.")
+        if not self.given.get("block"):
+            return (
+                "AutoRec has 0 Gluon blocks among its base classes. What is no block has no "
+                "parameters that a trainer finds."
+            )
+        self.make(_HIDDEN, _USERS, 0.0)
+        return None
+
+    def shape(self) -> str | None:
+        """Compare the shapes of input and output."""
+        output = self.outputs(self.rows, False)[0]
+        message = judge.shape(self.rows, output)
+        if message is None:
+            message = judge.shape(self.rows, self.outputs(self.rows, True)[0])
+        if message is None:  # a batch is no part of the network
+            message = judge.shape(self.rows[:2], self.outputs(self.rows[:2], False)[0])
+        return message
+
+    def activation(self) -> str | None:
+        """Find out what the network computes."""
+        self.parameters = self.fill(self.rows)
+        output = self.outputs(self.rows, False)[0]
+        return anatomy.activation(self.rows, output, self.parameters, _HIDDEN)
+
+    def mask(self) -> str | None:
+        """Compare the output in training with that in prediction."""
+        return judge.mask(
+            self.rows, self.outputs(self.rows, True)[0], self.outputs(self.rows, False)[0]
+        )
+
+    def gradient(self) -> str | None:
+        """Ask for the gradients of unknown and of known entries."""
+        head = self.rng.uniform(1, 2, self.rows.shape).astype("f4")
+        both = []
+        for part in (self.rows == 0, self.rows > 0):
+            arrays = {"rows": self.rows, "head": head * part}
+            grads = self.ask("The gradient", "gradient", arrays)[1]
+            both.append([array for name, array in sorted(grads.items())])
+        return judge.gradient(*both)
+
+    def prediction(self) -> str | None:
+        """Look at the predictions of unknown ratings."""
+        return judge.prediction(self.rows, self.outputs(self.rows, False)[0])
+
+    def dropout(self) -> str | None:
+        """Repeat predictions and passes in training."""
+        hidden = 32
+        self.make(hidden, _USERS, 0.5)
+        parameters = self.fill(self.rows)
+        predictions = self.outputs(self.rows, False, 3)
+        trainings = self.outputs(self.rows, True, 4)
+        away = 0.0
+        if self.findings["activation"].state == RIGHT:
+            away = anatomy.dissect(self.rows, predictions[0], parameters, hidden)[1]
+        return judge.dropout(predictions, trainings, away)
+
+    def training(self) -> str | None:
+        """Train for a moment on ratings that are made up."""
+        train, held_out = questions.synthetic(self.rng, 160, 60)
+        self.make(16, train.shape[1], 0.05)
+        predicted = self.train(train, epochs=40, batch=40, lr=0.02, wd=1e-5)
+        return judge.trained(predicted, train, held_out)
+
+    def movielens(self) -> str | None:
+        """Train on MovieLens 100K as the chapter does."""
+        from d2l_autorec.config import CHAPTER as book
+
+        assert self.matrices is not None
+        train, held_out = self.matrices
+        self.build_with(
+            num_hidden=book.num_hidden,
+            num_users=train.shape[1],
+            dropout=book.dropout_rate,
+            num_devices=1,
+            sigma=book.sigma,
+        )
+        settings = {"batch": book.batch_size, "lr": book.lr, "wd": book.wd}
+        return judge.movielens(self.train(train, epochs=book.num_epochs, **settings), held_out)
+
+    def probe(self, num_devices: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Call the evaluator with a network that is known."""
+        arrays = {"rows": self.matrix, "held_out": self.held_out, **self.known}
+        answer, results = self.sandbox.ask("evaluate", arrays, batch=4, num_devices=num_devices)
+        calls = [results[f"c{i}"] for i in range(len(results)) if f"c{i}" in results]
+        return answer, {**results, "calls": calls}  # type: ignore[dict-item]
+
+    def evaluator_rows(self) -> str | None:
+        """Look at what the evaluator shows the network."""
+        if not self.given.get("evaluator"):
+            raise Nothing("It needs a function called evaluator.")
+        both = questions.ratings(self.rng, _ITEMS, _USERS, 0.6)
+        held = (both > 0) & (self.rng.random(both.shape) < 0.4)
+        held[np.arange(4), (both > 0).argmax(1)[:4]] = True
+        self.matrix, self.held_out = both * ~held, both * held
+        self.known = {
+            "slope": self.rng.standard_normal((_USERS, _USERS)) / 4,
+            "offset": self.rng.uniform(2, 4, _USERS),
+        }
+        answer, results = self.probe(1)
+        modes = answer.get("training")
+        modes = [bool(mode) for mode in modes] if isinstance(modes, list) else []
+        message = judge_evaluator.rows_shown(results["calls"], modes, self.matrix, self.held_out)  # type: ignore[arg-type]
+        if "error" in answer and (message is None or not results["calls"] or "of the" in message):
+            message = judge.error(mapping(answer["error"]), "The evaluator")
+        self.scored = answer, results
+        return message
+
+    def evaluator_score(self) -> str | None:
+        """Work the evaluator's score out again."""
+        answer, results = self.scored
+        value = number(answer, results)
+        predicted = self.matrix @ self.known["slope"] + self.known["offset"]
+        return judge_evaluator.score(value, predicted, self.matrix, self.held_out, 4)
+
+    def devices(self) -> str | None:
+        """Do it on two devices."""
+        self.make(_HIDDEN, _USERS, 0.0, 2)
+        self.fill(self.rows)
+        outputs = [self.outputs(self.rows, False, device=device)[0] for device in (0, 1)]
+        answer, results = self.probe(2)
+        if "error" in answer:
+            return judge.error(mapping(answer["error"]), "The evaluator, on two devices,")
+        used = answer.get("devices")
+        used = [str(device) for device in used] if isinstance(used, list) else []
+        value, one = number(answer, results), number(*self.scored)
+        message = judge_evaluator.devices(outputs, used, value, one)
+        if message is None:  # the two halves together
+            answer, results = self.sandbox.ask(
+                "evaluate",
+                {"rows": self.matrix, "held_out": self.held_out},
+                batch=4,
+                num_devices=2,
+            )
+            if "error" in answer:
+                return judge.error(mapping(answer["error"]), "The evaluator, with your network,")
+            predicted = self.outputs(self.matrix, False)[0]
+            one = judge.rmse(predicted, self.held_out)
+            message = judge_evaluator.devices(outputs, used, number(answer, results), one)
+        return message

@@ -1,0 +1,46 @@
+"""Pairs of user and item that have been rated more than once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable
+
+import numpy as np
+
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.errors import InputError, clip
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def without_duplicates(
+    table: pd.DataFrame,
+    ids: list[np.ndarray],
+    rows: np.ndarray,
+    where: Callable[[int], str],
+    options: ReadOptions,
+    timed: bool,
+    notices: list[str],
+) -> tuple[pd.DataFrame, int]:
+    """Leave one rating of each pair, in the place of the latest."""
+    pair = table["item"] * len(ids[0]) + table["user"]
+    again = pair.duplicated().to_numpy()
+    if not again.any():
+        return table, 0
+    row = int(np.argmax(again))
+    user, item = ids[0][table["user"].iloc[row]], ids[1][table["item"].iloc[row]]
+    said = f"{where(int(rows[row]))}: user {clip(user)} has rated item {clip(item)} before"
+    if options.duplicates == "error":
+        raise InputError(f"{said}; keep one rating of each pair.")
+    kept = "last"
+    order = np.arange(len(table))
+    if timed:
+        order, kept = np.argsort(table["timestamp"].to_numpy(), kind="stable"), "latest"
+    stays = np.sort(order[~pair.iloc[order].duplicated(keep="last").to_numpy()])
+    if options.duplicates == "mean":
+        kept = "mean"
+        mean = table["rating"].astype("float64").groupby(pair.to_numpy()).mean()
+        table = table.assign(rating=mean.loc[pair].to_numpy(np.float32))
+    went = len(table) - len(stays)
+    notices.append(f"{said}; of each such pair the {kept} rating was kept, and {went:,} went.")
+    return table.iloc[stays].reset_index(drop=True), went
