@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 from d2l_autorec.errors import InputError
@@ -34,6 +35,57 @@ def num_threads() -> int:
     if not (first.isdecimal() and first.isascii() and int(first[:9]) > 0 and len(first) < 10):
         raise InputError(f"OMP_NUM_THREADS is {text[:40]!r}; set it to a number of at least 1.")
     return int(first)
+
+
+def memory_there() -> int | None:
+    """Return the bytes of memory that this process can still take; None where nothing tells.
+
+    It is the least of what the machine has free, what the control group leaves (a container), and
+    the limit on the process's address space.
+    """
+    known = [_free_memory(), *_limits_of_groups()]
+    try:
+        import resource
+
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        known += [limits[0]] if limits[0] != resource.RLIM_INFINITY else []
+    except (ImportError, ValueError, OSError):
+        pass
+    sizes = [size for size in known if size is not None and size > 0]
+    return min(sizes, default=None)
+
+
+def _free_memory() -> int | None:
+    """Return what is available with swap, where the system tells; else the physical memory."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        kib = dict(re.findall(r"(\w+): +(\d+) kB", text))
+        return 1024 * (int(kib["MemAvailable"]) + int(kib["SwapFree"]))
+    except (OSError, ValueError, KeyError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _limits_of_groups() -> list[int]:
+    """Return the limits on memory of this process's control groups, of both versions."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
+    own = [line.split(":", 2)[2].lstrip("/") for line in lines if line.startswith("0::")]
+    folders = [Path("/sys/fs/cgroup"), *(Path("/sys/fs/cgroup", path) for path in own)]
+    folders += [parent for folder in folders[1:] for parent in folder.parents][:16]
+    files = [folder / "memory.max" for folder in folders]
+    limits = []
+    for file in (*files, Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        try:
+            limits.append(int(file.read_text(encoding="ascii")))
+        except (OSError, ValueError):  # the latter for "max"
+            continue
+    return limits
 
 
 def set_threads() -> None:

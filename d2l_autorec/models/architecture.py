@@ -9,8 +9,6 @@ from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
 
-_SMALLEST = 1e-6  # share that is dropped or kept
-
 
 @dataclass(frozen=True)
 class Architecture:
@@ -58,10 +56,6 @@ class Architecture:
             rate = getattr(self, name)
             if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
                 raise InputError(f"{name} is {rate!r}; give a share from 0 to below 1.")
-            if rate and not _SMALLEST <= rate <= 1 - _SMALLEST:  # float32 would have 0 or 1
-                raise InputError(
-                    f"{name} is {rate!r}; give 0, or a share from {_SMALLEST} to {1 - _SMALLEST}."
-                )
 
     @property
     def code_layer(self) -> int:

@@ -19,7 +19,7 @@ CHOICES = {
     "start": ("zero", "mean"),
     "draws": ("numpy", "mxnet", "book"),
 }
-_SMALLEST, _LARGEST = 1e-30, 1e38  # what float32 holds, with room for a step's arithmetic
+_LARGEST = 1e38  # what float32 holds
 _FLOAT32 = " that float32 holds (up to 1e38)"
 _LAYERS = tuple(part.name for part in fields(Architecture))
 _ABOVE_BIASES = ("shrinkage", "damped")  # of no effect with other targets
@@ -129,8 +129,6 @@ class Recipe:
                 continue
             if not (_is_number(value) and value >= 0):
                 raise InputError(f"{name} is {value!r}; give a number of 0 or more{_FLOAT32}.")
-            if 0 < value < _SMALLEST:
-                raise InputError(f"{name} is {value!r}; give 0, or {_SMALLEST:.0e} or more.")
         for name in ("batch_size", "num_epochs", "num_seeds", "patience"):
             value = getattr(self, name)
             if not is_size(value) and not (name == "patience" and value is None):

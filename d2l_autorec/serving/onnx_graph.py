@@ -36,11 +36,11 @@ def describe(model: Model) -> dict[str, str]:
     dict of str to str
         ``format``; ``by``, ``encoder``, ``decoder`` (of the first network); ``recipe`` and, for
         each network, ``networks``, in JSON; the rating range ``low`` and ``high``; ``ids_digest``
-        (of the id map, see `d2l_autorec.serving.model.ids_digest`), ``data_digest`` and
-        ``model_digest`` (of ``model.json``; these two are empty if unknown), SHA-256 in hex.
+        (of the id map, see `d2l_autorec.serving.model.ids_digest`) and ``data_digest`` (empty if
+        unknown), SHA-256 in hex.
     """
     data, trained = model.record.get("data"), model.trained
-    digest = data.get("digest") if isinstance(data, dict) else None
+    digest = str(data.get("digest")) if isinstance(data, dict) else ""
     architecture = trained.networks[0].recipe.architecture
     said = {
         "format": str(FORMAT),
@@ -110,7 +110,10 @@ class _Graph:
 
 
 def onnx_graph(model: Model) -> onnx.ModelProto:
-    """Build the model as an ONNX graph; see `d2l_autorec.serving.export.export_onnx`."""
+    """Build the model as an ONNX graph; see `d2l_autorec.serving.export.export_onnx`.
+
+    Its metadata is what `describe` says, and ``model_digest``, the digest of ``model.json``.
+    """
     from onnx import TensorProto, checker, helper
 
     graph = _Graph()
@@ -137,7 +140,7 @@ def onnx_graph(model: Model) -> onnx.ModelProto:
     proto = helper.make_model(
         made, opset_imports=[opset], ir_version=_IR, producer_name="d2l-autorec"
     )
-    helper.set_model_props(proto, describe(model))
+    helper.set_model_props(proto, {**describe(model), "model_digest": model.digest})
     checker.check_model(proto)
     return proto
 

@@ -129,6 +129,7 @@ def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int =
     if num_workers > 1 and num_devices > 1:
         raise InputError("--devices: under launch each worker runs on one device; name one.")
     for part in plan.recipe.parts:
+        _check_small(part)
         rows, columns = part.architecture.oriented(ratings.num_users, ratings.num_items)
         shapes = part.architecture.weight_shapes(columns).values()
         if max(map(math.prod, shapes)) >= _MAX_WEIGHTS:
@@ -142,6 +143,19 @@ def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int =
                 "fewer."
             )
         check_shares(min(part.batch_size, rows), num_devices)
+
+
+def _check_small(recipe: Recipe) -> None:
+    """Refuse numbers that float32 would have as 0, or as 1 in the case of shares."""
+    for name in ("lr", "wd", "lam"):
+        value = getattr(recipe, name)
+        if value and value < 1e-30:
+            raise InputError(f"--{name} is {value:g}; give 0, or 1e-30 or more.")
+    for name in ("dropout", "input_dropout"):
+        rate = getattr(recipe.architecture, name)
+        if rate and not 1e-6 <= rate <= 1 - 1e-6:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} is {rate!r}; give 0, or a share from 1e-6 to 0.999999.")
 
 
 def check_seed(seed: int) -> None:

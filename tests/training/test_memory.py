@@ -1,0 +1,95 @@
+"""What would not fit into memory is refused before it starts, with what would."""
+
+import pytest
+from test_run import toy_ratings
+
+from d2l_autorec import runtime
+from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipes import RECIPES
+from d2l_autorec.training import memory
+from d2l_autorec.training.plan import Plan, check
+
+CHAPTER = RECIPES["chapter"]  # item-based, 500 hidden units, batches of 256
+
+
+def test_the_bytes_by_hand():
+    small = CHAPTER.but(hidden=(3,), batch_size=2)
+    weights = 3 * 5 + 3 + 5 * 3 + 5  # 5 users
+    assert memory.needed(small, "sparse", 5, 7) == 4 * 4 * weights
+    assert memory.needed(small, "fast", 5, 7) == 4 * (4 * weights + 4 * 2 * 5)
+    assert memory.needed(small.but(batch_size=9), "fast", 5, 7) == 4 * (4 * weights + 4 * 7 * 5)
+
+
+def test_what_fits_passes(monkeypatch):
+    need = memory.needed(CHAPTER, "fast", 943, 1682)
+    for there in (need, None):
+        monkeypatch.setattr(memory, "memory_there", lambda there=there: there)
+        memory.check_memory(Plan(CHAPTER, "fast"), 943, 1682)
+    monkeypatch.setattr(memory, "memory_there", lambda: need - 1)
+    with pytest.raises(InputError, match=r"would need at least 0\.0 GB"):
+        memory.check_memory(Plan(CHAPTER, "fast"), 943, 1682)
+
+
+def refused(monkeypatch, plan, users, items, there):
+    monkeypatch.setattr(memory, "memory_there", lambda: there)
+    with pytest.raises(InputError) as error:
+        memory.check_memory(plan, users, items)
+    return str(error.value)
+
+
+def test_the_dense_engine_with_two_million_users(monkeypatch):
+    plan = Plan(CHAPTER.but(hidden=(50,)), "fast")
+    assert refused(monkeypatch, plan, 2_000_000, 5_000, 8 * 10**9) == (
+        "--engine fast with --hidden 50 would need at least 11.4 GB of memory, and 8.0 GB are "
+        "there; use --engine sparse, which needs 3.2 GB or more."
+    )
+
+
+def test_a_million_hidden_units(monkeypatch):
+    plan = Plan(CHAPTER.but(hidden=(1_000_000,)), "sparse")
+    said = refused(monkeypatch, plan, 943, 1682, 16 * 10**9)
+    assert said == (
+        "--engine sparse with --hidden 1000000 would need at least 30.2 GB of memory, and 16.0 "
+        "GB are there; use --engine sparse with --hidden 529941 or less."
+    )
+    for size, fits in ((529_941, True), (529_942, False)):
+        need = memory.needed(CHAPTER.but(hidden=(size,)), "sparse", 943, 1682)
+        assert (need <= 16 * 10**9) == fits
+    assert "train on fewer users" in refused(monkeypatch, plan, 943, 1682, 10_000)
+
+
+def test_what_there_is(monkeypatch):
+    found = runtime.memory_there()
+    assert found is None or found > 10**6
+    monkeypatch.setattr(runtime, "_free_memory", lambda: 700)
+    monkeypatch.setattr(runtime, "_limits_of_groups", lambda: [900, 300])
+    assert runtime.memory_there() == 300
+    monkeypatch.setattr(runtime, "_limits_of_groups", lambda: [])
+    assert runtime.memory_there() == 700
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"lr": 1e-45}, "--lr is 1e-45; give 0"),
+        ({"dropout": 1e-300}, "--dropout is 1e-300; give 0"),
+        ({"input_dropout": 1 - 1e-9}, r"--input-dropout is 0\.999999999; give 0"),
+    ],
+)
+def test_settings_that_float32_does_not_hold(changes, said):
+    plan = Plan(CHAPTER.but(**changes), "sparse")
+    with pytest.raises(InputError, match=said):
+        check(plan, toy_ratings())
+
+
+@pytest.mark.parametrize("name", ["lr", "wd", "default"])
+def test_settings_beyond_float32(name):
+    for value in (1e39, 1e300, float("inf")):
+        with pytest.raises(InputError, match=f"{name} is .*float32 holds"):
+            CHAPTER.but(**{name: value})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**32 + 1])
+def test_seeds_that_are_another_s(seed):
+    with pytest.raises(InputError, match=r"--seed is .*; give a number from 0 to 4294967295\."):
+        check(Plan(CHAPTER, "sparse", seed=seed), toy_ratings())
