@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from d2l_autorec.atomic import LOCK, lock_folder, sweep
-from d2l_autorec.data.blobs import file_blob, open_archive, read_npz
+from d2l_autorec.data.blobs import file_blob, open_archive
 from d2l_autorec.data.formats import read_ratings
+from d2l_autorec.data.npz import read_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind, open_file
 from d2l_autorec.training.distributed.hosts import read_hosts
