@@ -13,7 +13,7 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -
 LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
-.PHONY: reproduce test lint format mutate notebooks bench bench-serving lock clean test-without-mxnet fresh dist-check container-check
+.PHONY: reproduce test lint format mutate notebooks bench bench-serving lock clean test-without-mxnet test-contenders fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -86,13 +86,19 @@ $(VENV)/developer: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage* mutants
 
 # What works where MXNet and d2l cannot be, in an environment that has neither.
 test-without-mxnet: $(VENV)/developer
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-without-mxnet
 	$(UV) install --quiet --python $(VENV)-without-mxnet/bin/python --constraints $(LOCK) --editable .[test]
 	$(VENV)-without-mxnet/bin/python -m pytest tests/test_without_mxnet.py
+
+# Other people's models at toy size. Their libraries build for minutes where there is no wheel, and
+# need a C++ compiler then.
+test-contenders: $(VENV)/developer
+	$(INSTALL) --editable .[dev,compare]
+	$(BIN)/python -m pytest tests/experiments/test_compare.py
 
 # The README's two commands on stock Debians, in bare roots; as root on Linux, with debootstrap:
 # make fresh MACHINES="debian12 debian13" COMMANDS=reproduce OUT=results/fresh
