@@ -85,9 +85,11 @@ def ratings_file(draws: Draws) -> tuple[str, bytes]:
         text = "\n".join(map(json.dumps, records)) if draws.random() < 0.5 else json.dumps(records)
         return "a.json", text.encode()
     if form == 5:
-        lines = [f"{item}:\n" + "".join(f"{u},{r},2005-09-06\n" for u, i, r, _ in rows if i == item)
-                 for item in range(1, 4)]  # fmt: skip
-        return "a.txt", "".join(lines).encode()
+        blocks = []
+        for item in range(1, 4):
+            own = [f"{user},{rating},2005-09-06\n" for user, i, rating, _ in rows if i == item]
+            blocks.append(f"{item}:\n{''.join(own)}")
+        return "a.txt", "".join(blocks).encode()
     codes = np.array(rows)
     file = io.BytesIO()
     np.savez(file, user=codes[:, 0], item=codes[:, 1], rating=codes[:, 2].astype(np.float32))

@@ -78,7 +78,7 @@ def same(ours: TrainedModel, theirs: TrainedModel) -> bool:
 
 
 def attack_resume(draws: Draws, folder: Path) -> None:
-    ratings, plan = toy_ratings(draws), some_plan(draws)
+    ratings, plan = toy_ratings(draws, 12, 9), some_plan(draws)
     whole = run.train(ratings, plan, keep=checkpoint.Keep(folder))
     (folder / checkpoint.NAME).unlink()
     former = None
@@ -93,7 +93,7 @@ def attack_resume(draws: Draws, folder: Path) -> None:
 
 
 @functools.cache
-def kept_checkpoints() -> tuple[tuple[Ratings, Plan, bytes, TrainedModel], ...]:
+def kept_checkpoints() -> tuple[tuple[Ratings, bytes, TrainedModel], ...]:
     """Make the checkpoints that are attacked: of both engines, in each phase of a run."""
     import tempfile
 
@@ -110,12 +110,12 @@ def kept_checkpoints() -> tuple[tuple[Ratings, Plan, bytes, TrainedModel], ...]:
             with tempfile.TemporaryDirectory() as folder:
                 stopped(ratings, plan, Path(folder), epochs)
                 content = (Path(folder) / checkpoint.NAME).read_bytes()
-            found.append((ratings, plan, content, whole))
+            found.append((ratings, content, whole))
     return tuple(found)
 
 
 def attack_checkpoint(draws: Draws, folder: Path) -> None:
-    ratings, plan, content, whole = one_of(draws, kept_checkpoints())
+    ratings, content, whole = one_of(draws, kept_checkpoints())
     path = folder / checkpoint.NAME
     way = int(draws.integers(4))
     if way == 0:
