@@ -281,7 +281,7 @@ def attack_weights(draws: Draws, folder: Path) -> None:
 
 
 AREAS = (
-    Area("ratings files", "read twice the same, or one sentence", 4000, attack_ratings),
-    Area("model folders", "damage seen; answers finite, or one sentence", 1500, attack_model),
-    Area("weights", "answers finite, or one sentence", 2000, attack_weights),
+    Area("ratings files", "read twice the same, or one sentence", 2500, attack_ratings),
+    Area("model folders", "damage seen; answers finite, or one sentence", 1800, attack_model),
+    Area("weights", "answers finite, or one sentence", 1500, attack_weights),
 )

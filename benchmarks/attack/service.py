@@ -186,6 +186,6 @@ def attack_http(draws: Draws, folder: Path) -> None:
 
 
 AREAS = (
-    Area("HTTP service", "no error of the server, and the same answer after", 1000, attack_http),
+    Area("HTTP service", "no error of the server, and the same answer after", 600, attack_http),
     Area("commands", "code 0 or 2, a sentence, nothing overwritten", 60, attack_command),
 )
