@@ -66,7 +66,7 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     cosine: Any = 0.0
     for k, factor in enumerate(model.trained.factors):
         cosine = cosine + factor * _cosine(model, what, k, code)
-    cosine = cosine / sum(model.trained.factors)
+    cosine = cosine / (sum(model.trained.factors) or 1.0)
     cosine[counts < min_ratings] = -np.inf
     cosine[code] = -np.inf
     _, best, rank = best_columns(cosine[None], n)

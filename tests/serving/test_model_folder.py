@@ -323,6 +323,7 @@ def of_network(**values):
         (lambda said: said.pop("networks"), ("lacks a part",)),
         (lambda said: said.update(networks=[]), ("lacks a part",)),
         (lambda said: said["networks"][0].update(factor=True), ("lacks a part",)),
+        (lambda said: said["networks"][0].update(factor=1e-320), ("lacks a part",)),
         (lambda said: said["networks"][0].update(mean=float("nan")), ("lacks a part",)),
         (lambda said: said.update(record=[1]), ("lacks a part",)),
         (lambda said: said.update(rating_range=[5, 1]), ("lacks a part",)),
