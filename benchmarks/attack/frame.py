@@ -22,7 +22,6 @@ from d2l_autorec.errors import InputError
 SECONDS = 120  # that a try may take
 
 Draws = np.random.Generator
-Try = Callable[[Draws, Path], None]
 T = TypeVar("T")
 
 

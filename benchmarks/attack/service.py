@@ -31,7 +31,7 @@ SETTINGS = {
     "--sep": ("", "a", ".", "\n"), "--encoding": ("x", "utf-16", "zip"), "--decimal": ("x", ";"),
     "--rating-range": ("5,1", "1,1e39", "nan,5", "1"), "--devices": ("gpu:99", "cpu:0", "x"),
     "--recipe": ("x", "/etc/passwd", "../..", ""), "--patience": ("0", "x"), "--folds": ("0", "1"),
-    "--out": ("own.csv", "/dev/full/x", "/proc/x", "x" * 300, "a\ud800"),
+    "--out": ("own.csv", "/dev/full/x", "/proc/x", "x" * 300, "a\udc80"),
     "--data": ("nothing", "/dev/zero", ".", "x" * 300, "pipe"), "--titles": ("nothing", "pipe"),
     "--resume": ("nothing", "own.csv", "."), "--tensorboard": ("own.csv/x", "/proc/x"),
     "--checkpoint-every": ("-1", "x"), "--not-rated": ("x", "nan"), "--test": ("nothing", "pipe"),
