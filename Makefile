@@ -13,7 +13,8 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -
 LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
-.PHONY: reproduce test lint format mutate notebooks bench bench-serving lock clean test-without-mxnet test-contenders fresh dist-check container-check
+.PHONY: reproduce test lint format mutate notebooks bench bench-serving attack lock clean \
+	test-without-mxnet test-contenders fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -49,6 +50,11 @@ bench: $(VENV)/developer
 # A minute of 32 clients for each size: make bench-serving SIZES=ml-100k,ml-1m
 bench-serving: $(VENV)/developer
 	$(BIN)/python -m benchmarks.serving $(if $(SIZES),--sizes $(SIZES))
+
+# Thousands of hostile inputs at random, for a quarter of an hour: make attack SEED=1 MINUTES=5
+attack: $(VENV)/developer
+	$(BIN)/python -m benchmarks.attack $(if $(SEED),--seed $(SEED)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(OUT),--out $(OUT))
 
 # The newest releases that fit together, for Python 3.9.0 and later on every platform.
 lock: $(BIN)/uv

@@ -67,3 +67,28 @@ def test_no_run_is_lost(tmp_path, streams, code, errors):
         assert b"Draws are" not in (tmp_path / "run" / name).read_bytes()
     if code == 0:
         assert "test RMSE" in (tmp_path / "out").read_text()
+
+
+def python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_memory_that_runs_out_is_one_sentence():
+    run = python(
+        "import numpy, d2l_autorec.cli as cli, d2l_autorec.__main__ as main\n"
+        "cli.app = lambda: numpy.ones(2**50)\n"
+        "main.main()"
+    )
+    assert run.returncode == 2 and run.stdout == ""
+    assert run.stderr == (
+        "d2l-autorec: There is not enough memory (Unable to allocate 8.00 PiB for an array with "
+        "shape (1125899906842624,) and data type float64); give less data or a smaller network.\n"
+    )
+
+
+def test_characters_that_the_output_lacks_are_written_as_escapes():
+    code = "import d2l_autorec.__main__ as main; main._open_streams(); print('é\\ud800')"
+    assert python(code, PYTHONIOENCODING="ascii").stdout == "\\xe9\\ud800\n"

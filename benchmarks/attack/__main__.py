@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -27,11 +28,16 @@ def table(outcomes: list[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["area", "what must hold", "tried", "survived"])
 
 
+def _tell(said: str) -> None:
+    print("  " + said, flush=True)
+
+
 def main() -> int:
     """Attack, and return the exit code: 0 where every try survived."""
     parser = argparse.ArgumentParser(prog="attack", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=1.0, help="of each area's tries")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="at most, in all")
     parser.add_argument("--areas", default="", help="some of: " + ", ".join(a.name for a in AREAS))
     parser.add_argument("--only", type=int, help="the one try of this number")
     parser.add_argument(
@@ -41,14 +47,15 @@ def main() -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many tries a second, and kinder
     named = [name.strip() for name in chosen.areas.split(",") if name.strip()]
     outcomes = []
-    for area in AREAS:
-        if named and area.name not in named:
-            continue
+    areas = [area for area in AREAS if not named or area.name in named]
+    end = time.monotonic() + 60 * chosen.minutes
+    for i, area in enumerate(areas):
         numbers = range(max(1, round(area.number * chosen.share)))
         if chosen.only is not None:
             numbers = range(chosen.only, chosen.only + 1)
         start = time.perf_counter()
-        outcome = attack(area, chosen.seed, numbers, lambda said: print("  " + said, flush=True))
+        seconds = (end - time.monotonic()) / (len(areas) - i)
+        outcome = attack(area, chosen.seed, numbers, _tell, seconds)
         outcomes.append(outcome)
         took = time.perf_counter() - start
         print(
@@ -69,10 +76,14 @@ def store(out: Path, frame: pd.DataFrame, outcomes: list[Outcome], seed: int) ->
     lost = [said for outcome in outcomes for said in outcome.lost]
     answer += [f"Not survived: {said}" for said in lost[:20]]
     save_results(
-        out, "make attack", "Do the promises hold under hostile input?", answer,
+        out,
+        "make attack",
+        "Do the promises hold under hostile input?",
+        answer,
         {"seed": seed, "a try": "an input made at random by the seed, and what must hold after"},
-        {"table": frame}, {},
-    )  # fmt: skip
+        {"table": frame},
+        {},
+    )
     lines = ["# The attack", "", *answer, ""]
     lines += [f"| {' | '.join(frame.columns)} |", "| --- | --- | ---: | ---: |"]
     lines += [f"| {row[0]} | {row[1]} | {row[2]:,} | {row[3]:,} |" for row in frame.to_numpy()]

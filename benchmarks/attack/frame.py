@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import tempfile
+import time
 import traceback
 import warnings
 import zlib
@@ -20,7 +22,6 @@ from d2l_autorec.errors import InputError
 SECONDS = 120  # that a try may take
 
 Draws = np.random.Generator
-Try = Callable[[Draws, Path], None]
 T = TypeVar("T")
 
 
@@ -69,7 +70,13 @@ def draws_of(area: Area, seed: int, number: int) -> Draws:
     return np.random.default_rng([seed, zlib.crc32(area.name.encode()), number])
 
 
-def attack(area: Area, seed: int, numbers: range, report: Callable[[str], None]) -> Outcome:
+def attack(
+    area: Area,
+    seed: int,
+    numbers: range,
+    report: Callable[[str], None],
+    seconds: float = math.inf,
+) -> Outcome:
     """Make the tries of an area.
 
     Parameters
@@ -80,9 +87,13 @@ def attack(area: Area, seed: int, numbers: range, report: Callable[[str], None])
         Of the tries.
     report : callable
         Told of each that does not survive.
+    seconds : float
+        After which no new try is made.
     """
-    outcome = Outcome(area)
+    outcome, start = Outcome(area), time.monotonic()
     for number in numbers:
+        if time.monotonic() - start > seconds:
+            break
         made = 1
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -148,18 +159,96 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 TEXTS = (
-    "", " ", "\0", "\ufeff", "nan", "inf", "-inf", "1e999", "1e39", "-1", "0", "00", "1.0", "1,5",
-    "٣", "²", "é", "\u202e", "\u2028", "\x1b[31m", '"', '""', "'", "#", "a" * 257, "x" * 5000,
-    "9" * 400, "-9223372036854775809", "18446744073709551616", "=1+1", "../..", "null", "True",
-    "\r", "\n", "\t", "::", ";", ",,", "{", "}", "[", "\\", "\U0001f600", "1_000", "0x10", "1 2",
-)  # fmt: skip
+    "",
+    " ",
+    "\0",
+    "\ufeff",
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "1e39",
+    "-1",
+    "0",
+    "00",
+    "1.0",
+    "1,5",
+    "٣",
+    "²",
+    "é",
+    "\u202e",
+    "\u2028",
+    "\x1b[31m",
+    '"',
+    '""',
+    "'",
+    "#",
+    "a" * 257,
+    "x" * 5000,
+    "9" * 400,
+    "-9223372036854775809",
+    "18446744073709551616",
+    "=1+1",
+    "../..",
+    "null",
+    "True",
+    "\r",
+    "\n",
+    "\t",
+    "::",
+    ";",
+    ",,",
+    "{",
+    "}",
+    "[",
+    "\\",
+    "\U0001f600",
+    "1_000",
+    "0x10",
+    "1 2",
+)
 """Hostile fields of a text file."""
 
 VALUES = (
-    None, True, False, 0, -1, 1, 2, 2**31, 2**53 + 1, 2**63, 2**64, 10**30, 0.5, -0.5, 1e39, 1e300,
-    1e-320, float("nan"), float("inf"), -float("inf"), "", "x", "0", "1", "\ud800", "../..",
-    "a" * 1000, [], [[]], [1], [None], ["x"], {}, {"a": 1}, {"": {}}, "item", "user", "sparse",
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2,
+    2**31,
+    2**53 + 1,
+    2**63,
+    2**64,
+    10**30,
+    0.5,
+    -0.5,
+    1e39,
+    1e300,
+    1e-320,
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    "",
+    "x",
+    "0",
+    "1",
+    "\ud800",
+    "../..",
+    "a" * 1000,
+    [],
+    [[]],
+    [1],
+    [None],
+    ["x"],
+    {},
+    {"a": 1},
+    {"": {}},
+    "item",
+    "user",
+    "sparse",
+)
 """Hostile values of JSON."""
 
 
@@ -218,13 +307,17 @@ def mutate_bytes(draws: Draws, content: bytes) -> bytes:
 
 def mutate_array(draws: Draws, array: np.ndarray) -> np.ndarray:
     """Change an array's shape, type or values."""
+    if not array.ndim or array.dtype.kind not in "biuf":
+        return one_of(
+            draws, (np.array(None, object), np.zeros(3), np.array("x" * 99), array[None])
+        )
     ways: tuple[Callable[[], Any], ...] = (
         lambda: array.astype(one_of(draws, ("f8", "f2", ">f4", "i4", "i8", "c8", "U8", "?"))),
         lambda: array.reshape(-1),
         lambda: array[..., None],
         lambda: array[:0],
-        lambda: array[: len(array) // 2] if array.ndim else array,
-        lambda: np.concatenate([array, array]) if array.ndim else array,
+        lambda: array[: len(array) // 2],
+        lambda: np.concatenate([array, array]),
         lambda: np.asfortranarray(array) if array.ndim > 1 else array[::-1].copy(),
         lambda: np.full_like(array, one_of(draws, (0, 1, 127))),
         lambda: -array,

@@ -40,19 +40,26 @@ def some_plan(draws: Draws, engine: str | None = None) -> Plan:
     """Draw a plan with checkpoints."""
     validated = draws.random() < 0.6
     recipe = SMALL.but(
-        hidden=one_of(draws, ((3,), (4, 2, 3))), by=one_of(draws, ("item", "user")),
-        num_epochs=int(draws.integers(2, 7)), batch_size=int(draws.integers(2, 6)),
-        dropout=one_of(draws, (0.0, 0.3)), input_dropout=one_of(draws, (0.0, 0.2)),
+        hidden=one_of(draws, ((3,), (4, 2, 3))),
+        by=one_of(draws, ("item", "user")),
+        num_epochs=int(draws.integers(2, 7)),
+        batch_size=int(draws.integers(2, 6)),
+        dropout=one_of(draws, (0.0, 0.3)),
+        input_dropout=one_of(draws, (0.0, 0.2)),
         targets=one_of(draws, ("stars", "mean", "biases")),
         schedule=one_of(draws, ("constant", "cosine")),
-        draws=one_of(draws, ("numpy", "mxnet")), lr=0.05,
-        val_ratio=0.3 if validated else 0.0, patience=3 if validated else None,
+        draws=one_of(draws, ("numpy", "mxnet")),
+        lr=0.05,
+        val_ratio=0.3 if validated else 0.0,
+        patience=3 if validated else None,
         refit=validated and draws.random() < 0.5,
-    )  # fmt: skip
+    )
     return Plan(
-        recipe, engine or one_of(draws, ("fast", "sparse")), seed=int(draws.integers(99)),
+        recipe,
+        engine or one_of(draws, ("fast", "sparse")),
+        seed=int(draws.integers(99)),
         checkpoint_every=int(draws.integers(1, 3)),
-    )  # fmt: skip
+    )
 
 
 def stopped(
@@ -78,7 +85,7 @@ def same(ours: TrainedModel, theirs: TrainedModel) -> bool:
 
 
 def attack_resume(draws: Draws, folder: Path) -> None:
-    ratings, plan = toy_ratings(draws), some_plan(draws)
+    ratings, plan = toy_ratings(draws, 12, 9), some_plan(draws)
     whole = run.train(ratings, plan, keep=checkpoint.Keep(folder))
     (folder / checkpoint.NAME).unlink()
     former = None
@@ -93,16 +100,18 @@ def attack_resume(draws: Draws, folder: Path) -> None:
 
 
 @functools.cache
-def kept_checkpoints() -> tuple[tuple[Ratings, Plan, bytes, TrainedModel], ...]:
+def kept_checkpoints() -> tuple[tuple[Ratings, bytes, TrainedModel], ...]:
     """Make the checkpoints that are attacked: of both engines, in each phase of a run."""
     import tempfile
 
     found, draws = [], np.random.default_rng(1)
     for engine in ("fast", "sparse"):
         for changes, epochs in (
-            ({}, 2), ({"val_ratio": 0.3, "patience": 3}, 2),
-            ({"val_ratio": 0.3, "refit": True}, 2), ({"val_ratio": 0.3, "refit": True}, 5),
-        ):  # fmt: skip
+            ({}, 2),
+            ({"val_ratio": 0.3, "patience": 3}, 2),
+            ({"val_ratio": 0.3, "refit": True}, 2),
+            ({"val_ratio": 0.3, "refit": True}, 5),
+        ):
             ratings = toy_ratings(draws)
             recipe = SMALL.but(num_epochs=4, hidden=(4, 3), dropout=0.2, **changes)
             plan = Plan(recipe, engine, checkpoint_every=1)
@@ -110,12 +119,12 @@ def kept_checkpoints() -> tuple[tuple[Ratings, Plan, bytes, TrainedModel], ...]:
             with tempfile.TemporaryDirectory() as folder:
                 stopped(ratings, plan, Path(folder), epochs)
                 content = (Path(folder) / checkpoint.NAME).read_bytes()
-            found.append((ratings, plan, content, whole))
+            found.append((ratings, content, whole))
     return tuple(found)
 
 
 def attack_checkpoint(draws: Draws, folder: Path) -> None:
-    ratings, plan, content, whole = one_of(draws, kept_checkpoints())
+    ratings, content, whole = one_of(draws, kept_checkpoints())
     path = folder / checkpoint.NAME
     way = int(draws.integers(4))
     if way == 0:
@@ -205,10 +214,12 @@ def attack_export(draws: Draws, folder: Path) -> None:
 
     kind = int(draws.integers(4))
     recipe = SMALL.but(
-        by=one_of(draws, ("item", "user")), hidden=one_of(draws, ((3,), (4, 2, 3))),
-        encoder=one_of(draws, ACTIVATIONS), decoder=one_of(draws, ACTIVATIONS),
+        by=one_of(draws, ("item", "user")),
+        hidden=one_of(draws, ((3,), (4, 2, 3))),
+        encoder=one_of(draws, ACTIVATIONS),
+        decoder=one_of(draws, ACTIVATIONS),
         lr=one_of(draws, (1e-3, 0.05, 1.0)),
-    )  # fmt: skip
+    )
     if kind == 1:
         recipe = recipe.but(targets=one_of(draws, ("mean", "biases")))
     if kind == 2:
@@ -216,9 +227,10 @@ def attack_export(draws: Draws, folder: Path) -> None:
     if kind == 3:
         recipe = RECIPES["blend"].but(hidden=(3,), batch_size=4, num_epochs=2, draws="numpy")
     model = done_or_refused(
-        lambda: toy_model(draws, recipe, users=int(draws.integers(3, 40)),
-                          items=int(draws.integers(3, 30)))
-    )  # fmt: skip
+        lambda: toy_model(
+            draws, recipe, users=int(draws.integers(3, 40)), items=int(draws.integers(3, 30))
+        )
+    )
     if model is None:
         return
     if draws.random() < 0.5:  # ranges in which most or all predictions are clipped
@@ -281,9 +293,9 @@ def attack_leakage(draws: Draws, folder: Path) -> None:
 
 
 AREAS = (
-    Area("checkpoints", "damage seen; a finite result, or one sentence", 1200, attack_checkpoint),
-    Area("resumes", "the same bits as in one go", 200, attack_resume),
+    Area("checkpoints", "damage seen; a finite result, or one sentence", 1600, attack_checkpoint),
+    Area("resumes", "the same bits as in one go", 150, attack_resume),
     Area("kills", "the same bits as in one go", 12, attack_kill),
-    Area("exports", "scores and lists of recommend, or one sentence", 800, attack_export),
+    Area("exports", "scores and lists of recommend, or one sentence", 1200, attack_export),
     Area("leakage", "test ratings change nothing that is trained", 100, attack_leakage),
 )

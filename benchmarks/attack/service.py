@@ -22,32 +22,58 @@ from d2l_autorec.serving.folder import save_model
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 SETTINGS = {
-    "--lr": ("1e300", "1e-45", "nan", "-1", "0", "1e30", "x"), "--wd": ("1e39", "inf", "-0.1"),
-    "--dropout": ("1e-300", "1", "0.9999999999", "nan"), "--hidden": ("0", "1e3", "9,", "30000000"),
-    "--seed": ("-1", "4294967296", "99999999999999999999"), "--epochs": ("0", "-3", "1.5"),
-    "--batch-size": ("0", "100000"), "--val-ratio": ("1", "-0.1", "nan"), "--by": ("x", "Item"),
-    "--engine": ("x", "SPARSE", ""), "--split": ("x", "time", "/etc/passwd", "u1"),
-    "--test-ratio": ("0", "1", "nan"), "--columns": ("user=a", "x", "user=1,item=1,rating=2"),
-    "--sep": ("", "a", ".", "\n"), "--encoding": ("x", "utf-16", "zip"), "--decimal": ("x", ";"),
-    "--rating-range": ("5,1", "1,1e39", "nan,5", "1"), "--devices": ("gpu:99", "cpu:0", "x"),
-    "--recipe": ("x", "/etc/passwd", "../..", ""), "--patience": ("0", "x"), "--folds": ("0", "1"),
-    "--out": ("own.csv", "/dev/full/x", "/proc/x", "x" * 300, "a\ud800"),
-    "--data": ("nothing", "/dev/zero", ".", "x" * 300, "pipe"), "--titles": ("nothing", "pipe"),
-    "--resume": ("nothing", "own.csv", "."), "--tensorboard": ("own.csv/x", "/proc/x"),
-    "--checkpoint-every": ("-1", "x"), "--not-rated": ("x", "nan"), "--test": ("nothing", "pipe"),
-}  # fmt: skip
+    "--lr": ("1e300", "1e-45", "nan", "-1", "0", "1e30", "x"),
+    "--wd": ("1e39", "inf", "-0.1"),
+    "--dropout": ("1e-300", "1", "0.9999999999"),
+    "--hidden": ("0", "1e3", "9,", "30000000"),
+    "--seed": ("-1", "4294967296", "99999999999999999999"),
+    "--epochs": ("0", "-3", "1.5"),
+    "--batch-size": ("0", "100000"),
+    "--val-ratio": ("1", "-0.1", "nan"),
+    "--by": ("x", "Item"),
+    "--engine": ("x", "SPARSE", ""),
+    "--split": ("x", "time", "/etc/passwd", "u1"),
+    "--test-ratio": ("0", "1", "nan"),
+    "--columns": ("user=a", "x", "user=1,item=1,rating=2"),
+    "--sep": ("", "a", ".", "\n"),
+    "--encoding": ("x", "utf-16", "zip"),
+    "--decimal": ("x", ";"),
+    "--rating-range": ("5,1", "1,1e39", "nan,5", "1"),
+    "--devices": ("gpu:99", "cpu:0", "x"),
+    "--recipe": ("x", "/etc/passwd", "../..", ""),
+    "--patience": ("0", "x"),
+    "--folds": ("0", "1"),
+    "--out": ("own.csv", "/dev/full/x", "/proc/x", "x" * 300, "a\udc80"),
+    "--data": ("nothing", "/dev/zero", ".", "x" * 300, "pipe"),
+    "--titles": ("nothing", "pipe"),
+    "--resume": ("nothing", "own.csv", "."),
+    "--tensorboard": ("own.csv/x", "/proc/x"),
+    "--checkpoint-every": ("-1", "x"),
+    "--not-rated": ("x", "nan"),
+    "--test": ("nothing", "pipe"),
+}
 """Hostile values of train's options."""
 VARIABLES = {
-    "OMP_NUM_THREADS": ("0", "x", "2,1", "999999999999"), "D2L_AUTOREC_DATA": ("/proc/x", "~y/z"),
-    "D2L_AUTOREC_STEP_TIMEOUT": ("x", "inf", "-1"), "D2L_AUTOREC_RANK": ("x", "-1"),
-    "HOME": ("/nonexistent", ""), "NUMBA_CACHE_DIR": ("/proc/x", "own.csv", "cache"),
-    "DMLC_ROLE": ("x", "server"), "LC_ALL": ("C", "xx_YY"), "PYTHONIOENCODING": ("ascii", "latin-1"),
-    "MPLCONFIGDIR": ("/proc/x",), "TMPDIR": ("/nonexistent",),
-}  # fmt: skip
+    "OMP_NUM_THREADS": ("0", "x", "2,1", "999999999999"),
+    "D2L_AUTOREC_DATA": ("/proc/x", "~y/z"),
+    "D2L_AUTOREC_STEP_TIMEOUT": ("x", "inf", "-1"),
+    "D2L_AUTOREC_RANK": ("x", "-1"),
+    "HOME": ("/nonexistent", ""),
+    "NUMBA_CACHE_DIR": ("/proc/x", "own.csv", "cache"),
+    "DMLC_ROLE": ("x", "server"),
+    "LC_ALL": ("C", "xx_YY"),
+    "MPLCONFIGDIR": ("/proc/x",),
+    "PYTHONIOENCODING": ("ascii", "latin-1"),
+    "TMPDIR": ("/nonexistent",),
+}
 HEADERS = (
-    "Transfer-Encoding: chunked", "X: " + "y" * 9000, ": x", "Expect: 100-continue", "Host: z",
+    "Transfer-Encoding: chunked",
+    "X: " + "y" * 9000,
+    ": x",
+    "Expect: 100-continue",
+    "Host: z",
     "Range: bytes=0-",
-)  # fmt: skip
+)
 QUESTION = b"GET /recommend?user=1&n=3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 ASKED = ("recommend", "similar", "explain", "predict", "evaluate", "inspect", "export", "new-user")
 
@@ -75,10 +101,12 @@ def attack_command(draws: Draws, folder: Path) -> None:
             "explain": ["--user", "1", "--item", one_of(draws, hostile)],
             "predict": ["--pairs", one_of(draws, ("own.csv", "pipe", "nothing"))],
             "evaluate": ["--test", one_of(draws, ("own.csv", "pipe", "nothing"))],
-            "export": [one_of(draws, ("--npz", "--safetensors")),
-                       one_of(draws, ("w", "own.csv/x"))],
+            "export": [
+                one_of(draws, ("--npz", "--safetensors")),
+                one_of(draws, ("w", "own.csv/x")),
+            ],
             "new-user": ["--ratings", one_of(draws, ("own.csv", "pipe"))],
-        }  # fmt: skip
+        }
         words += extra.get(command, [])
         if command == "inspect":
             name, content = ratings_file(draws)
@@ -91,9 +119,14 @@ def attack_command(draws: Draws, folder: Path) -> None:
         output = open("/dev/full", "w")  # noqa: SIM115
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "d2l_autorec", *words], cwd=folder, env=environment,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, timeout=100,
-        )  # fmt: skip
+            [sys.executable, "-m", "d2l_autorec", *words],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            timeout=100,
+        )
     finally:
         if full:
             output.close()
@@ -117,9 +150,12 @@ class _Service:
         save_model(folder, kept_models()[0])
         words = ["serve", "--model", str(folder), "--port", "0"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "d2l_autorec", *words], env=ENVIRONMENT,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "d2l_autorec", *words],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         atexit.register(self.end)
         assert self.process.stdout is not None
         self.lines: list[str] = []
@@ -153,8 +189,21 @@ service = functools.lru_cache(maxsize=None)(_Service)
 
 
 def attack_http(draws: Draws, folder: Path) -> None:
-    path = one_of(draws, ("/recommend", "/predict", "/similar", "/explain", "/new-user", "/health",
-                          "/metrics", "/", "/../x", "/recommend/"))  # fmt: skip
+    path = one_of(
+        draws,
+        (
+            "/recommend",
+            "/predict",
+            "/similar",
+            "/explain",
+            "/new-user",
+            "/health",
+            "/metrics",
+            "/",
+            "/../x",
+            "/recommend/",
+        ),
+    )
     names = ("user", "item", "n", "min_ratings", "x", "pairs", "ratings")
     query = "&".join(
         f"{one_of(draws, names)}={quote(one_of(draws, (*TEXTS, '1', '2')))}"
@@ -186,6 +235,6 @@ def attack_http(draws: Draws, folder: Path) -> None:
 
 
 AREAS = (
-    Area("HTTP service", "no error of the server, and the same answer after", 1000, attack_http),
+    Area("HTTP service", "no error of the server, and the same answer after", 600, attack_http),
     Area("commands", "code 0 or 2, a sentence, nothing overwritten", 60, attack_command),
 )

@@ -15,6 +15,7 @@ TITLES = {
     "own-data": "Ratings of one's own",
     "benchmark": "What does it cost?",
     "serving": "How fast does the service answer?",
+    "attack": "Do the promises hold under attack?",
     "reproduce": "The chapter's run",
 }
 """Titles of the experiments, in the order of the report."""
@@ -65,6 +66,7 @@ CAPTIONS = {
     "benchmark/cost": "Seconds of an epoch against the number of ratings and of matrix cells, on "
     "logarithmic axes. The slope is the exponent of the power law through three points or more.",
     "benchmark/ratios": "What was measured, beside the marks that were set.",
+    "attack/table": "Tries at random by area, and those that broke no promise.",
     "serving/table": "Times to answer, over all questions and for each kind.",
     "reproduce/curve": "RMSE on held-out ratings and train loss after each epoch.",
     "reproduce/history": "RMSE on held-out ratings and train loss after each epoch.",

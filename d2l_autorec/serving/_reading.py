@@ -117,7 +117,7 @@ def _networks(said: dict[str, Any]) -> _Described:
         _size(said["num_items"]),
         Recipe.from_dict(said["recipe"]),
         [_single(entry["recipe"]) for entry in entries],
-        tuple(_number(entry["factor"]) for entry in entries),
+        tuple(_factor(entry["factor"]) for entry in entries),
         [
             (
                 _count(entry["epoch"]),
@@ -161,6 +161,14 @@ def _number(value: Any) -> float:
     """Take a finite number from JSON."""
     number = float(value)
     if isinstance(value, (str, bool)) or not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _factor(value: Any) -> float:
+    """Take a network's factor: one that float32 holds."""
+    number = _number(value)
+    if number and not 1e-30 <= abs(number) <= 1e30:
         raise ValueError
     return number
 

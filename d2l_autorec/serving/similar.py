@@ -67,7 +67,7 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     for k, factor in enumerate(model.trained.factors):
         unit = directions(model, what, k)
         cosine = cosine + factor * (unit @ unit[code])
-    cosine = cosine / sum(model.trained.factors)
+    cosine = cosine / (sum(model.trained.factors) or 1.0)
     cosine[counts < min_ratings] = -np.inf
     cosine[code] = -np.inf
     _, best, rank = best_columns(cosine[None], n)

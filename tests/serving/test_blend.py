@@ -233,3 +233,8 @@ def test_nobody_asked_for_is_an_empty_table():
     table = recommend(toy_blend(), [])
     assert len(table) == 0
     assert {"user", "rank", "item", "title", "prediction", "num_ratings"} <= set(table.columns)
+
+
+def test_a_blend_of_networks_that_count_for_nothing_has_neighbours():
+    model = with_trained(toy_blend(), factors=(0.5, -0.5, 0.0))
+    assert len(similar(model, "item", 10, 3)) == 3

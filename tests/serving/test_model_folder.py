@@ -328,6 +328,7 @@ def of_network(**values):
         (lambda said: said.pop("networks"), ("lacks a part",)),
         (lambda said: said.update(networks=[]), ("lacks a part",)),
         (lambda said: said["networks"][0].update(factor=True), ("lacks a part",)),
+        (lambda said: said["networks"][0].update(factor=1e-320), ("lacks a part",)),
         (lambda said: said["networks"][0].update(mean=float("nan")), ("lacks a part",)),
         (lambda said: said.update(record=[1]), ("lacks a part",)),
         (lambda said: said.update(rating_range=[5, 1]), ("lacks a part",)),
@@ -484,3 +485,18 @@ def test_damage_gives_one_sentence_or_the_same_model(damage, resealed, saved, tm
     else:
         if not resealed:
             same(saved[1], model)
+
+
+def test_one_long_id_makes_only_itself_long(tmp_path):
+    """In an array of fixed width these ids would take 2000 x 200,000 x 4 bytes."""
+    import tracemalloc
+
+    model = toy_model(num_users=2000, titles=False)
+    ids = np.array([f"u{i:05}" for i in range(1999)] + ["v" * 200_000], dtype=object)
+    save_model(tmp_path / "model", dataclasses.replace(model, user_ids=ids))
+    tracemalloc.start()
+    loaded = load_model(tmp_path / "model")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert loaded.user_ids[1999] == ids[1999] and peak < 30e6
+    assert list(recommend(loaded, ["u00000"], 1)["user"]) == ["u00000"]

@@ -246,3 +246,17 @@ def test_epochs_are_told_of_with_the_network_as_it_is():
     assert len(seen) == 3 and (seen[0] != seen[2]).any()
     np.testing.assert_array_equal(seen[-1], model.predict(*pairs))
     assert replace(model).epoch == 3
+
+
+def test_stopping_does_not_look_through_the_history_after_each_epoch():
+    class Unread(list):
+        def __iter__(self):
+            raise AssertionError("the whole history was read")
+
+    best = BestEpoch(3)
+    best.rmses = Unread()
+    over = []
+    for rmse in (0.9, 0.8, 0.8, 0.85, 0.9):
+        best.add(rmse, dict)
+        over.append(best.is_over)
+    assert best.best == 2 and over == [False, False, False, False, True]
