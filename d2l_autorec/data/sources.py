@@ -80,7 +80,10 @@ def load_ml100k(data: str | Path | None = None, quiet: bool = False) -> Ratings:
     folder = _cached_folder()
     titles = _intact_titles(folder)
     blob = None if titles is None else file_blob(titles)
-    return _read(Located(file_blob(folder / "u.data"), blob, known.ML100K))
+    ratings = file_blob(folder / "u.data")
+    # another process may put the same bytes in their place
+    ratings = dataclasses.replace(ratings, stamp=lambda: None)
+    return _read(Located(ratings, blob, known.ML100K))
 
 
 def ensure_cached(quiet: bool = False) -> None:

@@ -187,7 +187,7 @@ def test_the_hook_alone_holds_ordinary_code(tmp_path):
         "ctypes.CDLL(None)",
         "ctypes.CDLL('libc.so.6')",
         "mxnet.base._LIB.unlink",
-        "gc.get_objects()",
+        *(["gc.get_objects()"] if sys.version_info >= (3, 9, 3) else []),  # no event before
         "resource.setrlimit(resource.RLIMIT_CPU, (1, 1))",
         "importlib.import_module('d2l_autorec.chapter.autorec')",
         f"open({str(SOLUTION)!r}).read()",

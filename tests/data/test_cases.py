@@ -345,11 +345,12 @@ def command(*arguments):
         capture_output=True,
         text=True,
         encoding="utf-8",
+        cwd=CASES,
     )
 
 
 def test_the_command(tmp_path):
-    done = command(CASES / "missing_minus1.csv", "--plot", tmp_path / "a.png")
+    done = command("missing_minus1.csv", "--plot", tmp_path / "a.png")
     assert done.returncode == 0 and not done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
     for words in ("32, from -1 to 10", "WARNING: 19 % of the ratings are -1", "comma, UTF-8"):
@@ -360,5 +361,5 @@ def test_the_command(tmp_path):
     assert seen["ratings"] == 26 and seen["counts"]["6"] == 5 and not seen["warnings"]
     done = command(CASES / "wide_with_header.csv")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and not done.stdout
-    done = command(CASES / "missing_minus1.csv", "--plot", tmp_path / "a.png")
+    done = command("missing_minus1.csv", "--plot", tmp_path / "a.png")
     assert done.returncode == 2 and "exists; name a new file" in done.stderr

@@ -9,6 +9,8 @@ import pytest
 from d2l_autorec.errors import InputError
 from d2l_autorec.evaluation.ranking import rank_users
 
+pytest.importorskip("ir_measures")
+
 LOG = [1 / math.log2(rank + 1) for rank in range(1, 20)]
 
 

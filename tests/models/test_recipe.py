@@ -15,6 +15,7 @@ from d2l_autorec.models.recipes import EXPLAINED, POOL, RECIPES, find_recipe, re
 
 SIZES = "give one size of at least 1 for each layer."
 TWO = "give two numbers above 0, for users and items, or ratings."
+FLOAT = "give a number of 0 or more that float32 holds (up to 1e38)."
 RANGE = "give the lowest and the highest rating."
 OF_THE_BLEND = (
     "members, num_seeds, val_ratio and refit belong to the blend; take them out of its members."
@@ -36,10 +37,10 @@ OF_THE_BLEND = (
         ({"objective": "max"}, "objective 'max' is unknown; use one of mean, sum."),
         ({"schedule": "linear"}, "schedule 'linear' is unknown; use one of constant, cosine."),
         ({"draws": "dice"}, "draws 'dice' is unknown; use one of numpy, mxnet, book."),
-        ({"lr": float("inf")}, "lr is inf; give a number of 0 or more."),
-        ({"wd": float("nan")}, "wd is nan; give a number of 0 or more."),
-        ({"lr": -0.1}, "lr is -0.1; give a number of 0 or more."),
-        ({"lam": -1.0, "objective": "sum"}, "lam is -1.0; give a number of 0 or more."),
+        ({"lr": float("inf")}, f"lr is inf; {FLOAT}"),
+        ({"wd": float("nan")}, f"wd is nan; {FLOAT}"),
+        ({"lr": -0.1}, f"lr is -0.1; {FLOAT}"),
+        ({"lam": -1.0, "objective": "sum"}, f"lam is -1.0; {FLOAT}"),
         ({"lam": 1.0}, "lam belongs to the paper's objective; set objective to sum."),
         ({"batch_size": 0}, "batch_size is 0; give a whole number of at least 1."),
         ({"num_epochs": 2.5}, "num_epochs is 2.5; give a whole number of at least 1."),
@@ -51,7 +52,7 @@ OF_THE_BLEND = (
         ({"clip": (1.0, "5")}, f"clip is (1.0, '5'); {RANGE}"),
         ({"clip": 5.0}, f"clip is 5.0; {RANGE}"),
         ({"clip": "stars"}, f"clip is 'stars'; {RANGE}"),
-        ({"default": "x"}, "default is 'x'; give a number."),
+        ({"default": "x"}, "default is 'x'; give a number that float32 holds (up to 1e38)."),
         (
             {"clip": (10.0, 50.0), "default": 3.0},
             "default is 3 and predictions go from 10 to 50; give a default within this range.",

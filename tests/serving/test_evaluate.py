@@ -19,6 +19,8 @@ from d2l_autorec.serving.evaluate import evaluate
 from d2l_autorec.serving.folder import save_model
 from d2l_autorec.serving.recommend import predict, recommend
 
+pytest.importorskip("ir_measures")
+
 
 def made(model, tmp_path, extra=()):
     """Make test ratings of some unrated pairs, the best of each user's recommendations first."""
