@@ -158,7 +158,8 @@ def error(raised: dict[str, Any], where: str) -> str:
         return f"{where} tried{at} to {wish}, which a checked submission may not."
     if "SystemExit" in kinds or "KeyboardInterrupt" in kinds:
         return f"{where} ended the program{at} ({kinds[0]}). It is called, and must return."
-    if "MemoryError" in kinds or "bad_alloc" in text or "allocate CPU" in text:
+    out_of_memory = ("bad_alloc", "allocate CPU", "Allocation failed")  # MXNet's words
+    if "MemoryError" in kinds or any(words in text for words in out_of_memory):
         return f"{where} asked{at} for more memory than a submission may have."
     if "require gradients" in text or "computational graph" in text:
         return (

@@ -243,3 +243,13 @@ def test_what_a_submission_raised_is_one_short_sentence():
     assert judge.error({"kinds": [1], "text": 2, "line": "x"}, "forward").startswith(
         "forward stop"
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["std::bad_alloc", "failed to allocate CPU", "ret == 0 (12 vs. 0) : Allocation failed"]
+)
+def test_too_much_memory_is_named_in_whatever_words_mxnet_says_it(text):
+    raised = {"kinds": ["MXNetError"], "text": text, "line": 3}
+    assert judge.error(raised, "The file") == (
+        "The file asked in line 3 for more memory than a submission may have."
+    )
