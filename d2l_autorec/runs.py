@@ -119,5 +119,10 @@ def save(
     curve = plots.learning_curve(history, book=record["command"] == "reproduce")
     for kind, image in plots.images(curve).items():
         write(folder / f"curve.{kind}", image)
-    record = {**record, "versions": versions()}
-    write(folder / "run.json", json.dumps(record, indent=2) + "\n")
+    write_record(folder, record)
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write ``run.json``: a record, and the versions of Python and packages."""
+    text = json.dumps({**record, "versions": versions()}, indent=2)
+    write(folder / "run.json", text + "\n")

@@ -332,12 +332,15 @@ def _show_lists(
     from d2l_autorec.serving.diversity import diversity
     from d2l_autorec.serving.similar import basis
 
-    lists, compared = diversity(model, table), basis(model, "item")
-    record["diversity"] = {"compared": compared, "lists": records(lists)}
+    if not as_csv:  # which has no room for it
+        lists, compared = diversity(model, table), basis(model, "item")
+        record["diversity"] = {"compared": compared, "lists": records(lists)}
     remedy = "a lower --min-ratings or a wider choice of items"
     show(table, formats, record, as_json, as_csv, remedy)
+    if as_json or as_csv:
+        return
     known = lists[lists["intra_list"].notna()]
-    if as_json or as_csv or not len(known):
+    if not len(known):
         return
     text = "Diversity" if len(lists) == 1 else f"Diversity, mean of {len(known):,} lists"
     text += f": {known['intra_list'].mean():.2f} (0: all alike, 1: as if drawn at random)"

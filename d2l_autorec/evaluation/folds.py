@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from d2l_autorec.progress import epochs_bar
 from d2l_autorec.training import run
 from d2l_autorec.training.asked import Asked, Prepared, prepare
 from d2l_autorec.training.distributed.group import group_from_environment
-from d2l_autorec.training.session import compilation
+from d2l_autorec.training.session import compilation, most_epochs
 
 SCORES = {"model": "test_rmse", "biases": "biases_rmse", "mean": "mean_rmse"}
 """What is scored on each fold, and the field of the result that holds its RMSE."""
@@ -88,8 +87,7 @@ def cross_validate(asked: Asked, num_folds: int, quiet: bool = False) -> Folded:
                 "folds": [asdict(result) for result in results],
                 "intervals": {name: asdict(found) for name, found in intervals.items()},
             }
-            text = json.dumps({**record, "versions": runs.versions()}, indent=2)
-            runs.write(folder / "run.json", text + "\n")
+            runs.write_record(folder, record)
     except KeyboardInterrupt:
         said = f"Stopped after {len(results)} of {num_folds} folds; these are in {folder}."
         print(f"d2l-autorec: {said}", file=sys.stderr)
@@ -104,10 +102,8 @@ def cross_validate(asked: Asked, num_folds: int, quiet: bool = False) -> Folded:
 def _train_each(
     ready: Prepared, parts: list[run.Split], folder: Path, results: list[run.Result], quiet: bool
 ) -> None:
-    recipe, engine = ready.plan.recipe, ready.plan.engine
-    epochs = sum(part.num_epochs for part in recipe.parts) * recipe.num_seeds
-    epochs *= len(parts) * (2 if recipe.refit else 1)
-    with epochs_bar(epochs, quiet, before=compilation(engine)) as advance:
+    epochs = len(parts) * most_epochs(ready.plan.recipe)
+    with epochs_bar(epochs, quiet, before=compilation(ready.plan.engine)) as advance:
         for number, rows in enumerate(parts, 1):
             plan = replace(ready.plan, split=f"fold {number} of {len(parts)}")
             model, result, history = run.train(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -184,8 +183,7 @@ def keep(folder: Path, out: Path, record: dict[str, Any], best: Recipe, trials: 
     said = f"validation RMSE {found['best_rmse']:.4f}, of default {found['default_rmse']:.4f}"
     with locked(folder):
         runs.write(folder / "trials.csv", trials)
-        text = json.dumps({**record, "versions": runs.versions()}, indent=2)
-        runs.write(folder / "run.json", text + "\n")
+        runs.write_record(folder, record)
         runs.write(out, f"# Found by d2l-autorec tune: {said}.\n{to_toml(best)}")
 
 

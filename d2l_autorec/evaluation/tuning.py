@@ -39,8 +39,8 @@ def search(
     The first trial is the recipe "default", which is trained to its end whatever the time. Other
     trials are pruned after each tenth of their epochs, where their best validation RMSE is above
     the median of the former trials' at that point, or from the third tenth on above the mean
-    rating's. A search that was stopped goes on, and
-    several processes may search in one folder at once.
+    rating's. A search that was stopped goes on, and several processes may search in one folder at
+    once.
 
     Parameters
     ----------

@@ -11,11 +11,12 @@ import numpy as np
 
 from d2l_autorec.experiments.foldin import RECIPES as FOLDIN
 from d2l_autorec.experiments.runner import run_jobs
-from d2l_autorec.experiments.stats import interval, paired
+from d2l_autorec.experiments.stats import interval, paired, pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 from d2l_autorec.models.biases import fit_biases
 from d2l_autorec.models.recipes import RECIPES as NAMED
-from d2l_autorec.serving.lookup import known_codes
+from d2l_autorec.serving.evaluate import predictions
+from d2l_autorec.serving.held_out import HeldOut
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.update import update
 from d2l_autorec.training.fit import fit_network
@@ -178,13 +179,7 @@ def fit(ratings: Ratings, recipe: Any, seed: int) -> Model:
 
 def rmse(model: Model, ratings: Ratings, rows: np.ndarray) -> float:
     """Return the RMSE over some rows, with mean and biases for what the model does not know."""
-    asked = ratings.table.iloc[rows]
-    users = known_codes(model, "user", ratings.user_ids[asked["user"]])
-    items = known_codes(model, "item", ratings.item_ids[asked["item"]])
+    held_out = HeldOut.of(model, subset(ratings, rows))
     matrix = model.ratings.tocoo()
-    mean, of_item, of_user = fit_biases(matrix.row, matrix.col, matrix.data, matrix.shape)
-    guess = mean + np.where(items < 0, 0, of_item[items]) + np.where(users < 0, 0, of_user[users])
-    known = (users >= 0) & (items >= 0)
-    guess[known] = model.trained.predict(users[known], items[known])
-    errors = guess.clip(model.low, model.high) - asked["rating"].to_numpy()
-    return float(np.sqrt(np.mean(errors**2)))
+    biases = fit_biases(matrix.row, matrix.col, matrix.data, matrix.shape)
+    return pooled_rmse(predictions(model, held_out, biases)["model"], held_out.stars)

@@ -19,7 +19,7 @@ CHOICES = {
     "start": ("zero", "mean"),
     "draws": ("numpy", "mxnet", "book"),
 }
-_LARGEST = 1e38  # what float32 holds
+LARGEST = 1e38  # what float32 holds
 _FLOAT32 = " that float32 holds (up to 1e38)"
 _LAYERS = tuple(part.name for part in fields(Architecture))
 _ABOVE_BIASES = ("shrinkage", "damped")  # of no effect with other targets
@@ -295,4 +295,4 @@ def _is_positive(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return real and abs(value) <= _LARGEST
+    return real and abs(value) <= LARGEST

@@ -52,7 +52,7 @@ def diversity(model: Model, table: pd.DataFrame) -> pd.DataFrame:
         cosine += factor * np.array([_mean_cosine(unit[items]) for items in lists])
     made = {
         "user": [users[end - 1] for end in ends if end],
-        "intra_list": 1 - cosine / sum(model.trained.factors),
+        "intra_list": 1 - cosine / (sum(model.trained.factors) or 1.0),
         "num_genres": [
             len({name for item in items for name in genres[item]}) if has_genres else -1
             for items in lists

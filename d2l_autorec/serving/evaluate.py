@@ -132,8 +132,10 @@ def evaluate(
             f"{test.name} has no rating of {relevant:g} or more by a user whom the model knows, "
             "so that nothing is relevant; give another --relevant, or -k 0 for no ranking."
         )
-    predictions = _predictions(model, held_out)
-    lists = _lists(model, list(wanted), k, advance)
+    at = model.ratings.tocoo()
+    biases = fit_biases(at.row, at.col, at.data.astype(float), model.ratings.shape)
+    guesses = predictions(model, held_out, biases)
+    lists = _lists(model, list(wanted), biases[1], k, advance)
     values = {name: rank_users(each, wanted, k) for name, each in lists.items()}
     return Evaluation(
         num_ratings=len(held_out.stars),
@@ -142,7 +144,7 @@ def evaluate(
         unknown_users=int((~held_out.user_known).sum()),
         unknown_items=int((~held_out.item_known).sum()),
         unknown_ratings=int((~held_out.known).sum()),
-        errors={name: _errors(guess, held_out) for name, guess in predictions.items()},
+        errors={name: _errors(guess, held_out) for name, guess in guesses.items()},
         k=k,
         relevant=float(relevant),
         ranked_users=len(wanted),
@@ -150,17 +152,18 @@ def evaluate(
             name: {**_means(each), "coverage": _coverage(model, lists[name])}
             for name, each in values.items()
         },
-        per_user=_per_user(model, test, held_out, predictions, wanted, values.get("model", {})),
+        per_user=_per_user(model, test, held_out, guesses, wanted, values.get("model", {})),
     )
 
 
-def _biases(model: Model) -> tuple[float, np.ndarray, np.ndarray]:
-    at = model.ratings.tocoo()
-    return fit_biases(at.row, at.col, at.data.astype(float), model.ratings.shape)
+def predictions(
+    model: Model, held_out: HeldOut, fitted: tuple[float, np.ndarray, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Return what each of `ERRORS_OF` predicts, given what `fit_biases` has returned.
 
-
-def _predictions(model: Model, held_out: HeldOut) -> dict[str, np.ndarray]:
-    mean, of_item, of_user = _biases(model)
+    The model's own predictions are clipped to its range.
+    """
+    mean, of_item, of_user = fitted
     users, items = held_out.users, held_out.items
     biases = mean + np.where(users < 0, 0, of_user[users]) + np.where(items < 0, 0, of_item[items])
     guess = biases.copy()
@@ -184,12 +187,12 @@ def _rmse(missed: np.ndarray) -> float:
 
 
 def _lists(
-    model: Model, users: list[int], k: int, advance: Callable[[int], object]
+    model: Model, users: list[int], of_item: np.ndarray, k: int, advance: Callable[[int], object]
 ) -> dict[str, dict[int, list[int]]]:
     """Return the k best unrated items of each user, as each of `RANKINGS_OF` has them."""
     if not k:
         return {}
-    counts, of_item = model.trained.counts("item"), _biases(model)[1]
+    counts = model.trained.counts("item")
     lists: dict[str, dict[int, list[int]]] = {name: {} for name in RANKINGS_OF}
     step = max(1, _CELLS // len(counts))
     for start in range(0, len(users), step):

@@ -14,7 +14,7 @@ from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.blend import damped, member_seeds
 from d2l_autorec.training.checkpoint import Keeper, check_data
 from d2l_autorec.training.engines import Compute
-from d2l_autorec.training.fit import Place, fit_network
+from d2l_autorec.training.fit import Place, fit_network, rating_range
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.run import Plan, Result, computed_with_so_far
 
@@ -192,8 +192,7 @@ def fit_again(
     from d2l_autorec.data.matrices import interaction_csr
 
     whole = interaction_csr(table, *shape)
-    low_high = float(whole.data.min()), float(whole.data.max())
-    recipe = replace(recipe, weights=tuple(weights)).for_ratings(*shape, low_high)
+    recipe = replace(recipe, weights=tuple(weights)).for_ratings(*shape, rating_range(whole))
     seeds = member_seeds(seed, recipe.num_seeds)
     kept = [
         (place, part, weight)

@@ -94,7 +94,7 @@ def fit(
 
     compute = compute or Compute()
     whole = interaction_csr(table, *shape)
-    recipe = recipe.for_ratings(*shape, _range(whole))
+    recipe = recipe.for_ratings(*shape, rating_range(whole))
     if not recipe.val_ratio:
         kept, validation = whole, None
     else:
@@ -190,7 +190,7 @@ def fit_network(
     """
     compute, place = compute or Compute(), place or Place()
     num_items, num_users = ratings.shape
-    recipe = recipe.for_ratings(num_users, num_items, _range(ratings))
+    recipe = recipe.for_ratings(num_users, num_items, rating_range(ratings))
     recipe = shrinkage_of(recipe, ratings)
     watched, scored = (test, "test") if validation is None else (validation, "validation")
     train, held_out = ratings, watched
@@ -276,7 +276,8 @@ def _finite_weights(engine: Engine) -> dict[str, np.ndarray]:
     return weights
 
 
-def _range(ratings: sparse.csr_matrix) -> tuple[float, float]:
+def rating_range(ratings: sparse.csr_matrix) -> tuple[float, float]:
+    """Return the lowest and the highest rating; an InputError where there is none."""
     if not ratings.nnz:
         raise InputError("There are no ratings to train on; give some.")
     return float(ratings.data.min()), float(ratings.data.max())

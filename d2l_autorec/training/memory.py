@@ -11,7 +11,7 @@ from d2l_autorec.runtime import memory_there
 from d2l_autorec.training.plan import Plan
 
 _FLOAT = 4  # bytes
-_OF_WEIGHTS = {"fast": 4, "sparse": 4}  # weights and moments; gradients, or a copy to start from
+_OF_WEIGHTS = 4  # weights and moments; gradients, or a copy to start from
 _OF_BATCH = {"fast": 4, "sparse": 0}  # ratings, mask, output and error, (batch, columns)
 
 
@@ -25,7 +25,7 @@ def needed(recipe: Recipe, engine: str, num_users: int, num_items: int) -> int:
 
 def _needed(recipe: Recipe, engine: str, num_users: int, num_items: int) -> int:
     rows, cols = recipe.architecture.oriented(num_users, num_items)
-    weights = _num_weights(recipe.architecture, cols) * _OF_WEIGHTS[engine]
+    weights = _num_weights(recipe.architecture, cols) * _OF_WEIGHTS
     return _FLOAT * (weights + min(recipe.batch_size, rows) * cols * _OF_BATCH[engine])
 
 

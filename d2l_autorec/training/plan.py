@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.models.recipe import LARGEST, Recipe
 from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.runtime import check_shares
 from d2l_autorec.training.draws import has_mxnet
@@ -92,7 +92,7 @@ def parse_range(text: str) -> tuple[float, float]:
     """Turn ``1,5`` into the lowest and the highest rating; an InputError says what is none."""
     try:
         low, high = map(float, text.split(","))
-        if not (-1e38 <= low < high <= 1e38):  # within float32's range
+        if not -LARGEST <= low < high <= LARGEST:
             raise ValueError
     except ValueError:
         raise InputError(

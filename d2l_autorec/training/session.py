@@ -16,6 +16,7 @@ from d2l_autorec.atomic import lock_folder
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import find_recipe
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.paths import kind
@@ -203,8 +204,7 @@ def _epochs(
         bar = partial(epochs_bar, quiet=quiet, lines=group is not None)
         before = compilation(plan.engine)
         if scored is None:
-            total = sum(part.num_epochs for part in recipe.parts) * recipe.num_seeds
-            total *= 2 if recipe.refit else 1
+            total = most_epochs(recipe)
             with tensorboard(watched, done + 1) as log, bar(total, done=done, before=before) as on:
                 model, result, history = run.train(
                     ready.ratings, plan, ready.contexts, on, group, keep, log, ready.rows
@@ -215,6 +215,12 @@ def _epochs(
             with bar(total, done=done, before=before, label=label) as on:
                 model = train_on_all(ready.ratings, plan, scored, ready.contexts, on, group, keep)
         return model, scored
+
+
+def most_epochs(recipe: Recipe) -> int:
+    """Return the epochs of all networks that a recipe trains, at most, for a progress bar."""
+    epochs = sum(part.num_epochs for part in recipe.parts) * recipe.num_seeds
+    return epochs * (2 if recipe.refit else 1)
 
 
 def compilation(engine: str) -> tuple[str, Callable[[], object]] | None:

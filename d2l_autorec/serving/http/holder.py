@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from d2l_autorec.errors import InputError, plain
+from d2l_autorec.serving import _reading
 from d2l_autorec.serving.explain import explain
 from d2l_autorec.serving.folder import find_model, ids_digest, load_model
 from d2l_autorec.serving.foldin import new_user
@@ -20,7 +21,7 @@ from d2l_autorec.serving.recommend import predict, recommend
 from d2l_autorec.serving.similar import similar
 
 POLL = 0.5  # seconds
-FILES = ("model.json", "weights.npz", "ratings.npz", "ids.json")
+FILES = ("model.json", *_reading.FILES)
 
 log = logging.getLogger("d2l_autorec.serve")
 
