@@ -280,6 +280,13 @@ def flip(path):
         (lambda p: rewrite(p, lambda _, d: d["history"][1].update(rmse=None)), "epochs .* do not"),
         (lambda p: rewrite(p, lambda _, d: d.update(step=-8)), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d.update(step=9)), "steps .* do not fit"),
+        # two batches that were not made, whose rows are left over
+        (
+            lambda p: rewrite(
+                p, lambda a, d: (a.update(rest=numpy.arange(20)), d.update(step=d["step"] - 2))
+            ),
+            "steps .* do not fit",
+        ),
         (lambda p: rewrite(p, lambda _, d: d.update(seconds=math.inf)), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d.update(computed_with=[])), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d["plan"].update(seed=2**32)), "damaged"),

@@ -14,6 +14,7 @@ from d2l_autorec.models.autorec import to_net
 from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.training import run
 from d2l_autorec.training.dense import evaluate_fast
+from d2l_autorec.training.session import most_epochs
 
 
 def toy_ratings(num_users=30, num_items=40):
@@ -141,3 +142,10 @@ def test_command_refuses_in_one_sentence(tmp_path):
         assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
         assert done.stderr.count("d2l-autorec: ") == 1
         assert not (tmp_path / "run").exists()
+
+
+def test_the_bar_is_over_the_epochs_of_all_networks_and_of_their_refits():
+    """Of the blend 4 x 60 + 80 + 20 + 15 epochs, with three seeds, twice."""
+    assert most_epochs(RECIPES["chapter"]) == 25
+    assert most_epochs(RECIPES["chapter"].but(num_seeds=2)) == 50
+    assert most_epochs(RECIPES["blend"]) == 355 * 3 * 2
