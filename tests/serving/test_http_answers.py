@@ -201,6 +201,9 @@ def test_the_description_is_whole_and_needs_nothing_from_elsewhere(service):
     assert not re.search(r"<script|<link|https:|src=", page.text)
     found = re.findall(r"http://127.0.0.1:8000(/[^&]*)(?:&#x27;)", page.text.replace("&amp;", ";"))
     assert len(found) == 8 and "/recommend?user=196;n=5" in found
+    asked = page.text.split("<h2>GET /similar</h2>")[1].split("<h2>")[0]
+    for name in ("item", "user"):  # each may be left out
+        assert re.search(rf"<td>{name}</td><td>[^<]+</td><td>Id of an? {name}, as", asked)
     for body in (schemas.PredictBody, schemas.NewUserBody):
         [example] = body.model_config["json_schema_extra"]["examples"]
         body.model_validate(example)

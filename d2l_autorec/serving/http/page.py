@@ -52,7 +52,11 @@ def _asked(said: dict[str, Any], models: dict[str, Any]) -> tuple[list[list[str]
         model = models[_name(said["requestBody"]["content"]["application/json"]["schema"])]
         return _fields(model), model["examples"][0]
     fields = [
-        [one["name"], _limits(one["schema"], one["required"]), one.get("description", "")]
+        [
+            one["name"],
+            _limits(one["schema"], one["required"]),
+            one.get("description") or _one(one["schema"]).get("description", ""),
+        ]
         for one in said.get("parameters", [])
     ]
     examples = {one["name"]: one["schema"].get("examples") for one in said.get("parameters", [])}
@@ -62,14 +66,19 @@ def _asked(said: dict[str, Any], models: dict[str, Any]) -> tuple[list[list[str]
 def _fields(model: dict[str, Any]) -> list[list[str]]:
     required = model.get("required", [])
     return [
-        [name, _limits(one, name in required), one.get("description", "")]
+        [name, _limits(one, name in required), _one(one).get("description", "")]
         for name, one in model["properties"].items()
     ]
 
 
+def _one(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with what it says of a value that is given, where it may be left out."""
+    return {**schema, **schema.get("anyOf", [{}])[0]}
+
+
 def _limits(schema: dict[str, Any], required: bool) -> str:
     """Say type and limits in a few words."""
-    schema = {**schema, **schema.get("anyOf", [{}])[0]}
+    schema = _one(schema)
     words = [schema.get("type", "")]
     for low, high in (
         ("minimum", "maximum"),
