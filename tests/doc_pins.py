@@ -246,7 +246,9 @@ _TEXT = (
     Pin(
         "it gave 32 clients {} answers a second for MovieLens 100K, 99 of 100 within {} ms",
         tuple(
-            Cell("serving/table.csv", {"size": "ML-100K", "question": "all"}, column, number(".0f"))
+            Cell(
+                "serving/table.csv", {"size": "ML-100K", "question": "all"}, column, number(".0f")
+            )
             for column in ("per_second", "p99_ms")
         ),
     ),

@@ -45,6 +45,13 @@ StepTimeout = Annotated[
     Optional[float],
     typer.Option(help="Seconds until a worker that waits gives up. 120 if left out."),
 ]
+Restarts = Annotated[
+    int,
+    typer.Option(
+        help="Start again from the last checkpoint when a process or a machine is lost, at most "
+        "this often; machines that do not answer are left out then."
+    ),
+]
 
 CheckpointEvery = Annotated[
     int, typer.Option(min=0, help="Epochs between two checkpoints, for --resume; 0 for none.")
@@ -287,10 +294,13 @@ def launch(
     hosts: Hosts = None,
     threads: Threads = None,
     step_timeout: StepTimeout = None,
+    restarts: Restarts = 0,
 ) -> None:
     """Train in several processes that share the work: launch --workers 2 -- train ..."""
     from d2l_autorec import doctor
     from d2l_autorec.training.distributed.launch import launch
 
     doctor.preflight()
-    raise typer.Exit(launch(context.args, workers, servers, hosts, threads, step_timeout))
+    raise typer.Exit(
+        launch(context.args, workers, servers, hosts, threads, step_timeout, restarts)
+    )

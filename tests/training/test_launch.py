@@ -91,8 +91,8 @@ def train_on_toy(tmp_path, *options):
     return [*map(str, train), *map(str, options)]
 
 
-def stop(mark, role, rank=None):
-    """Send SIGSTOP to a process of a run, not to its guard."""
+def stop(mark, role, rank=None, number=signal.SIGSTOP):
+    """Send a signal to a process of a run, not to its guard."""
     wanted = {mark, f"DMLC_ROLE={role}"} | ({f"D2L_AUTOREC_RANK={rank}"} if rank else set())
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -101,7 +101,7 @@ def stop(mark, role, rank=None):
                 wanted <= set(environment)
                 and b"distributed.guard" not in process.joinpath("cmdline").read_bytes()
             ):
-                os.kill(int(process.name), signal.SIGSTOP)
+                os.kill(int(process.name), number)
                 return
     raise AssertionError(f"no {role}")
 
@@ -246,7 +246,7 @@ def test_what_launch_is_given_reaches_it(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     given = ["launch", "--workers", "3", "--threads", "2", "--", "train", "--seed", "1"]
     assert CliRunner().invoke(app, given).exit_code == 3
-    assert seen == [(["train", "--seed", "1"], 3, 1, None, 2, None, None)]  # no cores taken yet
+    assert seen == [(["train", "--seed", "1"], 3, 1, None, 2, None, 0, None)]  # no cores taken yet
 
 
 def test_command(tmp_path, marked):

@@ -16,12 +16,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.training.distributed import guard
 from d2l_autorec.training.distributed.hosts import HERE, Host, read_hosts
 from d2l_autorec.training.distributed.process import Process, stopped_at_end
+from d2l_autorec.training.distributed.restarts import with_restarts
 from d2l_autorec.training.distributed.timeout import (
     check_step_timeout,
     step_timeout_from_environment,
@@ -40,6 +42,7 @@ def launch(
     hosts: Path | None = None,
     threads: int | None = None,
     step_timeout: float | None = None,
+    restarts: int = 0,
 ) -> int:
     """Run a ``train`` command in several processes that share its work.
 
@@ -60,6 +63,10 @@ def launch(
         Of each worker. By default its share of its machine's cores, or ``OMP_NUM_THREADS``.
     step_timeout : float, optional
         Seconds a worker waits for the others before it gives up; 120 by default.
+    restarts : int, optional
+        How often the run is started again from its last checkpoint after a process or a machine
+        was lost. Machines that do not answer are left out then. With as many threads as before it
+        ends with the bits of a run without a loss.
 
     Returns
     -------
@@ -73,14 +80,18 @@ def launch(
     """
     if not command or command[0] != "train":
         raise InputError("launch runs the train command only: put -- train and its options last.")
-    return run_group(
-        [sys.executable, "-m", "d2l_autorec", *command],
-        workers,
-        servers,
-        hosts,
-        threads,
-        step_timeout,
+    start = partial(
+        run_group, workers=workers, servers=servers, hosts=hosts, step_timeout=step_timeout
     )
+    program = (sys.executable, "-m", "d2l_autorec")
+
+    def first(command: Sequence[str]) -> int:
+        return start([*program, *command], threads=threads)
+
+    def again(command: Sequence[str], as_before: int | None) -> int:
+        return start([*program, *command], threads=threads or as_before, leave_out=True)
+
+    return with_restarts(command, restarts, first, again)
 
 
 def run_group(
@@ -90,20 +101,23 @@ def run_group(
     hosts: Path | None = None,
     threads: int | None = None,
     step_timeout: float | None = None,
+    leave_out: bool = False,
 ) -> int:
-    """Do what `launch` does with any command for the workers."""
+    """Do what `launch` does with any command for the workers.
+
+    With ``leave_out`` machines that cannot be used are left out, as long as there is another.
+    """
     for name, number in (("workers", workers), ("servers", servers), ("threads", threads)):
         if number is not None and number < 1:
             raise InputError(f"--{name} is {number}; give at least 1.")
     if step_timeout is not None:
         check_step_timeout(step_timeout, "--step-timeout")
     waited = step_timeout_from_environment() if step_timeout is None else step_timeout
-    machines = read_hosts(hosts) if hosts else [HERE]
-    with ThreadPoolExecutor(len(machines)) as pool:
-        ports = list(pool.map(_free_port, machines))
+    ports = _free_ports(read_hosts(hosts) if hosts else [HERE], leave_out)
+    machines = list(ports)
     shared = {
         "DMLC_PS_ROOT_URI": machines[0].address,
-        "DMLC_PS_ROOT_PORT": ports[0],
+        "DMLC_PS_ROOT_PORT": ports[machines[0]],
         "DMLC_NUM_WORKER": str(workers),
         "DMLC_NUM_SERVER": str(servers),
     }
@@ -127,6 +141,18 @@ def run_group(
         name = role if role == "scheduler" else f"{role} {i}"
         processes.append(Process(name, machines[place], environment, program))
     return _supervise(processes, waited)
+
+
+def _free_ports(machines: Sequence[Host], leave_out: bool) -> dict[Host, str]:
+    """Ask all machines at once; leave out those that cannot be used, if that is allowed."""
+    with ThreadPoolExecutor(len(machines)) as pool:
+        asked = {host: pool.submit(_free_port, host) for host in machines}
+    failed = {host: error for host, port in asked.items() if (error := port.exception())}
+    for error in failed.values():
+        if not leave_out or len(failed) == len(asked):
+            raise error
+        print(f"d2l-autorec: going on without it: {error}", file=sys.stderr, flush=True)
+    return {host: port.result() for host, port in asked.items() if host not in failed}
 
 
 def _free_port(host: Host) -> str:
