@@ -74,7 +74,7 @@ HEADERS = (
     "Host: z",
     "Range: bytes=0-",
 )
-QUESTION = b"GET /recommend?user=1&n=3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+QUESTION = b"GET /recommend?user=1&n=3 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 ASKED = ("recommend", "similar", "explain", "predict", "evaluate", "inspect", "export", "new-user")
 
 
@@ -216,7 +216,7 @@ def attack_http(draws: Draws, folder: Path) -> None:
     length: Any = len(body)
     if draws.random() < 0.15:
         length = one_of(draws, ("-1", "x", "99999999999", "²", "0", len(body) + 5))
-    head = [f"{method} {path}?{query} HTTP/1.1", "Host: x", "Connection: close"]
+    head = [f"{method} {path}?{query} HTTP/1.1", "Host: localhost", "Connection: close"]
     head += [f"Content-Type: {one_of(draws, ('application/json', 'text/plain', 'x'))}"]
     head += [f"Content-Length: {length}"]
     if draws.random() < 0.2:

@@ -44,6 +44,14 @@ PerUser = Annotated[
     Optional[Path], typer.Option(help="New .csv file for the errors of each user.")
 ]
 
+TestRatings = Annotated[
+    Optional[Path], typer.Option(help="Ratings that the model was not trained on.")
+]
+Held = Annotated[
+    Optional[Path],
+    typer.Option(help="What train was given: score on what it held out of these."),
+]
+
 RecipeFile = Annotated[
     Path,
     typer.Option(
@@ -60,9 +68,11 @@ Trials = Annotated[
 @app.command()
 @reads_ratings
 def evaluate(
+    context: typer.Context,
     model: Model,
-    test: Annotated[Path, typer.Option(help="Ratings that the model was not trained on.")],
     reading: ReadOptions,
+    test: TestRatings = None,
+    data: Held = None,
     k: Annotated[
         int, typer.Option("-k", min=0, help="Length of the ranked lists; 0 for no ranking.")
     ] = 10,
@@ -71,24 +81,40 @@ def evaluate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a saved model on test ratings: RMSE, MAE and its lists of recommendations."""
+    """Score a saved model on test ratings: RMSE, MAE and its lists of recommendations.
+
+    Without --test and --data: the score that it had in training.
+    """
     from d2l_autorec import runs
     from d2l_autorec.data.formats import read_ratings
     from d2l_autorec.progress import counting_bar
     from d2l_autorec.serving import evaluate as evaluation
     from d2l_autorec.serving.folder import load_model
+    from d2l_autorec.serving.scored import held_out
 
+    given = test or data
+    if test is not None and data is not None:
+        raise InputError("--test and --data exclude each other; give one of them.")
+    if given is None:
+        for name in ("k", "relevant", "per_user"):
+            if stands_there(context, name):
+                option = "-k" if name == "k" else f"--{name.replace('_', '-')}"
+                raise InputError(f"{option} needs ratings to score on; give --test or --data.")
+        _show_recorded(model, as_json)
+        return
     if per_user is not None:
         check_new_file("--per-user", per_user, (".csv",))
     loaded = load_model(model)
-    ratings = read_ratings(test, reading, allow_nonpositive=True)
+    ratings = read_ratings(given, reading, allow_nonpositive=True)
     tell(ratings.understood.line() if ratings.understood else None, quiet)
+    if data is not None:
+        ratings = held_out(loaded, ratings)
     with counting_bar("ranking", ratings.num_users, quiet) as advance:
         found = evaluation.evaluate(loaded, ratings, k, relevant, advance)
     if per_user is not None:
         runs.write(per_user, to_csv(found.per_user))
     if as_json:
-        record = {"command": "evaluate", "model": str(model), "test": str(test)}
+        record = {"command": "evaluate", "model": str(model), "test": str(given)}
         typer.echo(json.dumps({**record, "test_digest": ratings.digest, **found.as_json()}))
         return
     _show(found)
@@ -192,6 +218,33 @@ def _show_findings(found: Findings) -> None:
             "" if each.importance is None else f"{100 * each.importance:.0f}%",
         )
     Console().print(table)
+
+
+def _show_recorded(folder: Path, as_json: bool) -> None:
+    """Print the score that a model had in training, and which model had it."""
+    from d2l_autorec.serving.folder import load_model
+    from d2l_autorec.serving.scored import recorded
+
+    score = recorded(load_model(folder))
+    if as_json:
+        record = {"command": "evaluate", "model": str(folder), "test": None}
+        typer.echo(json.dumps({**record, "recorded": vars(score)}))
+        return
+    _grid(score.errors, {"rmse": "RMSE"})
+    which = "The saved model is the one that was scored."
+    remedy = "For more measures on the same ratings give --data FILE."
+    if score.all_ratings:
+        which = "The saved model has since been trained once more, on these too."
+        remedy = (
+            "For more measures give ratings that it has not seen, --test FILE, or train with "
+            "--save --no-all-ratings."
+        )
+    if score.updates:
+        which += f" It has been updated since ({score.updates})."
+    say(
+        f"Measured in training, on {score.num_ratings:,} ratings of {score.data} that were held "
+        f"out (split: {score.split}). {which} {remedy}"
+    )
 
 
 def _show(found: Evaluation) -> None:

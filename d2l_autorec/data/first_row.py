@@ -18,6 +18,7 @@ from d2l_autorec.data.options import COLUMNS, ReadOptions
 from d2l_autorec.data.rows import is_number
 from d2l_autorec.errors import InputError, clip
 
+MOST_RATINGS = 21  # different ones, from 0 to 10 by halves
 MAX_FIELDS = 256  # with a hundred thousand columns, pandas takes the better part of a minute
 
 
@@ -49,9 +50,18 @@ def find_places(
             len(first),
         )
     named = asked and all(_among(place, bare) for place in asked.values())
-    if is_header(first) or named:
+    data = _rates(first, asked)  # by positions, a number is the rating
+    if (is_header(first) and not data) or named:
         if ratings and _is_matrix(first, rows, asked):
             raise _matrix(first, where, True, separator)
+        unsure = ratings and not asked and len(find_columns(first)) < 3 <= len(first)
+        if unsure and is_number(first[2]):
+            known = next(bare[at[0]] for at in find_columns(first).values())
+            raise InputError(
+                f"{where}: {clip(','.join(bare[:4]))} may be a rating, or name columns, as "
+                f"{clip(known)} does; if it is a rating, say --columns user=1,item=2,rating=3, "
+                "else with names which column is which."
+            )
         shift = _row_names(first, rows)
         places = take_columns(first, asked, where, needed)
         if shift:
@@ -88,6 +98,8 @@ def find_places(
         )
     if len(first) > MAX_FIELDS:
         raise _too_wide(first, where)
+    if ratings and not asked:
+        _check_third([first, *rows], where)
     if ratings and not asked and len(first) == 4:
         _check_fourth([first, *rows], where)
     return not is_number(first[rating]), places, len(first)
@@ -127,7 +139,10 @@ def _is_matrix(first: list[str], rows: list[list[str]], asked: dict[str, str]) -
 
 def _matrix(first: list[str], where: str, header: bool, separator: str) -> InputError:
     name = first[0].strip().strip('\ufeff"')[:40]
-    row, column = ("item", "user") if "item" in find_columns([name]) else ("user", "item")
+    named = find_columns([name])
+    sure = "item" in named or "user" in named
+    sure = sure and simple_name(name) != "name"  # of people or of things
+    row, column = ("item", "user") if sure and "item" in named else ("user", "item")
     how = ["'FILE'"] if len(where) > 80 else [repr(where.rpartition(", line")[0])]
     pattern = r"\s+" if separator == " " else separator
     how += [] if separator == "," else [f"sep={pattern!r}"]
@@ -140,10 +155,11 @@ def _matrix(first: list[str], where: str, header: bool, separator: str) -> Input
             "user=1,item=2,rating=3, or, if it is a matrix of users and items, make it long"
         )
         how, old = [*how, "header=None"], 0
+    swap = "" if sure else " (with user and item swapped if its rows are items)"
     read = f"pd.read_csv({', '.join(how)})"
     renamed = "" if old == row else f".rename(columns={{{old!r}: {row!r}}})"
     return InputError(
-        f"{where}: {begin} with pandas: {read}{renamed}.melt({row!r}, var_name={column!r}, "
+        f"{where}: {begin} with pandas{swap}: {read}{renamed}.melt({row!r}, var_name={column!r}, "
         "value_name='rating').dropna().to_csv('long.csv', index=False)."
     )
 
@@ -164,6 +180,32 @@ def _row_names(first: list[str], rows: list[list[str]]) -> int:
     return int(len({row[0] for row in long}) == len(long))
 
 
+def _rates(first: list[str], asked: dict[str, str]) -> bool:
+    """Tell whether columns are asked for by their positions, and the rating is a number."""
+    if "rating" not in asked or not all(
+        re.fullmatch("[1-9][0-9]{0,3}", p) for p in asked.values()
+    ):
+        return False
+    at = int(asked["rating"]) - 1
+    return at < len(first) and is_number(first[at])
+
+
+def _check_third(rows: list[list[str]], where: str) -> None:
+    """Refuse columns without a header where another than the third has what ratings look like."""
+    whole_rows = [row for row in rows if len(row) == len(rows[0])]
+    columns = [[text.strip() for text in column] for column in zip(*whole_rows)][:3]
+    different = [len(set(column)) for column in columns]
+    whole = all(re.fullmatch("[0-9]+", text) for text in columns[2])
+    for i in (0, 1):
+        short = all(re.fullmatch(r"(?:[0-9]|10)(?:[.,][05]0?)?", text) for text in columns[i])
+        if whole and short and different[i] <= MOST_RATINGS < different[2]:
+            raise InputError(
+                f"{where}: it names no columns, and column {i + 1} has {different[i]} different "
+                f"small numbers, as ratings have, column 3 {different[2]}; say which columns are "
+                "which, as in --columns user=1,item=2,rating=3."
+            )
+
+
 def _check_fourth(rows: list[list[str]], where: str) -> None:
     """Refuse four columns without a header that may be other ones than the usual."""
     rows = [row for row in rows if len(row) == 4]
@@ -180,6 +222,7 @@ def _check_fourth(rows: list[list[str]], where: str) -> None:
             )
     if len(rows) > 9 and all(re.fullmatch("[0-9]|25|50|75", text) for text in last):
         raise InputError(
-            f"{where}: the fourth column, such as {clip(last[0])}, may be decimals of the ratings "
-            "and is no time; if it may be left out, say --columns user=1,item=2,rating=3."
+            f"{where}: the fourth column, such as {clip(last[0])}, is no time, and may be "
+            "decimals of the ratings, or the rating; say which columns are which, as in --columns "
+            "user=1,item=2,rating=3."
         )

@@ -55,6 +55,8 @@ def find_form(
             if not names
             else f"{blob.label} has a header but no rating; add some."
         )
+    if names is None and needed == COLUMNS[:3]:
+        _check_above(sample, options, blob.label, skip)
     separator, quoted, rows = _choose(sample, separator, options, blob.label, skip, needed)
     for number, line in enumerate(lines[: skip + len(sample)], 1):
         if number <= skip or number in out:
@@ -109,6 +111,22 @@ def _preamble(lines: list[str], options: ReadOptions) -> tuple[int, str | None, 
         if not {"user", "item", "rating"} <= set(named) or len(parts) > 8:
             names = None  # a comment like others
     return skip, separator, names
+
+
+def _check_above(sample: list[str], options: ReadOptions, label: str, skip: int) -> None:
+    """Refuse lines above a header that names all columns, such as a report's title."""
+
+    def names_all(line: str) -> bool:
+        fields = re.split(re.escape(options.separator) if options.separator else r"[\t;|,]", line)
+        return len(find_columns(fields, COLUMNS[:3])) == 3
+
+    above = [number for number, line in enumerate(sample[:20]) if line.strip() and names_all(line)]
+    first = next(number for number, line in enumerate(sample) if line.strip())
+    if above and above[0] > first:
+        raise InputError(
+            f"{label}, line {skip + above[0] + 1}: it looks like the header; remove the lines "
+            "above it."
+        )
 
 
 def _rows(sample: list[str], separator: str, quoted: bool, label: str, skip: int) -> list[Row]:

@@ -21,8 +21,14 @@ from d2l_autorec.data.json_lines import read_json
 from d2l_autorec.data.locate import Located, locate
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.titles import read_titles
-from d2l_autorec.data.understanding import Understanding, counts_of, suspicions, time_range
-from d2l_autorec.data.values import id_codes, rated_rows, rating_values, time_values
+from d2l_autorec.data.understanding import (
+    Understanding,
+    counts_of,
+    of_totals,
+    suspicions,
+    time_range,
+)
+from d2l_autorec.data.values import alike, id_codes, rated_rows, rating_values, time_values
 from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:
@@ -131,7 +137,7 @@ def _read_located(
     blob = located.ratings
     parsed, called = _parse(blob, options)
     frame, where, notices = parsed.frame, parsed.where, [*parsed.notices]
-    values, decimal = rating_values(frame["rating"], options, where)
+    values, decimal = rating_values(frame["rating"], options, where, notices)
     keep, missing, not_rated = rated_rows(frame["rating"], values, options, where, notices)
     frame, values = frame[keep], values[keep]
     if not len(frame):
@@ -154,7 +160,8 @@ def _read_located(
             notices.append(
                 f"{merged:,} {column}s are written both like 101 and like 101.0; each is one."
             )
-        notices.extend(_alike(labels, column))
+        notices.extend(alike(labels, column))
+    totals = of_totals(str(ids[0][columns["user"][-1]]), lambda: where(int(frame.index[-1])))
     columns["rating"] = values.astype(np.float32)
     columns["timestamp"] = np.zeros(len(frame), np.int64) if times is None else times
     table = pd.DataFrame(columns)
@@ -186,7 +193,7 @@ def _read_located(
         first=first,
         last=last,
         notices=tuple(notices),
-        warnings=tuple(suspicions(table, len(ids[0]), len(ids[1]))),
+        warnings=(*suspicions(table, len(ids[0]), len(ids[1])), *totals),
     )
     ratings = Ratings(
         table=table,
@@ -227,19 +234,6 @@ _OTHERS = {
     rb"\x93NUMPY": "is a NumPy array",
     rb"(?s).{257}ustar": "is a tar archive; unpack it, or",
 }
-
-
-def _alike(ids: np.ndarray, column: str) -> list[str]:
-    """Warn of ids that differ as 101 and 101.0 do, amid others that are no numbers."""
-    if ids.dtype.kind == "i":
-        return []
-    whole = {text for text in ids if re.fullmatch(r"-?[0-9]+", text)}
-    both = [text for text in ids if re.fullmatch(r"-?[0-9]+\.0", text) and text[:-2] in whole]
-    return (
-        [f"{len(both):,} {column}s differ from another as {both[0]} and {both[0][:-2]} do."]
-        if both
-        else []
-    )
 
 
 def _titles(

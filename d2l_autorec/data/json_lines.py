@@ -24,7 +24,8 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
     Parameters
     ----------
     blob : Blob
-        Each record an object, whose fields go by the same names as the columns of a CSV file.
+        Each record an object, whose fields go by the same names as the columns of a CSV file. The
+        field ``id`` of an object within it, ``user``, is ``user.id``.
     options : ReadOptions
 
     Returns
@@ -48,8 +49,10 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
         where = f"{blob.label}, {word} {number}"
         if not isinstance(record, dict):
             raise InputError(f"{where}: it is no object with fields; correct or remove it.")
+        record = _flat(record)
         if places is None:
             names = list(record)
+            _check_wrapped(record, where)
             places = take_columns(names, dict(options.columns), where)
             columns = {column: (array("q"), {}) for column in places.at}
         numbers.append(number)
@@ -105,6 +108,26 @@ def _loaded(text: str, where: str) -> Any:
         raise InputError(
             f"{where}: it is not JSON ({reason}); write one object on each line."
         ) from None
+
+
+def _flat(record: dict[str, Any], depth: int = 4) -> dict[str, Any]:
+    """Return a record with ``{"user": {"id": 7}}`` as ``{"user.id": 7}``."""
+    if not depth or not any(isinstance(value, dict) for value in record.values()):
+        return record
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        inner = _flat(value, depth - 1) if isinstance(value, dict) else {}
+        flat.update({f"{name}.{key}": each for key, each in inner.items()} or {name: value})
+    return flat
+
+
+def _check_wrapped(record: dict[str, Any], where: str) -> None:
+    for name, value in record.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            raise InputError(
+                f"{where}: its field {clip(name)} is itself a list of objects; write that list "
+                "alone, or one of its objects on each line."
+            )
 
 
 def _text(value: Any, column: str, where: str) -> str:

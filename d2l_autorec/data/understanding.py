@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec.errors import InputError, plain
+from d2l_autorec.errors import InputError, clip, plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MANY = 10  # of fewer ratings, users or rows nothing is said to be suspicious
+_TOTALS = {"total", "totals", "grand total", "sum", "average", "mean", "gesamt", "summe"}
 _UNITS = (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9))
 _SINCE, _UNTIL = 5 * 10**8, 5 * 10**9  # seconds since 1970: 1985 to 2128
 
@@ -222,6 +224,13 @@ def suspicions(table: pd.DataFrame, num_users: int, num_items: int) -> list[str]
             "taken for the item may be another; see --columns."
         )
     return said
+
+
+def of_totals(user: str, where: Callable[[], str]) -> list[str]:
+    """Warn if the last line's user is named as the totals below a table are."""
+    if user.strip(": ").lower() not in _TOTALS:
+        return []
+    return [f"{where()}: the user {clip(user)} may name a line of totals; if so, remove it."]
 
 
 def isolated(rating: np.ndarray, count: np.ndarray) -> list[float]:

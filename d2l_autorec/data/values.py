@@ -10,6 +10,7 @@ import numpy as np
 from d2l_autorec.data.delimited import recoded
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.rows import MISSING
+from d2l_autorec.data.signs import without_signs
 from d2l_autorec.errors import InputError, clip
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Where = Callable[[int], str]
 
 
 def rating_values(
-    column: pd.Series, options: ReadOptions, where: Where
+    column: pd.Series, options: ReadOptions, where: Where, notices: list[str]
 ) -> tuple[np.ndarray, str | None]:
     """Turn the texts of ratings into numbers.
 
@@ -36,6 +37,8 @@ def rating_values(
     options : ReadOptions
     where : callable
         Names a record's line.
+    notices : list of str
+        Told of signs that were left out, such as %.
 
     Returns
     -------
@@ -58,23 +61,32 @@ def rating_values(
     def row_of(i: int) -> str:
         return where(int(rows[np.argmax(codes == i)]))
 
+    dropped = {value.strip() for value in options.not_rated}
+    missing = set() if options.strict else MISSING
+    given = [
+        i for i, text in enumerate(texts) if text not in dropped and text.lower() not in missing
+    ]
+    if signed := without_signs([texts[i] for i in given]):
+        for i, number in zip(given, signed[0]):
+            texts[i] = number
+        notices.append(f"The ratings are read without their sign ({signed[1]}).")
     decimal = options.decimal or _decimal(texts, row_of)
     values = np.full(len(texts), np.nan)
-    dropped = {value.strip() for value in options.not_rated}
-    for i, text in enumerate(texts):
-        if text in dropped or (text.lower() in MISSING and not options.strict):
-            continue
+    for i in given:
+        text = texts[i]
         plain = text.replace(",", ".") if decimal == "," and "." not in text else text
         if _INFINITE.fullmatch(plain):
             values[i] = np.inf
         elif _FLOAT.fullmatch(plain):
             values[i] = float(plain)
         else:
-            other = (
-                ", or name the decimal sign with --decimal"
-                if re.fullmatch(r"[\d.,]+", text)
-                else ""
-            )
+            other = ""
+            if re.fullmatch(r"[\d.,]+", text):
+                other = ", or name the decimal sign with --decimal"
+            elif not any(_FLOAT.fullmatch(texts[j]) for j in given):
+                other = (
+                    "; if all are words, write numbers for them, such as 1 for true, 0 for false"
+                )
             raise InputError(
                 f"{row_of(i)}: the rating {clip(text)} is not a number; correct or remove the "
                 f"line{other}."
@@ -255,6 +267,8 @@ def id_codes(column: pd.Series, where: Where) -> tuple[np.ndarray, np.ndarray, i
         else:
             continue
         row = int(column.index[np.argmax(codes == i)])
+        if not text and row == column.index[-1]:
+            remedy += ", or remove the line if it is one of totals"
         raise InputError(f"{where(row)}: the {column.name} {clip(text)} {fault}; {remedy}.")
     before = len(set(texts))
     whole = [_WHOLE_FLOAT.fullmatch(text) for text in texts]
@@ -268,3 +282,16 @@ def id_codes(column: pd.Series, where: Where) -> tuple[np.ndarray, np.ndarray, i
     ids, position = np.unique(labels, return_inverse=True)
     codes = position.astype(np.int64)[column.cat.codes.to_numpy()]
     return codes, ids, before - len(ids)
+
+
+def alike(ids: np.ndarray, column: str) -> list[str]:
+    """Warn of ids that differ as 101 and 101.0 do, amid others that are no numbers."""
+    if ids.dtype.kind == "i":
+        return []
+    whole = {text for text in ids if re.fullmatch(r"-?[0-9]+", text)}
+    both = [text for text in ids if re.fullmatch(r"-?[0-9]+\.0", text) and text[:-2] in whole]
+    return (
+        [f"{len(both):,} {column}s differ from another as {both[0]} and {both[0][:-2]} do."]
+        if both
+        else []
+    )

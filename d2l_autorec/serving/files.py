@@ -68,7 +68,7 @@ def read_columns(
     frame, notices = parsed.frame, list(parsed.notices)
     made: dict[str, Any] = {}
     if "rating" in columns:
-        values, _ = rating_values(frame["rating"], options, parsed.where)
+        values, _ = rating_values(frame["rating"], options, parsed.where, notices)
         keep, *_ = rated_rows(frame["rating"], values, options, parsed.where, notices)
         frame, values = frame[keep], values[keep]
         if not len(frame):

@@ -60,24 +60,32 @@ class Filters:
         return out
 
 
-def parse_years(text: str) -> tuple[int, int]:
+def parse_years(text: str, called: str = "--year") -> tuple[int, int]:
     """Turn ``1994`` or ``1990-1999`` into the first and the last year."""
     match = re.fullmatch(r"\s*([0-9]{4})\s*(?:-\s*([0-9]{4})\s*)?", text)
     if not match:
-        raise InputError(f"--year {text[:80]!r} is no year; write 1994 or 1990-1999.")
+        raise InputError(f"{called} {clip(text)} is no year; write 1994 or 1990-1999.")
     first, last = int(match[1]), int(match[2] or match[1])
     if first > last:
-        raise InputError(f"--year {text.strip()} ends before it begins; write {last}-{first}.")
+        raise InputError(f"{called} {text.strip()} ends before it begins; write {last}-{first}.")
     return first, last
 
 
 def genres_of(model: Model) -> list[list[str]]:
-    """Return the genres of each item: between ``|``, or between commas if there is no ``|``."""
-    if model.items is None:
-        return [[] for _ in model.item_ids]
-    texts = model.items["genres"].fillna("").tolist()
-    sign = "|" if any("|" in text for text in texts) else ","
-    return [[part.strip() for part in text.split(sign) if part.strip()] for text in texts]
+    """Return the genres of each item: between ``|``, or between commas if there is no ``|``.
+
+    The model keeps them.
+    """
+    kept = vars(model)
+    if "_genres" not in kept:
+        texts = [""] * len(model.item_ids)
+        if model.items is not None:
+            texts = model.items["genres"].fillna("").tolist()
+        sign = "|" if any("|" in text for text in texts) else ","
+        kept["_genres"] = [
+            [part.strip() for part in text.split(sign) if part.strip()] for text in texts
+        ]
+    return kept["_genres"]
 
 
 def _of_genres(model: Model, wanted: Sequence[str]) -> np.ndarray:
@@ -90,14 +98,14 @@ def _of_genres(model: Model, wanted: Sequence[str]) -> np.ndarray:
         known = sorted(spelled.values())
         near = [
             spelled[key]
-            for name in unknown
+            for name in unknown[:3]
             for key in difflib.get_close_matches(name.casefold(), list(spelled), 1)
         ]
         listed = ", ".join(known[:30]) + (", ..." if len(known) > 30 else "")
+        listed_unknown = ", ".join(map(clip, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
         nearest = f"; the nearest it knows: {', '.join(dict.fromkeys(near))}" if near else ""
         raise InputError(
-            f"The model knows no genre {', '.join(map(clip, unknown))}{nearest}; its genres are "
-            f"{listed}."
+            f"The model knows no genre {listed_unknown}{nearest}; its genres are {listed}."
         )
     return np.array([any(name.casefold() in chosen for name in each) for each in genres])
 

@@ -20,13 +20,27 @@ from d2l_autorec.serving.http import schemas
 
 MODELS = {"item": toy_model(), "blend": toy_blend()}
 QUESTIONS = [
-    ("get", "/recommend", {"user": "u5"}, "recommend --user u5", schemas.Rows),
+    ("get", "/recommend", {"user": "u5"}, "recommend --user u5", schemas.Recommended),
     (
         "get",
         "/recommend",
         {"user": "u2", "n": 2, "min_ratings": 0},
         "recommend --user u2 -n 2 --min-ratings 0",
-        schemas.Rows,
+        schemas.Recommended,
+    ),
+    (
+        "get",
+        "/recommend",
+        {"user": "u5", "genre": ["war", "Drama"], "year": "1991-1995", "exclude": [20]},
+        "recommend --user u5 --genre war --genre Drama --year 1991-1995 --exclude some.csv",
+        schemas.Recommended,
+    ),
+    (
+        "post",
+        "/recommend",
+        {"user": "u5", "candidates": [20, "30"], "min_ratings": 0},
+        "recommend --user u5 --candidates pair.csv --min-ratings 0",
+        schemas.Recommended,
     ),
     (
         "post",
@@ -49,7 +63,14 @@ QUESTIONS = [
         "/new-user",
         {"ratings": [{"item": "10", "rating": 5}, {"item": 20, "rating": 1.0}]},
         "new-user --ratings own.csv",
-        schemas.NewUser,
+        schemas.Recommended,
+    ),
+    (
+        "post",
+        "/new-user",
+        {"ratings": [{"item": "10", "rating": 5}], "candidates": [20, 30], "year": "1992"},
+        "new-user --ratings one.csv --candidates pair.csv --year 1992",
+        schemas.Recommended,
     ),
 ]
 
@@ -60,7 +81,10 @@ def folder(tmp_path_factory):
     for name, model in MODELS.items():
         save_model(folder / name, model)
     (folder / "own.csv").write_text("item,rating\n10,5\n20,1\n")
+    (folder / "one.csv").write_text("item,rating\n10,5\n")
     (folder / "pairs.csv").write_text("u1,10\nu2,20\n")
+    (folder / "pair.csv").write_text("20\n30\n")
+    (folder / "some.csv").write_text("20\n")
     return folder
 
 
@@ -89,6 +113,10 @@ def test_every_answer_is_the_commands(service):
         for row in told["rows"]:
             row.update({name: str(row[name]) for name in ("user", "item") if name in row})
         assert said["rows"] == told["rows"] and said["rows"], path
+        if "diversity" in said:
+            [told["diversity"]["lists"]] = told["diversity"]["lists"]
+            told["diversity"].update(told["diversity"].pop("lists"))
+            told["diversity"].pop("user", None)
         for name in set(said) - {"rows", "model", "unknown_items"}:
             assert said[name] == told[name], name
         assert said["model"] == listed_digest(service.folder)
@@ -117,6 +145,14 @@ WRONG = [
     ("get", "/recommend", {"user": "u1", "n": 1001}, 422, "'n': Input should be less"),
     ("get", "/recommend", {"user": "u1", "number": 3}, 422, "'number': Extra inputs"),
     ("get", "/recommend", {"user": "x" * 1001}, 422, "at most 1000 characters"),
+    ("get", "/recommend", {"user": "u1", "genre": "Dramma"}, 422, "nearest it knows: Drama"),
+    ("get", "/recommend", {"user": "u1", "genre": ["x"] * 101}, 422, "at most 100 items"),
+    ("get", "/recommend", {"user": "u1", "year": "94"}, 422, "year '94' is no year; write"),
+    ("get", "/recommend", {"user": "u1", "year": "1995-1994"}, 422, "write 1994-1995"),
+    ("get", "/recommend", {"user": "u1", "candidates": "7"}, 422, "none of the 1 candidates"),
+    ("post", "/recommend", {"user": "u1", "exclude": ["7"] * 20_001}, 422, "at most 20000 items"),
+    ("post", "/recommend", {"user": "u1", "candidates": []}, 422, "at least 1 item"),
+    ("post", "/recommend", {"user": "u1", "candidates": [True]}, 422, "candidates.0"),
     ("get", "/similar", {}, 422, "give one of item and user"),
     ("get", "/similar", {"user": "u1", "item": "10"}, 422, "give one of item and user"),
     ("get", "/nothing", {}, 404, "'/nothing'; /docs says"),
@@ -152,6 +188,25 @@ def test_items_that_are_unknown_are_named(service):
     alone = service.post("/new-user", ratings=ratings[:1]).json()
     assert mixed.pop("unknown_items") == ["zz"] and alone.pop("unknown_items") == []
     assert mixed == alone
+    chosen = {"candidates": ["20", "x", "y"], "exclude": ["z"]}
+    for answer in (
+        service.get("/recommend", user="u5", **chosen),
+        service.post("/recommend", user="u5", **chosen),
+    ):
+        assert [row["item"] for row in answer.json()["rows"]] == ["20"]
+        assert answer.json()["unknown_items"] == ["x", "y", "z"]
+        assert answer.json()["diversity"]["intra_list"] is None  # of a single item
+    said = service.post("/new-user", ratings=ratings, **chosen).json()
+    assert said["unknown_items"] == ["zz", "x", "y", "z"]
+    nothing = service.get("/recommend", user="u1", candidates="10").json()  # u1 has rated it
+    assert nothing["rows"] == [] and nothing["diversity"] is None
+
+
+def test_head_is_answered_as_get_without_the_body(service):
+    for path in ("/health", "/recommend?user=u1", "/docs", "/openapi.json"):
+        whole, head = service.client.get(path), service.client.head(path)
+        assert head.status_code == whole.status_code == 200 and head.content == b""
+        assert head.headers["content-length"] == str(len(whole.content))
 
 
 def test_the_model_tells_what_it_is(service):
@@ -200,11 +255,19 @@ def test_the_description_is_whole_and_needs_nothing_from_elsewhere(service):
             assert f"<h2>{method.upper()} {path}</h2>" in page.text
     assert not re.search(r"<script|<link|https:|src=", page.text)
     found = re.findall(r"http://127.0.0.1:8000(/[^&]*)(?:&#x27;)", page.text.replace("&amp;", ";"))
-    assert len(found) == 8 and "/recommend?user=196;n=5" in found
+    assert len(found) == 9 and "/recommend?user=196;n=5" in found
     asked = page.text.split("<h2>GET /similar</h2>")[1].split("<h2>")[0]
+    for heading, names in (
+        ("GET /recommend", ("user", "candidates", "exclude", "genre", "year")),
+        ("POST /recommend", ("user", "n", "candidates", "exclude", "genre", "year")),
+        ("diversity", ("compared", "intra_list", "num_genres")),
+    ):
+        part = page.text.split(f"<h2>{heading}</h2>")[1].split("<h2>")[0]
+        for name in names:
+            assert re.search(rf"<td>{name}</td><td>[^<]+</td><td>[^<]+\.</td>", part), name
     for name in ("item", "user"):  # each may be left out
         assert re.search(rf"<td>{name}</td><td>[^<]+</td><td>Id of an? {name}, as", asked)
-    for body in (schemas.PredictBody, schemas.NewUserBody):
+    for body in (schemas.PredictBody, schemas.NewUserBody, schemas.RecommendBody):
         [example] = body.model_config["json_schema_extra"]["examples"]
         body.model_validate(example)
 

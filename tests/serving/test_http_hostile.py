@@ -50,7 +50,7 @@ def send(service, data):
 
 
 def request(line, *headers, body=b""):
-    head = [line, "Host: x", *headers, "Connection: close", "", ""]
+    head = [line, "Host: localhost", *headers, "Connection: close", "", ""]
     return "\r\n".join(head).encode("latin-1") + body
 
 
@@ -129,7 +129,9 @@ def test_targets_that_lead_nowhere(service):
         assert b"\r\nx-evil" not in said.lower() and b"\x1b" not in said
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "BREW"):
         assert_refused(send(service, request(f"{method} /recommend HTTP/1.1")), 405)
-    assert send(service, request("HEAD /recommend HTTP/1.1")).startswith(b"HTTP/1.1 405")
+    for target, status in (("/recommend", 422), ("/predict", 405), ("/nothing", 404)):
+        head, _, body = send(service, request(f"HEAD {target} HTTP/1.1")).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d" % status) and body == b""
 
 
 PAIR = b'{"pairs":[{"user":"u1","item":%s}]}'
@@ -220,7 +222,7 @@ def test_unfinished_requests_hold_nothing_up(service):
     for k in range(60):
         connection = socket.create_connection((service.host, service.port), timeout=20)
         body = b"" if k % 2 else JSON.encode() + b"\r\nContent-Length: 100\r\n\r\n{"
-        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n" + body)
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\n" + body)
         held.append(connection)
     assert service.get("/recommend", user="u1").status_code == 200
     for k, connection in enumerate(held):  # half of them end without a word, half reset
@@ -232,14 +234,14 @@ def test_unfinished_requests_hold_nothing_up(service):
 
 
 def test_pipelined_requests_are_answered_in_turn(service):
-    asked = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 50
+    asked = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50
     last = request("GET /recommend?user=nobody HTTP/1.1")
     said = send(service, asked + last)
     assert said.count(b"HTTP/1.1 200 OK") == 50 and said.count(b"HTTP/1.1 404") == 1
 
 
 def test_a_flood_of_answers_that_nobody_reads(service):
-    asked = b"GET /recommend?user=u1&n=1000 HTTP/1.1\r\nHost: x\r\n\r\n" * 20
+    asked = b"GET /recommend?user=u1&n=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20
     with socket.create_connection((service.host, service.port)) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.setblocking(False)

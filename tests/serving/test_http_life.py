@@ -103,11 +103,45 @@ def test_new_models_under_load(models, tmp_path):
         assert "Traceback" not in service.log()
 
 
+NAMES = ("localhost", "LOCALHOST:80", "127.0.0.1:1", "127.9.9.9", "[::1]:8000")
+OTHERS = ("films.example.org", "x.localhost.evil", "127.0.0.1.evil.org", "10.0.0.1", "[::2]", "")
+
+
+@pytest.mark.parametrize(
+    "options, taken, refused",
+    [
+        ((), NAMES, OTHERS),
+        (("--allowed-host", "Films.Example.org"), (*NAMES, "films.example.org:443"), OTHERS[1:]),
+        (("--host", "0.0.0.0"), (*NAMES, *OTHERS), ()),
+        (("--host", "0.0.0.0", "--allowed-host", "films.example.org"), NAMES, OTHERS[1:]),
+    ],
+)
+def test_the_names_a_service_answers_to(options, taken, refused, models):
+    """A page of another site may point its own name at this machine, and would read answers."""
+    with Service(models / "a", "--port", 0, *options) as service:
+        for status, names in ((200, taken), (421, refused)):
+            for name in names:
+                answer = service.client.get("/health", headers={"Host": name})
+                assert answer.status_code == status, name
+                if status == 421:
+                    assert "--allowed-host" in answer.json()["detail"]
+        with socket.create_connection((service.host, service.port), timeout=20) as connection:
+            connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")  # a balancer's check
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("name", ["https://a.org", "a.org:80", "", "*", "a b", "x/y"])
+def test_a_name_that_is_none_is_refused(name, models):
+    words = ["serve", "--model", str(models / "a"), "--allowed-host", name]
+    refused = CliRunner().invoke(app, words).exception
+    assert isinstance(refused, InputError) and "is no host name" in str(refused)
+
+
 @needs_signals
 def test_open_requests_are_finished_before_the_end(models):
     with Service(models / "a", "--port", 0) as service:
         body = b'{"pairs":[{"user":"u1","item":"10"}]}'
-        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         idle = socket.create_connection((service.host, service.port), timeout=20)
         with socket.create_connection((service.host, service.port), timeout=20) as connection:
             connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:9])
@@ -203,7 +237,7 @@ async def large(scope, receive, send):
     await plain(scope, receive, send, b"x" * 20_000_000)
 
 
-GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def test_headers_and_bodies_have_a_deadline(monkeypatch):
@@ -211,7 +245,9 @@ def test_headers_and_bodies_have_a_deadline(monkeypatch):
     monkeypatch.setattr(limits, "BODY_SECONDS", 0.3)
     with Thread(plain) as thread:
         silent, slow_headers = thread.connect(), thread.connect(b"GET / HT")
-        slow_body = thread.connect(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        slow_body = thread.connect(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
+        )
         second = thread.connect(GET + b"GET / HT")
         for _ in range(10):  # more data moves no deadline
             time.sleep(0.05)

@@ -58,6 +58,29 @@ def test_a_million_hidden_units(monkeypatch):
     assert "train on fewer users" in refused(monkeypatch, plan, 943, 1682, 10_000)
 
 
+def test_what_workers_need_by_hand(monkeypatch):
+    small = CHAPTER.but(hidden=(3,), batch_size=2)
+    weights = 3 * 5 + 3 + 5 * 3 + 5  # 5 users
+    # each of two here, of four, has the weights, and a quarter of moments, gradients and batch
+    two_of_four = memory.Shared(4, 2)
+    assert memory.needed(small, "sparse", 5, 7, two_of_four) == 4 * 2 * (weights + 29)  # 28.5
+    assert memory.needed(small, "fast", 5, 7, two_of_four) == 4 * 2 * (weights + 39)  # 38.5
+    for told, here in (("2", 2), ("", 1), ("x", 1)):
+        monkeypatch.setenv("D2L_AUTOREC_WORKERS_HERE", told)
+        assert memory.shared_here(4) == memory.Shared(4, here)
+        assert memory.shared_here(1) == memory.Shared()
+
+
+def test_workers_that_do_not_fit_on_their_machine(monkeypatch):
+    monkeypatch.setattr(memory, "memory_there", lambda: 10**9)
+    plan = Plan(
+        CHAPTER.but(hidden=(60_000,)), "sparse"
+    )  # 14 bytes for each of 1,887 weights a unit
+    memory.check_memory(plan, 943, 1682, memory.Shared(4, 1))
+    with pytest.raises(InputError, match=r"60000 in 2 workers on .* least 1\.6 GB.*37852 or less"):
+        memory.check_memory(plan, 943, 1682, memory.Shared(4, 2))
+
+
 def test_what_there_is(monkeypatch):
     found = runtime.memory_there()
     assert found is None or found > 10**6

@@ -4,9 +4,9 @@
 # which are defined within a function here.
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Optional, Union
 
 import anyio.to_thread
 from fastapi import FastAPI, Query, Request, Response
@@ -17,7 +17,9 @@ from starlette.exceptions import HTTPException
 
 from d2l_autorec import __version__
 from d2l_autorec.errors import InputError, clip, plain
+from d2l_autorec.serving.diversity import diversity
 from d2l_autorec.serving.explain import explain
+from d2l_autorec.serving.filters import Filters, parse_years
 from d2l_autorec.serving.foldin import new_user
 from d2l_autorec.serving.http import schemas
 from d2l_autorec.serving.http.holder import Holder
@@ -46,7 +48,9 @@ PROBLEMS: dict[Union[int, str], dict[str, Any]] = {
 }
 
 
-def make_app(holder: Holder, metrics: Metrics, threads: int) -> Guard:
+def make_app(
+    holder: Holder, metrics: Metrics, threads: int, names: Optional[Collection[str]] = None
+) -> Guard:
     """Make the application.
 
     Parameters
@@ -55,6 +59,8 @@ def make_app(holder: Holder, metrics: Metrics, threads: int) -> Guard:
     metrics : Metrics
     threads : int
         How many questions are worked on at a time.
+    names : collection of str, optional
+        As for `Guard`.
     """
 
     @asynccontextmanager
@@ -78,15 +84,30 @@ def make_app(holder: Holder, metrics: Metrics, threads: int) -> Guard:
     app.add_exception_handler(HTTPException, _no_endpoint)
     app.add_exception_handler(InputError, _unusable)
     app.add_exception_handler(Exception, _failed)
-    return Guard(app, metrics, [route.path for route in app.routes])  # type: ignore[attr-defined]
+    return Guard(app, metrics, [route.path for route in app.routes], names)  # type: ignore[attr-defined]
 
 
 def _add_questions(app: FastAPI, holder: Holder) -> None:
-    @app.get("/recommend", response_model=schemas.Rows, responses=PROBLEMS)
+    def recommended(asked: schemas.RecommendQuery) -> Response:
+        model = holder.current.model
+        filters, unknown = _filters(model, asked)
+        table = recommend(model, [asked.user], asked.n, asked.min_ratings, filters)
+        return _list(model, table, unknown)
+
+    @app.get("/recommend", response_model=schemas.Recommended, responses=PROBLEMS)
     def recommendations(asked: Annotated[schemas.RecommendQuery, Query()]) -> Response:
         """Name the items a user has not rated and would, by the model, like best."""
-        model = holder.current.model
-        return _rows(model, recommend(model, [asked.user], asked.n, asked.min_ratings))
+        return recommended(asked)
+
+    @app.post(
+        "/recommend",
+        response_model=schemas.Recommended,
+        responses=PROBLEMS,
+        operation_id="recommend_from",
+    )
+    def recommendations_from(asked: schemas.RecommendBody) -> Response:
+        """Do the same for a choice of items that is too long for a query."""
+        return recommended(asked)
 
     @app.post("/predict", response_model=schemas.Rows, responses=PROBLEMS)
     def predictions(asked: schemas.PredictBody) -> Response:
@@ -118,7 +139,7 @@ def _add_questions(app: FastAPI, holder: Holder) -> None:
             num_read=told["num_read"],
         )
 
-    @app.post("/new-user", response_model=schemas.NewUser, responses=PROBLEMS)
+    @app.post("/new-user", response_model=schemas.Recommended, responses=PROBLEMS)
     def for_new_user(asked: schemas.NewUserBody) -> Response:
         """Recommend to somebody who was not in training, from their ratings."""
         import pandas as pd
@@ -126,9 +147,11 @@ def _add_questions(app: FastAPI, holder: Holder) -> None:
         model = holder.current.model
         rated = pd.DataFrame([rating.model_dump() for rating in asked.ratings])
         known = known_codes(model, "item", rated["item"]) >= 0
+        filters, unknown = _filters(model, asked)
         # new_user warns of items left out; the answer lists them instead
-        table = new_user(model, rated[known] if known.any() else rated, asked.n, asked.min_ratings)
-        return _rows(model, table, unknown_items=rated["item"][~known].tolist())
+        rated, left_out = rated[known] if known.any() else rated, rated["item"][~known].tolist()
+        table = new_user(model, rated, asked.n, asked.min_ratings, filters)
+        return _list(model, table, [*left_out, *unknown])
 
 
 def _add_state(app: FastAPI, holder: Holder, metrics: Metrics) -> None:
@@ -150,6 +173,29 @@ def _add_state(app: FastAPI, holder: Holder, metrics: Metrics) -> None:
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
         return HTMLResponse(page(app.openapi()))
+
+
+def _filters(model: Model, asked: schemas.Choice) -> tuple[Filters, list[str]]:
+    """Return the filters, and the items in them that the model does not know."""
+    unknown: list[str] = []
+
+    def known(items: Optional[list[str]]) -> list[str]:
+        found = [item for item in items or [] if item in model.item_codes]
+        unknown.extend(item for item in items or [] if item not in model.item_codes)
+        return found
+
+    candidates, exclude = asked.candidates and known(asked.candidates), known(asked.exclude)
+    years = parse_years(asked.year, "year") if asked.year is not None else None
+    # where no candidate is known, they all go on to be refused
+    return Filters(candidates or asked.candidates, exclude, asked.genre or (), years), unknown
+
+
+def _list(model: Model, table: "pd.DataFrame", unknown: list[str]) -> Response:
+    """Answer with recommendations; there is at most one list."""
+    lists = [{"compared": basis(model, "item"), **one} for one in records(diversity(model, table))]
+    for one in lists:
+        one.pop("user", None)
+    return _rows(model, table, diversity=lists[0] if lists else None, unknown_items=unknown)
 
 
 def _rows(model: Model, table: "pd.DataFrame", **more: Any) -> Response:

@@ -1,8 +1,9 @@
-"""What a client may take: connections, open requests, bytes and seconds."""
+"""What a client may ask at and take: names, connections, open requests, bytes and seconds."""
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -11,6 +12,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from d2l_autorec.errors import clip
 from d2l_autorec.serving.http.metrics import Metrics
 
 MAX_BODY = 1024**2
@@ -47,10 +49,21 @@ class Guard:
     metrics : Metrics
     routes : collection of str
         Paths that are counted each by its own; all others are counted together.
+    names : collection of str, optional
+        Host names that a request may be addressed to, besides this machine's own; any where left
+        out. A page of another site can give its own name this machine's address and then read the
+        answers (DNS rebinding), but the request's header Host still has that name.
     """
 
-    def __init__(self, app: App, metrics: Metrics, routes: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: App,
+        metrics: Metrics,
+        routes: Collection[str],
+        names: Collection[str] | None = None,
+    ) -> None:
         self.app, self.metrics, self.routes = app, metrics, frozenset(routes)
+        self.names = None if names is None else frozenset(map(str.lower, names))
         self.begun = self.read = 0  # requests that are not answered
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -80,6 +93,15 @@ class Guard:
                 self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
 
     async def _pass_on(self, scope: Message, receive: Receive, send: Send) -> None:
+        name = host_name(scope)
+        if self.names is not None and not (name in self.names or is_loopback(name)):
+            raise Refused(
+                421,
+                f"The service does not answer to the name {clip(name)}; its owner may start it "
+                "with --allowed-host.",
+            )
+        if scope["method"] == "HEAD":  # uvicorn leaves the body out
+            scope = {**scope, "method": "GET"}
         size = len(scope["query_string"]) + sum(len(k) + len(v) for k, v in scope["headers"])
         if size > MAX_HEADERS:  # h11 looks at headers only where they come in several pieces
             raise Refused(431, f"Query and headers are over {MAX_HEADERS:,} bytes long.")
@@ -103,6 +125,25 @@ class Guard:
             await self.app(scope, replayed, send)
         finally:
             self.read -= 1
+
+
+def host_name(scope: Message) -> str:
+    """Return the name that a request is addressed to, without the port; localhost if it has none.
+
+    Only programs older than HTTP/1.1 leave it out, and no browser does.
+    """
+    host = dict(scope["headers"]).get(b"host", b"localhost").decode("latin-1").strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].rstrip(".")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach a host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def _body(scope: Message, receive: Receive) -> bytes | None:

@@ -41,8 +41,9 @@ def page(openapi: dict[str, Any]) -> str:
             if "$ref" in answer.get("schema", {}):
                 model = models[_name(answer["schema"])]
                 parts.append(f"<p>The answer: {', '.join(map(escape, model['properties']))}.</p>")
-    row = models["Row"]
-    parts.append(f"<h2>rows</h2><p>{escape(row['description'])}</p>{_table(_fields(row))}")
+    for title, name in (("rows", "Row"), ("diversity", "Diversity")):
+        said, rows = models[name]["description"], _table(_fields(models[name]))
+        parts.append(f"<h2>{title}</h2><p>{escape(said)}</p>{rows}")
     return "".join(parts)
 
 
@@ -51,23 +52,25 @@ def _asked(said: dict[str, Any], models: dict[str, Any]) -> tuple[list[list[str]
     if "requestBody" in said:
         model = models[_name(said["requestBody"]["content"]["application/json"]["schema"])]
         return _fields(model), model["examples"][0]
+    given = sorted(said.get("parameters", []), key=lambda one: not one["required"])
     fields = [
         [
             one["name"],
             _limits(one["schema"], one["required"]),
             one.get("description") or _one(one["schema"]).get("description", ""),
         ]
-        for one in said.get("parameters", [])
+        for one in given
     ]
-    examples = {one["name"]: one["schema"].get("examples") for one in said.get("parameters", [])}
-    return fields, {name: given[0] for name, given in examples.items() if given}
+    examples = {one["name"]: one["schema"].get("examples") for one in given}
+    return fields, {name: shown[0] for name, shown in examples.items() if shown}
 
 
 def _fields(model: dict[str, Any]) -> list[list[str]]:
     required = model.get("required", [])
+    names = sorted(model["properties"], key=lambda name: name not in required)
     return [
         [name, _limits(one, name in required), _one(one).get("description", "")]
-        for name, one in model["properties"].items()
+        for name, one in ((name, model["properties"][name]) for name in names)
     ]
 
 

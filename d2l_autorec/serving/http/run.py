@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,12 @@ import uvicorn
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.http.app import make_app
 from d2l_autorec.serving.http.holder import Holder
-from d2l_autorec.serving.http.limits import KEEP_ALIVE_SECONDS, MAX_HEADERS, Protocol
+from d2l_autorec.serving.http.limits import (
+    KEEP_ALIVE_SECONDS,
+    MAX_HEADERS,
+    Protocol,
+    is_loopback,
+)
 from d2l_autorec.serving.http.metrics import Metrics
 
 ENDING_SECONDS = 8  # for open requests, before the process ends without them
@@ -23,7 +27,14 @@ ENDING_SECONDS = 8  # for open requests, before the process ends without them
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
-def serve(folder: Path, host: str, port: int, threads: int, ready: Callable[[str], None]) -> None:
+def serve(
+    folder: Path,
+    host: str,
+    port: int,
+    threads: int,
+    ready: Callable[[str], None],
+    names: Collection[str] = (),
+) -> None:
     """Answer requests until SIGINT or SIGTERM; open ones are finished first.
 
     Parameters
@@ -38,6 +49,9 @@ def serve(folder: Path, host: str, port: int, threads: int, ready: Callable[[str
         How many questions are worked on at a time.
     ready : callable
         Is given the address when the service answers.
+    names : collection of str
+        Host names that requests may be addressed to, besides this machine's own. Without any, a
+        service that only this machine reaches takes no other, and another service takes all.
 
     Raises
     ------
@@ -50,7 +64,7 @@ def serve(folder: Path, host: str, port: int, threads: int, ready: Callable[[str
         holder = Holder(folder, metrics)
         server = _Server(
             uvicorn.Config(
-                make_app(holder, metrics, threads),
+                make_app(holder, metrics, threads, names if names or is_loopback(host) else None),
                 http=Protocol,
                 ws="none",
                 loop="asyncio",
@@ -76,14 +90,6 @@ def serve(folder: Path, host: str, port: int, threads: int, ready: Callable[[str
         server.ready = lambda: ready(f"http://{shown}:{listener.getsockname()[1]}")
         server.run(sockets=[listener])
         holder.close()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach a host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Server(uvicorn.Server):

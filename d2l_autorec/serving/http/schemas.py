@@ -11,6 +11,8 @@ MAX_ID = 1000  # characters
 MAX_ROWS = 1000
 MAX_PAIRS = 1000
 MAX_RATINGS = 5000
+MAX_CHOICE = 20_000  # items to choose from, or to leave out
+MAX_GENRES = 100
 
 
 def _as_text(value: Any) -> Any:
@@ -27,18 +29,41 @@ Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), BeforeValidator(_as_
 User = Annotated[Id, Field(description="Id of a user, as the ratings file has it.")]
 Item = Annotated[Id, Field(description="Id of an item, as the ratings file has it.")]
 Number = Annotated[int, Field(ge=1, le=MAX_ROWS, description="Rows to return.")]
+Items = Annotated[list[Id], Field(min_length=1, max_length=MAX_CHOICE)]
+Genre = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 MinRatings = Annotated[
     int, Field(ge=0, le=10**9, description="Ratings in training that a row needs.")
 ]
 
 
-class RecommendQuery(BaseModel):
-    """Who is asked for."""
+class Choice(BaseModel):
+    """Which items may be recommended, and how many."""
 
     model_config = ConfigDict(extra="forbid")
-    user: User = Field(examples=["196"])
     n: Number = Field(10, examples=[5])
     min_ratings: MinRatings = 1
+    candidates: Optional[Items] = Field(
+        None, description="Only these items. A query repeats the name; POST takes more of them."
+    )
+    exclude: Optional[Items] = Field(None, description="None of these items.")
+    genre: Optional[Annotated[list[Genre], Field(min_length=1, max_length=MAX_GENRES)]] = Field(
+        None, description="Only items of at least one of these genres."
+    )
+    year: Optional[Annotated[str, Field(max_length=20)]] = Field(
+        None, description="Only items of 1994, or of 1990-1999."
+    )
+
+
+class RecommendQuery(Choice):
+    """Who is asked for, and what may be recommended."""
+
+    user: User = Field(examples=["196"])
+
+
+class RecommendBody(RecommendQuery):
+    """The same in a body, for longer lists of items."""
+
+    model_config = _example(user="196", n=5, exclude=["50", "172"])
 
 
 class SimilarQuery(BaseModel):
@@ -87,8 +112,8 @@ class Rating(BaseModel):
     ]
 
 
-class NewUserBody(BaseModel):
-    """What somebody who was not in training has rated."""
+class NewUserBody(Choice):
+    """What somebody who was not in training has rated, and what may be recommended."""
 
     model_config = _example(ratings=[{"item": "50", "rating": 5}, {"item": "172", "rating": 4}])
     ratings: Annotated[
@@ -99,8 +124,6 @@ class NewUserBody(BaseModel):
             description="Of an item that stands twice the last rating counts.",
         ),
     ]
-    n: Number = 10
-    min_ratings: MinRatings = 1
 
 
 class Problem(BaseModel):
@@ -148,10 +171,22 @@ class Explained(Rows):
     num_read: int = Field(description="Ratings read for the prediction.")
 
 
-class NewUser(Rows):
-    """Recommendations, and the rated items that the model does not know."""
+class Diversity(BaseModel):
+    """How different the recommended items are."""
 
-    unknown_items: list[str]
+    compared: str = Field(description="What of the items.")
+    intra_list: Optional[float] = Field(
+        description="Mean of 1 - cosine over all pairs: 0 where all are alike, about 1 as if "
+        "drawn at random; null for a single item."
+    )
+    num_genres: int = Field(description="Genres in the list; -1 where the model knows none.")
+
+
+class Recommended(Rows):
+    """Recommendations, and what they were chosen from."""
+
+    diversity: Optional[Diversity] = Field(description="null where nothing is recommended.")
+    unknown_items: list[str] = Field(description="Given items that the model does not know.")
 
 
 class Health(BaseModel):
