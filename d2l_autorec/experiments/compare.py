@@ -223,13 +223,11 @@ def time_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
 
 
 def split_rows(ratings: Ratings, split: str, seed: int) -> tuple[Rows, Rows]:
-    """Seed both generators and split, as the book's code is run."""
-    from d2l_autorec.data.split import random_split, seq_aware_split
+    """Seed both generators and split by name, as the book's code is run."""
+    from d2l_autorec.data.protocols import named_split
 
     seed_everything(seed)
-    if split == SEQ_AWARE:
-        return seq_aware_split(ratings.table)
-    return random_split(ratings.table, CHAPTER.test_ratio)
+    return named_split(split, ratings, CHAPTER.test_ratio)
 
 
 def guess(predict: Predict, table: pd.DataFrame) -> np.ndarray:

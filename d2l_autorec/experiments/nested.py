@@ -1,0 +1,86 @@
+"""Recipes that are searched inside the training part of each split.
+
+The recipes of `d2l_autorec.models.recipes` were found by a search that saw ratings that are tested
+in ``best``. Here every recipe which that search scored is trained beside validation ratings from
+the training part, and these alone decide: they choose the best single recipe, the weights of a
+blend of all recipes, and all epochs. The test ratings give the scores only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from d2l_autorec.experiments.compare import guess, split_rows
+from d2l_autorec.experiments.pool import CANDIDATES, POOL, RANGE, VAL_RATIO
+from d2l_autorec.experiments.stats import pooled_rmse
+from d2l_autorec.training.blend import blend_weights
+from d2l_autorec.training.fit import fit_network
+
+if TYPE_CHECKING:
+    from d2l_autorec.data.formats import Ratings
+
+SINGLE = "item-based"
+"""The recipe ``best``."""
+
+
+def search_inside(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose among all candidates inside the training part of a split, and score the choices.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    job : mapping
+        ``split`` as `compare.split_rows` takes it, and ``seed``.
+
+    Returns
+    -------
+    dict
+        Test RMSE of the single recipe and of the blend that were chosen here, and of those that
+        the earlier search had found, all with one network for each recipe; the name of the single
+        recipe, and how many recipes have a weight above zero.
+    """
+    from d2l_autorec.data.matrices import interaction_csr
+    from d2l_autorec.data.split import holdout_split
+
+    seed = int(job["seed"])
+    shape = ratings.num_users, ratings.num_items
+    table, test = (ratings.table.iloc[rows] for rows in split_rows(ratings, job["split"], seed))
+    halves = holdout_split(len(table), VAL_RATIO, seed)
+    kept, held_out = (interaction_csr(table, *shape, rows=rows) for rows in halves)
+    whole = interaction_csr(table, *shape)
+    validation = table.iloc[halves[1]]
+    stars = validation["rating"].to_numpy(float)
+
+    fits = {
+        name: fit_network(kept, recipe, seed, validation=held_out)
+        for name, recipe in CANDIDATES.items()
+    }
+    beside = {name: guess(fitted.predict, validation) for name, fitted in fits.items()}
+    chosen = min(beside, key=lambda name: pooled_rmse(beside[name].clip(*RANGE), stars))
+    blends = {
+        what: dict(zip(names, blend_weights([beside[name] for name in names], stars)))
+        for what, names in (("searched inside", CANDIDATES), ("as published", POOL))
+    }
+    needed = {chosen, SINGLE, *(n for part in blends.values() for n, w in part.items() if w)}
+    predicted = {
+        name: guess(
+            fit_network(whole, CANDIDATES[name], seed, stop=fits[name].epoch).predict, test
+        )
+        for name in CANDIDATES
+        if name in needed
+    }
+
+    def score(weights: Mapping[str, float]) -> float:
+        blended = np.sum([w * predicted[name] for name, w in weights.items() if w], axis=0)
+        return pooled_rmse(blended.clip(*RANGE), test["rating"].to_numpy(float))
+
+    return {
+        "single, searched inside": score({chosen: 1.0}),
+        "single, as published": score({SINGLE: 1.0}),
+        **{f"blend, {what}": score(weights) for what, weights in blends.items()},
+        "single recipe": chosen,
+        "recipes in the blend": int(np.count_nonzero([*blends["searched inside"].values()])),
+    }
