@@ -5,6 +5,7 @@ from __future__ import annotations
 TITLES = {
     "study": "Is 0.901 right?",
     "compare": "Does AutoRec beat matrix factorization?",
+    "canonical": "The splits that the literature uses",
     "exercises": "The book's exercises",
     "paper": "Are the paper's results reached?",
     "best": "How good can an AutoRec get?",
@@ -31,6 +32,10 @@ CAPTIONS = {
     "compare/summary": "All models on the same ratings, the best first. Differences are from the "
     "chapter's AutoRec.",
     "compare/tuning": "The settings that each tuned model could choose from, its choice first.",
+    "canonical/u1.png": "Test RMSE on u1: what was run here, and what is published.",
+    "canonical/u1": "Test RMSE on u1, the lowest first. Validation ratings are taken from the "
+    "training part.",
+    "canonical/summary": "All splits of MovieLens 100K for the models that were run here.",
     "exercises/hidden_size.png": "Exercise 1: test RMSE against the size of the hidden layer.",
     "exercises/depth.png": "Exercise 2: test RMSE of networks with one, two and three hidden "
     "layers, and of the paper's deep network.",
@@ -51,6 +56,8 @@ CAPTIONS = {
     "best/aside": "Changes that were tried at the step of the cosine and not kept.",
     "best/weights": "The networks of the blend.",
     "best/candidates": "All recipes that the search scored, each on its best epoch.",
+    "best/nested": "The recipes as published, and searched inside the training part of each "
+    "split, on the same splits and with one network for each recipe.",
     "fidelity/summary.png": "Change of the test RMSE when one departure is undone. Left of zero, "
     "the printed code is worse because of it.",
     "fidelity/summary": "Every quantity that was measured. The ledger docs/fidelity.md explains "
@@ -82,6 +89,7 @@ HEADINGS = {
     "epoch": "epoch",
     "less_first": "difference from the first row",
     "less AutoRec": "difference from the chapter's AutoRec",
+    "less as published": "difference from those as published",
     "less the step above": "difference from the step above",
     "less plain biases": "difference from plain biases",
     "less that step": "difference from that step",
@@ -163,6 +171,11 @@ TERMS = {
     "seq-aware split": (
         r"seq-aware",
         "The book's split for matrix factorization: the latest rating of each user is held out.",
+    ),
+    "u1 to u5, ua, ub": (
+        r"\bu1\b",
+        "The splits that MovieLens 100K comes with. u1 to u5 hold out a fifth of the ratings "
+        "each, ua and ub ten ratings of each user.",
     ),
     "validation": (
         r"[Vv]alidation",
