@@ -27,8 +27,8 @@ CAPTIONS = {
     "study/summary": "The chapter's run over all splits.",
     "study/splits": "Each split: its seed, the result, and the SHA-256 digest of its held-out row "
     "numbers.",
-    "compare/summary.png": "Mean test RMSE of each model. A bar is the 95% interval over the "
-    "random splits; there is one seq-aware split.",
+    "compare/summary.png": "Mean test RMSE of each model. A bar is the 95% interval, on the left "
+    "over the random splits, on the right over resampled users of the one seq-aware split.",
     "compare/summary": "All models on the same ratings, the best first. Differences are from the "
     "chapter's AutoRec.",
     "compare/tuning": "The settings that each tuned model could choose from, its choice first.",
@@ -95,6 +95,7 @@ HEADINGS = {
     "less that step": "difference from that step",
     "random RMSE": "RMSE, random splits",
     "seq-aware RMSE": "RMSE, seq-aware split",
+    "seq-aware less AutoRec": "difference there",
     "unclipped": "random splits, not clipped",
     "fit, s": "seconds to fit",
     "n": "runs",
@@ -193,8 +194,18 @@ TERMS = {
     ),
     "clipped": (r"clipp", "Predictions below 1 are set to 1, those above 5 to 5."),
     "λ": (r"λ", "The weight of the squared weights in the paper's objective."),
+    "p, Holm": (
+        r"p, Holm",
+        "Wilcoxon's signed-rank test of the paired differences, two-sided, with Holm's correction "
+        "for the number of models: below 0.05, the chance that any of them is found different by "
+        "luck is below 5%.",
+    ),
+    "a (b to c)": (
+        r"\d \([-+]\d\S* to [-+]",
+        "A difference on the seq-aware split and its 95% interval, from resampling the users.",
+    ),
     "p": (
-        r"\bp\b",
+        r"\bp\b(?!, Holm)",
         "Wilcoxon's signed-rank test of the paired differences, two-sided, not corrected for the "
         "number of comparisons.",
     ),
