@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2l_autorec.experiments.canonical_tables import (
     LIBRARIES,
+    OTHERS,
     answer,
     beside_published,
     figure,
@@ -67,10 +68,9 @@ def canonical(
     """
     command = f"d2l-autorec canonical{' --quick' if quick else ''}"
     asked = {name: CONTENDERS[name] for name in names or MODELS}
+    missing = lacking(asked)
     skipped = [
-        name
-        for name in lacking(asked)
-        if not are_stored(folder, _jobs(name, splits), ratings.digest)
+        name for name in missing if not are_stored(folder, _jobs(name, splits), ratings.digest)
     ]
     refuse_to_shrink(folder, command)
     go = partial(run_jobs, data_digest=ratings.digest, quiet=quiet)
@@ -82,7 +82,7 @@ def canonical(
     )
     inside = go(
         folder / "nested",
-        partial(search_inside, ratings),
+        partial(search_inside, ratings, others=[name for name in OTHERS if name not in missing]),
         [{"split": split, "seed": 0} for split in SEARCHED] if names is None else [],
         label="canonical: search",
     )

@@ -8,12 +8,13 @@ blend of all recipes, and all epochs. The test ratings give the scores only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from d2l_autorec.experiments.compare import guess, split_rows
+from d2l_autorec.experiments.contenders import CONTENDERS
 from d2l_autorec.experiments.pool import CANDIDATES, POOL, RANGE, VAL_RATIO
 from d2l_autorec.experiments.stats import interval, paired, pooled_rmse
 from d2l_autorec.training.blend import blend_weights
@@ -28,6 +29,7 @@ SINGLE = "item-based"
 """The recipe ``best``."""
 
 INSIDE, PUBLISHED = "searched inside", "as published"
+WITH_OTHERS = "searched inside, with others"
 NOTE = (
     "Searched inside: every recipe that the earlier search scored is trained on nine tenths of "
     "the training part. The last tenth, the validation ratings, chooses the single recipe, the "
@@ -37,7 +39,9 @@ NOTE = (
 )
 
 
-def search_inside(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
+def search_inside(
+    ratings: Ratings, job: Mapping[str, Any], others: Sequence[str] = ()
+) -> dict[str, Any]:
     """Choose among all candidates inside the training part of a split, and score the choices.
 
     Parameters
@@ -45,6 +49,8 @@ def search_inside(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
     ratings : Ratings
     job : mapping
         ``split`` as `compare.split_rows` takes it, and ``seed``.
+    others : sequence of str
+        Models of `contenders.CONTENDERS`, with their defaults, for one blend more.
 
     Returns
     -------
@@ -70,10 +76,16 @@ def search_inside(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
         for name, recipe in CANDIDATES.items()
     }
     beside = {name: guess(fitted.predict, validation) for name, fitted in fits.items()}
-    chosen = min(beside, key=lambda name: pooled_rmse(beside[name].clip(*RANGE), stars))
+    chosen = min(CANDIDATES, key=lambda name: pooled_rmse(beside[name].clip(*RANGE), stars))
+    models = {name: CONTENDERS[name].make() for name in others}
+    for name, model in models.items():
+        beside[name] = guess(model(table.iloc[halves[0]], shape, seed), validation)
+    members = {INSIDE: [*CANDIDATES], PUBLISHED: [*POOL]}
+    if others:
+        members[WITH_OTHERS] = [*CANDIDATES, *others]
     blends = {
         what: dict(zip(names, blend_weights([beside[name] for name in names], stars)))
-        for what, names in ((INSIDE, CANDIDATES), (PUBLISHED, POOL))
+        for what, names in members.items()
     }
     needed = {chosen, SINGLE, *(n for part in blends.values() for n, w in part.items() if w)}
     predicted = {
@@ -83,6 +95,9 @@ def search_inside(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
         for name in CANDIDATES
         if name in needed
     }
+    predicted.update(
+        {name: guess(model(table, shape, seed), test) for name, model in models.items()}
+    )
 
     def score(weights: Mapping[str, float]) -> float:
         blended = np.sum([w * predicted[name] for name, w in weights.items() if w], axis=0)

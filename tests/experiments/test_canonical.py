@@ -8,8 +8,21 @@ import pytest
 
 from d2l_autorec.data.matrices import interaction_csr
 from d2l_autorec.data.split import holdout_split
-from d2l_autorec.experiments import canonical, canonical_tables, compare, contenders, nested
-from d2l_autorec.experiments.canonical_tables import BLEND_INSIDE, PRINTED, SINGLE, SINGLE_INSIDE
+from d2l_autorec.experiments import (
+    baselines,
+    canonical,
+    canonical_tables,
+    compare,
+    contenders,
+    nested,
+)
+from d2l_autorec.experiments.canonical_tables import (
+    BLEND_INSIDE,
+    PRINTED,
+    SINGLE,
+    SINGLE_INSIDE,
+    WITH_MYFM,
+)
 from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, CONTENDERS, Contender
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.training.blend import blend_weights
@@ -31,8 +44,10 @@ def candidates(monkeypatch):
     monkeypatch.setattr(nested, "POOL", pool)
 
 
-def test_the_search_inside_is_what_a_loop_by_hand_gives(candidates, toy_ratings):
-    found = nested.search_inside(toy_ratings, JOB)
+def test_the_search_inside_is_what_a_loop_by_hand_gives(candidates, toy_ratings, monkeypatch):
+    means = Contender(baselines.global_mean)
+    monkeypatch.setitem(CONTENDERS, "means", means)
+    found = nested.search_inside(toy_ratings, JOB, others=["means"])
     table, test = (
         toy_ratings.table.iloc[rows] for rows in compare.split_rows(toy_ratings, "random", 1)
     )
@@ -56,7 +71,13 @@ def test_the_search_inside_is_what_a_loop_by_hand_gives(candidates, toy_ratings)
     assert found["single recipe"] == chosen != "item-based"
     assert found["single, searched inside"] == pytest.approx(rmse(again[chosen], test))
     assert found["single, as published"] == pytest.approx(rmse(again["item-based"], test))
-    for what, names in (("searched inside", [*RECIPES]), ("as published", [*nested.POOL])):
+    beside["means"] = np.full(len(held_out), kept["rating"].mean())
+    again["means"] = np.full(len(test), table["rating"].mean())
+    for what, names in (
+        ("searched inside", [*RECIPES]),
+        ("as published", [*nested.POOL]),
+        ("searched inside, with others", [*RECIPES, "means"]),
+    ):
         weights = blend_weights([beside[name] for name in names], held_out["rating"])
         blended = sum(w * again[name] for w, name in zip(weights, names))
         assert found[f"blend, {what}"] == pytest.approx(rmse(blended, test))
@@ -84,9 +105,10 @@ def test_test_ratings_choose_nothing(candidates, toy_ratings, monkeypatch):
     assert absurd["blend, searched inside"] > 900
 
 
-def inside(single, single_published, blend, blend_published):
+def inside(single, single_published, blend, blend_published, **more):
     return pd.DataFrame(
         {
+            **more,
             "split": "u1",
             "single, searched inside": single,
             "single, as published": single_published,
@@ -118,12 +140,15 @@ def runs(blend):
 
 @pytest.mark.parametrize("blend, reached", [(0.885, False), (0.8807, True)])
 def test_the_tables_and_the_answer(blend, reached):
-    searched = inside([0.91], [0.89], [blend], [0.88])
+    searched = inside(
+        [0.91], [0.89], [0.889], [0.88], **{"blend, searched inside, with others": [blend]}
+    )
     beside = canonical_tables.beside_published(runs(0.886), searched)
     rmses = beside["test RMSE on u1"].astype(float)
-    assert rmses.is_monotonic_increasing and len(beside) == 3 + 3 + len(PRINTED)
+    assert rmses.is_monotonic_increasing and len(beside) == 3 + 4 + len(PRINTED)
     here = beside.set_index("model").loc[beside["source"].eq("run here").to_numpy()]
-    assert here.loc[BLEND_INSIDE, "test RMSE on u1"] == f"{blend:.4f}"
+    assert here.loc[WITH_MYFM, "test RMSE on u1"] == f"{blend:.4f}"
+    assert here.loc[BLEND_INSIDE, "test RMSE on u1"] == "0.8890"
     assert here.loc[SINGLE, "test RMSE on u1"] == "0.8900"
     assert here.loc[SINGLE_INSIDE, "how was it chosen"] == "recipe and epoch: validation"
     assert "saw ratings tested here" in here.loc[BEST, "how was it chosen"]
@@ -133,6 +158,7 @@ def test_the_tables_and_the_answer(blend, reached):
     assert table.loc["myFM", "u2"] == "0.9100" and table.loc[SINGLE].isna().sum() == 6
     told = canonical_tables.answer(runs(0.886), searched)
     assert ("not reached here" in told[1]) is not reached
+    assert f"a blend 0.8890, with myFM as one member more {blend:.4f}." in told[0]
     assert "0.8808" in told[1] and "0.8889 (GLocal-K" in told[1]
     assert "a difference of -0.0340 ± 0.0000 (5)" in told[2]
 
