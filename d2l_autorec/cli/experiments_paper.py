@@ -55,7 +55,7 @@ def best(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Lower AutoRec's RMSE on MovieLens 100K step by step (about 20 minutes on two cores)."""
+    """Lower AutoRec's RMSE on MovieLens 100K step by step (about 30 minutes on two cores)."""
     folder = begin("best", out)
     from d2l_autorec.experiments.best import best as experiment
 

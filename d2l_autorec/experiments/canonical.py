@@ -25,7 +25,7 @@ from d2l_autorec.experiments.canonical_tables import (
 from d2l_autorec.experiments.compare import run_one
 from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, CONTENDERS, lacking
 from d2l_autorec.experiments.nested import NOTE, search_inside
-from d2l_autorec.experiments.runner import are_stored, run_jobs
+from d2l_autorec.experiments.runner import are_stored, first_jobs, run_jobs
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def canonical(
     ratings: Ratings,
     splits: Sequence[str] = SPLITS,
     names: Sequence[str] | None = None,
+    blends: int | None = None,
     quiet: bool = False,
     quick: bool = False,
 ) -> list[str]:
@@ -58,6 +59,9 @@ def canonical(
     names : sequence of str, optional
         Of `MODELS`. All by default, and the recipes that are searched inside the training part. A
         model whose library is not installed is skipped, unless all of its runs are stored.
+    blends : int, optional
+        The first of the splits, beside those that are stored, on which `BEST` is run; all by
+        default.
     quiet, quick
         As for `d2l_autorec.experiments.study.study`.
 
@@ -66,18 +70,20 @@ def canonical(
     list of str
         The answer. It names the models that were skipped.
     """
-    command = f"d2l-autorec canonical{' --quick' if quick else ''}"
+    count = len(splits) if blends is None else min(blends, len(splits))
+    command = f"d2l-autorec canonical {'--quick' if quick else f'--blends {count}'}"
     asked = {name: CONTENDERS[name] for name in names or MODELS}
+    jobs = {name: _jobs(name, splits) for name in asked}
+    if BEST in jobs:
+        jobs[BEST] = first_jobs(jobs[BEST], count, folder, ratings.digest)
     missing = lacking(asked)
-    skipped = [
-        name for name in missing if not are_stored(folder, _jobs(name, splits), ratings.digest)
-    ]
+    skipped = [name for name in missing if not are_stored(folder, jobs[name], ratings.digest)]
     refuse_to_shrink(folder, command)
     go = partial(run_jobs, data_digest=ratings.digest, quiet=quiet)
     runs = go(
         folder,
         partial(run_one, ratings),
-        [job for name in asked if name not in skipped for job in _jobs(name, splits)],
+        [job for name in asked if name not in skipped for job in jobs[name]],
         label="canonical",
     )
     inside = go(
