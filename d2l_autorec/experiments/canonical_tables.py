@@ -75,9 +75,13 @@ PRINTED = (
     Figures("GC-MC", "0.910", "", UNKNOWN, "van den Berg et al. 2017"),
     Figures("GC-MC", "0.905", "users' and films' features", UNKNOWN, "van den Berg et al. 2017"),
     Figures(
-        "IGMC", "0.905", "", "epoch: the last (its code); settings: " + UNKNOWN, "Zhang, Chen 2020"
+        "IGMC",
+        "0.905",
+        "",
+        "epoch: the last, says its code; settings: " + UNKNOWN,
+        "Zhang, Chen 2020",
     ),
-    Figures("GLocal-K", "0.8889", "", "epoch: the best on test (its code)", "Han et al. 2021"),
+    Figures("GLocal-K", "0.8889", "", "epoch: the best on test, says its code", "Han et al. 2021"),
     Figures("GHRS", "0.887", "users' features", UNKNOWN, "Darban, Valipour 2022"),
     Figures(
         "myFM, flipped timeSVD++",
@@ -159,7 +163,7 @@ def answer(runs: pd.DataFrame, inside: pd.DataFrame) -> list[str]:
     told.append(
         f"The lowest published figure on u1 is {lowest.rmse} ({lowest.model}, which also reads "
         f"{lowest.side}), {'' if reached else 'not '}reached here; from the ratings alone it is "
-        f"{plain.rmse} ({plain.model}, {plain.chosen})."
+        f"{plain.rmse} ({plain.model}; {plain.chosen})."
     )
     if set(FOLDS) <= set(scores[BEST]):
         own, chapter = ([scores[name][fold] for fold in FOLDS] for name in (BEST, CHAPTER_AUTOREC))
