@@ -123,7 +123,7 @@ def best(
         folder,
         command,
         "How low can the test RMSE of an AutoRec get on the chapter's random splits?",
-        [*_answer(runs), SEARCH, nested.answer(inside), nested.NOTE],
+        _answer(runs, inside),
         {
             "data": ratings.name,
             "splits": f"random_split after seed_everything(seed), seeds 0 to {num_splits - 1}",
@@ -253,13 +253,16 @@ def _searched(tried: pd.DataFrame, name: str) -> list[float]:
     return tried.loc[tried["recipe"] == name, "rmse"].round(4).tolist()
 
 
-def _answer(runs: pd.DataFrame) -> list[str]:
+def _answer(runs: pd.DataFrame, inside: pd.DataFrame) -> list[str]:
     gain = paired(runs["pool"], runs["chapter"]).difference
     single = paired(runs["refit"], runs["chapter"]).difference
     return [
         f"The chapter's recipe has a test RMSE of {interval(runs['chapter'])} on these splits, a "
-        f"blend of {len(POOL)} AutoRecs {interval(runs['pool'])}, a difference of {gain}.",
+        f"blend of {len(POOL)} AutoRecs {interval(runs['pool'])}, a difference of {gain}. "
+        f"{nested.answer(inside)}",
         f"A single AutoRec has {interval(runs['refit'])}, a difference of {single}.",
+        SEARCH,
+        nested.NOTE,
     ]
 
 
