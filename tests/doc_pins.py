@@ -195,6 +195,7 @@ _DURATIONS = tuple(
     for command, asks in {
         "study": "is 0.901 right?",
         "compare": "does AutoRec beat matrix factorization?",
+        "canonical": "what do the models reach on the splits of the literature?",
         "exercises": "what are the answers to the book's three exercises?",
         "best": "how low can the RMSE of an AutoRec get?",
         "fidelity": "what does each departure from the formula cost?",

@@ -9,9 +9,11 @@ from doc_pins import ALLOWED, NUMBER, PINS, ROOT, Duration, stored
 
 from d2l_autorec.experiments import (
     best,
+    canonical_tables,
     compare_tables,
     exercises,
     fidelity,
+    nested,
     own_data,
     report,
     study,
@@ -63,17 +65,38 @@ def test_the_comparison_is_made_from_its_runs():
     folder = RESULTS / "compare"
     runs = pd.read_csv(folder / "runs.csv", float_precision="round_trip")
     timings = pd.read_csv(folder / "timing" / "runs.csv")
+    users = pd.read_csv(folder / "users" / "runs.csv", float_precision="round_trip")
     stored = pd.read_csv(folder / "summary.csv", dtype=str, keep_default_na=False)
-    pd.testing.assert_frame_equal(compare_tables.summary(runs, timings).astype(str), stored)
-    assert _answer("compare") == compare_tables.answer(runs)
+    summary = compare_tables.summary(runs, users, timings)
+    pd.testing.assert_frame_equal(summary.astype(str), stored)
+    assert _answer("compare") == compare_tables.answer(runs, users)
 
 
 def test_the_best_answer_is_made_from_its_runs_and_says_what_its_search_saw():
-    runs = pd.read_csv(RESULTS / "best" / "runs.csv", float_precision="round_trip")
-    assert _answer("best") == best._answer(runs)
-    assert "ratings that are tested here took part in the choice" in _answer("best")[-1]
+    runs, inside = (
+        pd.read_csv(RESULTS / "best" / name / "runs.csv", float_precision="round_trip")
+        for name in ("", "nested")
+    )
+    told = best._answer(runs, inside)
+    assert _answer("best") == told and nested.answer(inside) in told[0]
+    assert "ratings that are tested here took part in the choice" in told[2]
     assert "that search used ratings that are tested here" in _answer("compare")[-1]
     assert "found by a search that had seen ratings tested here" in FLOWING
+
+
+def test_the_canonical_tables_are_made_from_their_runs():
+    folder = RESULTS / "canonical"
+    runs, inside = (
+        pd.read_csv(folder / name / "runs.csv", float_precision="round_trip")
+        for name in ("", "nested")
+    )
+    assert _answer("canonical") == canonical_tables.answer(runs, inside)
+    for name, made in {
+        "u1": canonical_tables.beside_published(runs, inside),
+        "summary": canonical_tables.summary(runs, inside).fillna(""),
+    }.items():
+        stored = pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
+        pd.testing.assert_frame_equal(made.astype(str), stored)
 
 
 def test_the_answer_on_own_data_is_made_from_its_runs():

@@ -1,4 +1,4 @@
-"""The commands ``study``, ``compare``, ``exercises``, ``draws`` and ``fidelity``."""
+"""The commands ``study``, ``compare``, ``canonical``, ``exercises``, ``draws``, ``fidelity``."""
 
 from __future__ import annotations
 
@@ -89,6 +89,25 @@ def compare(
     folder = begin("compare", out, quick)
     splits, names = (2, QUICK) if quick else (splits, None)
     end(folder, experiment.compare(folder, _load(data, quiet), splits, names, quiet, quick))
+
+
+@app.command()
+def canonical(
+    blends: Annotated[
+        int, typer.Option(min=1, help="Splits for the blend, from u1 on; stored ones count too.")
+    ] = 7,
+    quick: Quick = False,
+    data: Data = None,
+    out: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score all models on the splits u1 to u5, ua and ub (about 8 minutes on two cores)."""
+    from d2l_autorec.experiments import canonical as experiment
+
+    folder = begin("canonical", out, quick)
+    splits, names = (("u1",), experiment.QUICK) if quick else (experiment.SPLITS, None)
+    ratings = _load(data, quiet)
+    end(folder, experiment.canonical(folder, ratings, splits, names, blends, quiet, quick))
 
 
 @app.command()

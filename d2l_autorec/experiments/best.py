@@ -2,13 +2,14 @@
 
 On each split, epochs and blending weights are chosen on a tenth of its training ratings, and its
 test ratings are used for the scores only. The recipes were chosen before that, by a search over
-all ratings (see `search`), so the search has seen ratings that are tested here.
+all ratings (see `search`), so the search has seen ratings that are tested here. What they reach
+when they are searched inside each training part stands beside them (`nested`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from d2l_autorec import plots
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.experiments import nested
 from d2l_autorec.experiments.pool import (
     ASIDE,
     CANDIDATES,
@@ -65,7 +67,11 @@ SEARCH = (
 
 
 def best(
-    folder: Path, num_splits: int = 10, quiet: bool = False, processes: int | None = None
+    folder: Path,
+    num_splits: int = 10,
+    num_searched: int | None = None,
+    quiet: bool = False,
+    processes: int | None = None,
 ) -> pd.DataFrame:
     """Measure each step of the ladder on the book's random splits of MovieLens 100K.
 
@@ -75,6 +81,9 @@ def best(
         Folder of the results. Splits that are stored there are not repeated.
     num_splits : int
         Seeds 0, 1, ...
+    num_searched : int, optional
+        The first of these on which the recipes are also searched inside the training part, at
+        least 2; all by default.
     quiet : bool
     processes : int, optional
         One for each core by default.
@@ -86,7 +95,8 @@ def best(
     """
     from d2l_autorec.data.sources import load_ml100k
 
-    command = f"d2l-autorec best --splits {num_splits}"
+    searched = num_splits if num_searched is None else min(num_searched, num_splits)
+    command = f"d2l-autorec best --splits {num_splits} --searched {searched}"
     refuse_to_shrink(folder, command)
     ratings = load_ml100k(quiet=quiet)
     common: dict[str, Any] = {"data_digest": ratings.digest, "processes": processes}
@@ -100,12 +110,20 @@ def best(
     )
     jobs = [{"split": seed} for seed in range(num_splits)]
     runs = run_jobs(folder, climb, jobs, label="best: ladder", quiet=quiet, **common)
-    tables = _tables(runs, tried)
+    inside = run_jobs(
+        folder / "nested",
+        partial(nested.search_inside, ratings),
+        [{"split": "random", "seed": seed} for seed in range(searched)],
+        label="best: search inside",
+        quiet=quiet,
+        **common,
+    )
+    tables = {**_tables(runs, tried), "nested": nested.summary(inside)}
     save_results(
         folder,
         command,
         "How low can the test RMSE of an AutoRec get on the chapter's random splits?",
-        _answer(runs),
+        _answer(runs, inside),
         {
             "data": ratings.name,
             "splits": f"random_split after seed_everything(seed), seeds 0 to {num_splits - 1}",
@@ -235,14 +253,16 @@ def _searched(tried: pd.DataFrame, name: str) -> list[float]:
     return tried.loc[tried["recipe"] == name, "rmse"].round(4).tolist()
 
 
-def _answer(runs: pd.DataFrame) -> list[str]:
+def _answer(runs: pd.DataFrame, inside: pd.DataFrame) -> list[str]:
     gain = paired(runs["pool"], runs["chapter"]).difference
     single = paired(runs["refit"], runs["chapter"]).difference
     return [
         f"The chapter's recipe has a test RMSE of {interval(runs['chapter'])} on these splits, a "
-        f"blend of {len(POOL)} AutoRecs {interval(runs['pool'])}, a difference of {gain}.",
+        f"blend of {len(POOL)} AutoRecs {interval(runs['pool'])}, a difference of {gain}. "
+        f"{nested.answer(inside)}",
         f"A single AutoRec has {interval(runs['refit'])}, a difference of {single}.",
         SEARCH,
+        nested.NOTE,
     ]
 
 

@@ -30,7 +30,7 @@ from d2l_autorec.experiments.own_data_tables import (
     figure,
     summary,
 )
-from d2l_autorec.experiments.runner import are_stored, run_jobs
+from d2l_autorec.experiments.runner import are_stored, first_jobs, run_jobs
 from d2l_autorec.experiments.stats import pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 from d2l_autorec.models.recipes import RECIPES, Named, for_share
@@ -132,7 +132,7 @@ def own_data(
         for model in names or MODELS:
             every = [{"model": model, "seed": seed} for seed in range(num_splits)]
             most = num_splits if model in (MEAN, BIASES, ESTIMATED) else slow
-            if own := _first(every, most, folder / name, ratings.digest):
+            if own := first_jobs(every, most, folder / name, ratings.digest):
                 jobs[model] = own
         for model in lacking({model: MODELS[model] for model in jobs}):
             if not are_stored(folder / name, jobs[model], ratings.digest):
@@ -187,15 +187,6 @@ def parse_sets(texts: Sequence[str]) -> dict[str, Path]:
             raise InputError(f"Two data sets are named {name}; give each a name of its own.")
         sets[name] = Path(path)
     return sets
-
-
-def _first(
-    jobs: list[dict[str, Any]], count: int, folder: Path, digest: str
-) -> list[dict[str, Any]]:
-    """Return the first ``count`` jobs of a model, and those after them that are stored."""
-    while count < len(jobs) and are_stored(folder, jobs[: count + 1], digest):
-        count += 1
-    return jobs[:count]
 
 
 @lru_cache(maxsize=1)

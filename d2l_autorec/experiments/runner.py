@@ -129,6 +129,15 @@ def are_stored(folder: Path, jobs: Sequence[Job], data_digest: str) -> bool:
     return all(_key(job) in known for job in jobs)
 
 
+def first_jobs(
+    jobs: Sequence[dict[str, Any]], count: int, folder: Path, data_digest: str
+) -> list[dict[str, Any]]:
+    """Return the first ``count`` of some jobs, and those after them that are stored."""
+    while count < len(jobs) and are_stored(folder, jobs[: count + 1], data_digest):
+        count += 1
+    return list(jobs[:count])
+
+
 def _results(
     function: Callable[[Job], Mapping[str, Any]], jobs: Sequence[Job], processes: int
 ) -> Iterator[tuple[Job, Mapping[str, Any]]]:

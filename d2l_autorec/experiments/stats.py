@@ -18,6 +18,8 @@ from d2l_autorec.evaluation.intervals import Interval, interval
 __all__ = [
     "Interval",
     "Paired",
+    "bootstrap_rmse",
+    "holm",
     "interval",
     "next_run",
     "paired",
@@ -74,6 +76,54 @@ def paired(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> 
     differences = np.asarray(a, float) - np.asarray(b, float)
     p_value = stats.wilcoxon(differences).pvalue if differences.any() else 1.0
     return Paired(interval(differences), float(p_value))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number: Holm's step-down method.
+
+    Parameters
+    ----------
+    p_values : sequence of float
+        Of all comparisons that are made.
+
+    Returns
+    -------
+    list of float
+        In the same order. A comparison is significant at 5% over all of them if its value is
+        below 0.05.
+    """
+    values = np.asarray(p_values, float)
+    order = np.argsort(values, kind="stable")
+    raised = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    corrected = np.empty(len(values))
+    corrected[order] = raised.clip(max=1.0)
+    return corrected.tolist()
+
+
+def bootstrap_rmse(
+    errors: np.ndarray, users: np.ndarray, num_resamples: int = 5000, seed: int = 0
+) -> np.ndarray:
+    """Draw users with replacement and return the pooled RMSE of their ratings.
+
+    Parameters
+    ----------
+    errors : numpy.ndarray
+        (num_models, num_ratings): the errors of some models on the same ratings.
+    users : numpy.ndarray of int
+        (num_ratings,): whose rating each is. A user who is drawn brings all ratings.
+    num_resamples, seed : int
+
+    Returns
+    -------
+    numpy.ndarray
+        (num_models, num_resamples): all models are scored on the same draws.
+    """
+    _, codes, counts = np.unique(users, return_inverse=True, return_counts=True)
+    sums = np.stack([np.bincount(codes, np.square(own)) for own in errors])
+    draws = np.random.default_rng(seed).multinomial(
+        len(counts), np.full(len(counts), 1 / len(counts)), num_resamples
+    )  # (num_resamples, num_users)
+    return np.sqrt((sums @ draws.T) / (counts @ draws.T))
 
 
 def share_below(

@@ -127,10 +127,13 @@ def test_the_ladder_from_start_to_summary(tmp_path, monkeypatch):
         monkeypatch.setattr(best, name, tiny(getattr(pool, name)))
     monkeypatch.setattr(best, "NUM_SEEDS", 1)
     monkeypatch.setattr(best, "Recipe", lambda: tiny(Recipe()))
-    summary = best.best(tmp_path, num_splits=1, quiet=True, processes=1)
+    summary = best.best(tmp_path, num_splits=2, num_searched=1, quiet=True, processes=1)
     assert summary["step"].tolist() == list(best.LADDER.values())
     record = json.loads((tmp_path / "experiment.json").read_text())
-    assert record["tables"] == ["summary", "aside", "weights", "candidates"]
+    assert record["tables"] == ["summary", "aside", "weights", "candidates", "nested"]
     runs = pd.read_csv(tmp_path / "runs.csv")
-    assert runs["clipping"].item() <= runs["stopping"].item()
+    assert (runs["clipping"] <= runs["stopping"]).all()
+    searched = pd.read_csv(tmp_path / "nested" / "runs.csv")
+    # the published single recipe is the ladder's: the same network on the same split
+    assert searched["single, as published"].tolist() == [runs.loc[0, "refit"]]
     assert runs.filter(like="weight: ").ge(0).all(axis=None)

@@ -12,6 +12,7 @@ from d2l_autorec.experiments.runner import tally
 COMMANDS = (
     experiments_chapter.study,
     experiments_chapter.compare,
+    experiments_chapter.canonical,
     experiments_chapter.exercises,
     experiments_chapter.fidelity,
     experiments_paper.paper,

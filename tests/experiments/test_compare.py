@@ -167,17 +167,60 @@ def test_other_people_s_models_learn(toy_ratings, name):
 def _runs(autorec, factorization):
     rows = [
         {"split": split, "seed": seed, "model": model, "test_rmse": value, "unclipped": value}
-        for split, count in (("random", 3), ("seq-aware", 1))
+        for split, count in (("random", 6), ("seq-aware", 1))
         for model, values in ((CHAPTER_AUTOREC, autorec), (PRINTED_MF, factorization))
         for seed, value in enumerate(values[:count])
     ]
     return pd.DataFrame(rows)
 
 
+RESAMPLED = pd.DataFrame(
+    {
+        "model": [CHAPTER_AUTOREC, PRINTED_MF],
+        "low": [0.85, 0.86],
+        "high": [0.95, 1.0],
+        "less_low": [0.0, 0.005],
+        "less_high": [0.0, 0.04],
+    }
+)
+OWN = [0.9, 0.91, 0.89, 0.88, 0.92, 0.9]
+
+
 def test_the_claim_holds_only_where_it_does():
-    ahead = compare_tables.answer(_runs([0.9, 0.91, 0.89], [0.92, 0.93, 0.91]))
-    assert "claim holds against" in ahead[0] and "-0.0200 ± 0.0000 (3)" in ahead[0]
+    ahead = compare_tables.answer(_runs(OWN, [rmse + 0.02 for rmse in OWN]), RESAMPLED)
+    assert "claim holds against" in ahead[0] and "-0.0200 ± 0.0000 (6)" in ahead[0]
+    assert "of -0.0200 (-0.0400 to -0.0050) on the seq-aware split" in ahead[0]
     assert any(line.startswith("Significantly worse: MF") for line in ahead)
-    unclear = compare_tables.answer(_runs([0.9, 0.91, 0.89], [0.91, 0.9, 0.90]))
+    mixed = [rmse + step for rmse, step in zip(OWN, (0.01, -0.01, 0.01, -0.01, 0.01, 0.0))]
+    unclear = compare_tables.answer(_runs(OWN, mixed), RESAMPLED)
     assert "claim does not hold against" in unclear[0]
     assert any(line.startswith("No significant difference: MF") for line in unclear)
+
+
+def test_significance_takes_the_number_of_models_into_account():
+    """Six differences of one sign have p = 1/32; of two models that is 1/16."""
+    runs = _runs(OWN, [rmse + 0.02 for rmse in OWN])
+    third = runs[runs["model"] == PRINTED_MF].assign(model="third")
+    both = pd.concat([runs, third.assign(test_rmse=third["test_rmse"] - 0.04)])
+    resampled = pd.concat([RESAMPLED, RESAMPLED[1:].assign(model="third")])
+    told = compare_tables.answer(both, resampled)
+    assert "No significant difference: third 0.8800; MF, the book's 0.9200." in told
+    timings = pd.DataFrame({"model": [CHAPTER_AUTOREC, PRINTED_MF, "third"], "seconds": 1.0})
+    table = compare_tables.summary(both, resampled, timings).set_index("model")
+    assert table["p, Holm"].tolist() == ["0.062", "", "0.062"]
+    assert table.loc[PRINTED_MF, "seq-aware less AutoRec"] == "+0.0200 (+0.0050 to +0.0400)"
+    assert table.loc["third", "seq-aware less AutoRec"].startswith("-0.0200 (")
+
+
+def test_users_are_resampled_beside_the_chapter(toy_ratings, monkeypatch):
+    monkeypatch.setitem(CONTENDERS, CHAPTER_AUTOREC, Contender(constant))
+    monkeypatch.setitem(CONTENDERS, "far", Contender(constant))
+    same = compare.resample_users(toy_ratings, {"model": CHAPTER_AUTOREC, "setting": "{}"})
+    assert same["less_low"] == same["less_high"] == 0
+    far = compare.resample_users(toy_ratings, {"model": "far", "setting": '{"value": 9.0}'})
+    _, test_rows = compare.split_rows(toy_ratings, "seq-aware", 0)
+    stars = toy_ratings.table.iloc[test_rows]["rating"].to_numpy(float)
+    assert same["low"] < np.sqrt(np.mean((stars - 3) ** 2)) < same["high"]
+    assert far["low"] < np.sqrt(np.mean((stars - 5) ** 2)) < far["high"]  # clipped to 5
+    gap = np.sqrt(np.mean((stars - 5) ** 2)) - np.sqrt(np.mean((stars - 3) ** 2))
+    assert far["less_low"] < gap < far["less_high"]

@@ -10,6 +10,7 @@ from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import own_data as experiment
 from d2l_autorec.experiments.own_data import BIASES, BLEND, DEFAULT, MEAN
+from d2l_autorec.experiments.runner import first_jobs
 from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.training import run
 
@@ -91,8 +92,8 @@ def test_slow_models_have_fewer_splits_and_keep_those_that_are_stored(
     assert summary[BLEND].endswith("(1)") and summary[BIASES].endswith("(3)")
     jobs = [{"model": BLEND, "seed": seed} for seed in range(3)]
     digest = read_ratings(files["one"]).digest
-    assert experiment._first(jobs, 0, tmp_path / "out" / "one", digest) == jobs[:1]
-    assert experiment._first(jobs, 3, tmp_path / "out" / "one", digest) == jobs
+    assert first_jobs(jobs, 0, tmp_path / "out" / "one", digest) == jobs[:1]
+    assert first_jobs(jobs, 3, tmp_path / "out" / "one", digest) == jobs
 
 
 @pytest.mark.parametrize("text", ["one.csv", "=one.csv", "one=", "../one=a.csv", "a b=c.csv"])

@@ -5,7 +5,15 @@ import math
 import numpy
 import pytest
 
-from d2l_autorec.experiments.stats import interval, next_run, paired, pooled_rmse, share_below
+from d2l_autorec.experiments.stats import (
+    bootstrap_rmse,
+    holm,
+    interval,
+    next_run,
+    paired,
+    pooled_rmse,
+    share_below,
+)
 
 
 def test_pooled_rmse():
@@ -73,3 +81,20 @@ def test_share_below():
     assert 4 * low**3 * (1 - low) + low**4 == pytest.approx(0.025)
     assert 1 - high**4 == pytest.approx(0.025)
     assert share_below([1.0, 1.0], 1.0)[0] == 0  # at the bound is not below
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([0.02]) == [0.02]
+
+
+def test_the_bootstrap_draws_users_with_all_their_ratings():
+    errors = numpy.array([[1.0, 1.0, 3.0, 0.0], [2.0, 2.0, 2.0, 2.0]])
+    users = numpy.array([7, 7, 4, 5])
+    found = bootstrap_rmse(errors, users, 400, seed=3)
+    numpy.testing.assert_allclose(found[1], 2)
+    by_user = {4: [3.0], 5: [0.0], 7: [1.0, 1.0]}
+    draws = numpy.random.default_rng(3).multinomial(3, [1 / 3] * 3, 400)
+    for rmse, times in zip(found[0], draws):
+        drawn = [e for own, n in zip(by_user.values(), times) for e in own * n]
+        assert rmse == pytest.approx(numpy.sqrt(numpy.mean(numpy.square(drawn))))
