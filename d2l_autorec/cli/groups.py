@@ -37,7 +37,7 @@ GROUPS = {
         "draws",
         "report",
     ),
-    "Course": ("check",),
+    "Course": ("lab", "check"),
     "Tools": ("serve", "export", "import-weights", "synthetic", "launch"),
 }
 """Every command, in the order in which ``--help`` shows them."""
