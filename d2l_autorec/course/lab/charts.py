@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from d2l_autorec.config import CHAPTER
 from d2l_autorec.course.lab.trainings import Training
 
 NEWEST = "#ff7f0e"
@@ -30,7 +32,10 @@ class Line:
 
 
 def options(
-    runs: Sequence[tuple[Training, str]], what: str, lines: Sequence[Line] = ()
+    runs: Sequence[tuple[Training, str]],
+    what: str,
+    lines: Sequence[Line] = (),
+    most: float | None = None,
 ) -> dict[str, Any]:
     """Return the options of a chart with a curve for each run over its epochs.
 
@@ -41,8 +46,10 @@ def options(
     what : {"rmse", "train_loss"}
     lines : sequence of Line
         Drawn dashed.
+    most : float, optional
+        The upper end of the axis; by default all that is there shows.
     """
-    last = max([1, *(run.settings.num_epochs for run, _ in runs)])
+    last = max([run.settings.num_epochs for run, _ in runs], default=CHAPTER.num_epochs)
     curves = [
         _series(
             [[epoch.epoch, getattr(epoch, what)] for epoch in run.epochs],
@@ -73,6 +80,7 @@ def options(
             **axis,
             "type": "value",
             "scale": what == "rmse",
+            **({} if most is None else {"max": math.ceil(most * 20) / 20}),
             "name": name,
             "nameGap": 42,
         },

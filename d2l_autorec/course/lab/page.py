@@ -22,7 +22,6 @@ CARD = "w-full p-4 gap-2"
 STYLE = """
 .nicegui-content { max-width: 80rem; margin: 0 auto; padding: 1rem }
 .q-table td { white-space: normal; font-size: 15px } .q-table th { font-size: 14px }
-h2 { font-size: 1.25rem; font-weight: 600; margin: 0 }
 """
 
 
@@ -54,7 +53,7 @@ class Visit:
         ui.add_css(STYLE)
         ui.colors(primary="#1f5fa8")
         ratings = self.material.ratings
-        ui.label("AutoRec lab").classes("text-2xl font-bold").props("role=heading aria-level=1")
+        _heading("AutoRec lab", 1)
         ui.label(
             f"{ratings.name}: {len(ratings.table):,} ratings, {ratings.num_users:,} users, "
             f"{ratings.num_items:,} items. Train on 90 % of them, and watch the error on the rest."
@@ -73,7 +72,7 @@ class Visit:
 
     def _build_settings(self) -> None:
         start = Settings()
-        ui.html("<h2>1. Train</h2>", sanitize=False)
+        _heading("1. Train")
         self.hidden = ui.number("Hidden units", value=start.hidden, format="%d").classes("w-full")
         self.encoder = ui.select(
             list(ACTIVATIONS), label="Activation", value=start.encoder
@@ -96,28 +95,29 @@ class Visit:
         self.status = ui.label("Not trained yet.").props("role=status aria-live=polite")
 
     def _build_curves(self) -> None:
+        self.close_up = ui.switch("Close up: below the mean's RMSE", on_change=self._draw)
         self.rmse_chart = ui.echart(self._options("rmse")).classes("w-full h-80")
         self.loss_chart = ui.echart(self._options("train_loss")).classes("w-full h-44")
         self.scores = ui.element("div").classes("w-full")
         self._show_scores()
 
     def _build_films(self) -> None:
-        ui.html("<h2>2. Rate a few films</h2>", sanitize=False)
+        _heading("2. Rate a few films")
         self.films = ui.column().classes("w-full gap-1")
         popular = self.material.by_popularity
         for code in popular[:NUM_FILMS]:
             self._add_film(code)
-        more = {code: self.material.title(code) for code in popular[NUM_FILMS:MAX_FOUND]}
+        self.more = {code: self.material.title(code) for code in popular[NUM_FILMS:MAX_FOUND]}
         self.search = ui.select(
-            more, label="Find another film", with_input=True, on_change=self.find
+            self.more, label="Find another film", with_input=True, on_change=self.find
         ).classes("w-full")
 
     def _build_advice(self) -> None:
-        ui.html("<h2>3. What would you like?</h2>", sanitize=False)
+        _heading("3. What would you like?")
         self.hint = ui.label("Train a network, and rate a film.")
         with ui.element("div").classes("w-full grid grid-cols-1 lg:grid-cols-2 gap-4"):
             self.of_network = self._table("AutoRec", was=True)
-            self.of_biases = self._table("Biases alone: the same films for everybody", was=False)
+            self.of_biases = self._table("Biases alone: the same for all", was=False)
         self._show_biases()
 
     def _table(self, title: str, was: bool) -> ui.table:
@@ -127,7 +127,7 @@ class Visit:
             {"name": name, "field": name, "label": labels[name], "align": "left"} for name in names
         ]
         table = ui.table(rows=[], columns=columns, row_key="rank", title=title)
-        return table.props('dense flat bordered wrap-cells no-data-label="Nothing yet."')
+        return table.props("dense flat bordered wrap-cells hide-no-data")
 
     def train(self) -> None:
         """Begin a training with the settings, or say what is wrong with them."""
@@ -163,10 +163,7 @@ class Visit:
         self.shown = seen
         self.status.set_text(_status(newest, waiting))
         self.stop_button.set_enabled(not newest.is_over)
-        for chart, what in ((self.rmse_chart, "rmse"), (self.loss_chart, "train_loss")):
-            chart.options.clear()
-            chart.options.update(self._options(what))
-            chart.update()
+        self._draw()
         self._show_scores()
         if newest.state == "done":
             await self.advise()
@@ -175,8 +172,16 @@ class Visit:
         colors = (charts.NEWEST, *charts.EARLIER)
         return list(zip(self.runs, colors[len(self.runs) - 1 :: -1]))
 
+    def _draw(self) -> None:
+        for chart, what in ((self.rmse_chart, "rmse"), (self.loss_chart, "train_loss")):
+            chart.options.clear()
+            chart.options.update(self._options(what))
+            chart.update()
+
     def _options(self, what: str) -> dict[str, Any]:
-        return charts.options(self._coloured(), what, self.lines if what == "rmse" else ())
+        lines = self.lines if what == "rmse" else ()
+        most = self.material.mean_rmse if lines and self.close_up.value else None
+        return charts.options(self._coloured(), what, lines, most)
 
     def _show_scores(self) -> None:
         self.scores.clear()
@@ -200,16 +205,18 @@ class Visit:
                 await self.rate(code, event.value)
 
             if high == 5:
-                ui.rating(max=5, size="sm", on_change=rate).props("color=amber-9")
+                stars = ui.rating(max=5, icon="star_border", icon_selected="star", size="sm")
+                stars.on_value_change(rate).props("color=amber-9 no-dimming")
             else:
                 ui.number(min=low, max=high, on_change=rate).props("dense").classes("w-20")
 
-    async def find(self, event: Any) -> None:
+    def find(self, event: Any) -> None:
         """Add a film to those to rate."""
         if event.value is not None:
             self._add_film(event.value)
-            del self.search.options[event.value]
-            self.search.set_value(None)
+            del self.more[event.value]
+            self.search.set_options(self.more, value=None)
+            self.search.run_method("updateInputValue", "")
 
     async def rate(self, code: int, stars: float | None) -> None:
         """Take the visitor's rating of a film, or take it back."""
@@ -243,6 +250,11 @@ class Visit:
         """Stop what goes on for the visitor, who has closed the page."""
         self.stop()
         self.runs = []
+
+
+def _heading(text: str, level: int = 2) -> None:
+    size = "text-2xl" if level == 1 else "text-xl"
+    ui.label(text).classes(f"{size} font-bold").props(f"role=heading aria-level={level}")
 
 
 def _numbered(found: list[dict[str, Any]], before: list[int] | None) -> list[dict[str, Any]]:

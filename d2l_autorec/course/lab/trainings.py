@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -73,7 +74,7 @@ class Settings:
 
     def __str__(self) -> str:
         """Say the settings in a few words."""
-        words = f"{self.hidden} {self.encoder}, dropout {self.dropout:g}"
+        words = f"{self.hidden} {self.encoder} units, dropout {self.dropout:g}"
         return words if self.mask else f"{words}, no mask"
 
 
@@ -130,6 +131,10 @@ class Training:
             self.state = "stopped"
         except (InputError, MemoryError) as error:
             self.error = str(error) or "There is not enough memory; take fewer hidden units."
+            self.state = "failed"
+        except Exception:  # of a bug: the page would wait for ever
+            logging.getLogger("d2l_autorec.lab").exception("A training failed.")
+            self.error = "The training failed; the terminal of the lab says why."
             self.state = "failed"
 
     def _follow(self, epoch: Epoch) -> None:
