@@ -152,3 +152,80 @@ def test_help_loads_nothing_heavy():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert loaded.stdout.strip() == "", loaded.stdout
     assert d2l_autorec("--help").returncode == 0
+
+
+def test_help_shows_the_commands_in_groups():
+    run = d2l_autorec("-h")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.strip() == d2l_autorec("--help").stdout.strip()
+    assert run.stdout.strip() == d2l_autorec().stdout.strip()
+    lines = [line.strip("│╭╮─ ") for line in run.stdout.splitlines()]
+    groups = ["Start", "Your ratings", "Experiments", "Course", "Tools"]
+    assert [line for line in lines if line in groups] == groups
+    assert lines[lines.index("Start") + 1].startswith("reproduce ")
+    assert lines[lines.index("Tools") + 1].startswith("serve ")
+    assert "--install-completion" in run.stdout
+    assert max(map(len, run.stdout.splitlines())) <= 80
+
+
+def test_every_command_explains_itself_in_80_columns(monkeypatch):
+    from typer.testing import CliRunner
+
+    from d2l_autorec.cli import app, groups
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    names = [name for group in groups.GROUPS.values() for name in group]
+    assert len(names) == len(set(names)) == len(app.registered_commands)
+    for name in names:
+        shown = CliRunner().invoke(app, [name, "-h"])
+        assert shown.exit_code == 0 and f" {name} [OPTIONS]" in shown.stdout
+        assert "…" not in shown.stdout, name  # an option whose name is cut off
+
+
+@pytest.mark.parametrize(
+    ("line", "fragment"),
+    [
+        ("train --epoch 3", "No such option: --epoch"),
+        ("train --epochs many", "'--epochs'"),
+        ("train --seed -1", "'--seed'"),
+        ("train --epochs", "--epochs"),
+        ("recommend", "Missing option '--model'"),
+        ("check", "Missing argument"),
+        ("check a.py b.py", "b.py"),
+        ("trian", "No such command 'trian'"),
+        ("--versoin", "--versoin"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(line, fragment):
+    from typer.testing import CliRunner
+
+    from d2l_autorec.cli import app
+    from d2l_autorec.errors import InputError
+
+    run = CliRunner().invoke(app, line.split())
+    assert isinstance(run.exception, InputError)  # which main prints; the exit code is 2
+    assert run.output == "" and fragment in str(run.exception)
+    assert "\n" not in str(run.exception)
+
+
+def test_a_wrong_option_ends_as_every_error():
+    run = d2l_autorec("train", "--epochs", "many")
+    assert_one_sentence(run, "d2l-autorec: ", "'--epochs'", "train --help.")
+
+
+def test_the_shell_completes_commands_and_options():
+    def completed(words):
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        code = (
+            "import sys; sys.argv[0] = 'd2l-autorec'; import d2l_autorec.__main__ as m; m.main()"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "_D2L_AUTOREC_COMPLETE": "complete_bash", **asked},
+        ).stdout.split()
+
+    assert completed("d2l-autorec rep") == ["reproduce", "report"]
+    assert completed("d2l-autorec train --ch") == ["--checkpoint-every"]

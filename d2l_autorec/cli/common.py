@@ -12,6 +12,7 @@ from typing import Annotated, Any, Callable, Optional, get_args, get_type_hints
 import typer
 
 from d2l_autorec import __version__, runtime
+from d2l_autorec.cli.groups import Commands, group_of
 from d2l_autorec.data.options import ReadOptions, parse_columns
 from d2l_autorec.errors import plain
 
@@ -19,9 +20,13 @@ from d2l_autorec.errors import plain
 class _App(typer.Typer):
     """A Typer that reads annotations which are text, as Typer itself does from Python 3.10 on."""
 
-    def command(self, *names: Any, **options: Any) -> Callable[..., Any]:
-        add = super().command(*names, **options)
-        return lambda function: add(_resolved(function))
+    def command(self, name: str | None = None, **options: Any) -> Callable[..., Any]:
+        def add(function: Callable[..., Any]) -> Callable[..., Any]:
+            group = group_of(name or function.__name__.replace("_", "-"))
+            return command(name, rich_help_panel=group, **options)(_resolved(function))
+
+        command = super().command
+        return add
 
     def callback(self, **options: Any) -> Callable[..., Any]:
         add = super().callback(**options)
@@ -41,8 +46,8 @@ def _resolved(function: Callable[..., Any]) -> Callable[..., Any]:
 
 app = _App(
     help="AutoRec, the chapter of Dive into Deep Learning: reproduce it and use it.",
-    no_args_is_help=True,
-    add_completion=False,
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
@@ -147,6 +152,9 @@ def root(
     """Handle what stands before a subcommand."""
     if version:
         typer.echo(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)  # with Rich, Typer has printed it
         raise typer.Exit
     if context.invoked_subcommand != "launch":  # there, each worker gets its share of the cores
         runtime.set_threads()

@@ -47,8 +47,8 @@ def serve(
                 f'Run: {packages.install_command()} "d2l-autorec[serve]"'
             )
     threads = runtime.compute_alone()
-    from d2l_autorec.serving.http.limits import is_loopback
     from d2l_autorec.serving.http.run import serve
+    from d2l_autorec.serving.http.server import is_loopback
 
     def ready(url: str) -> None:
         if not is_loopback(host):

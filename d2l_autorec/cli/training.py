@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from d2l_autorec import runtime
+from d2l_autorec.cli import keep_options as keeping
 from d2l_autorec.cli import recipe_options as options
 from d2l_autorec.cli import split_options as splits
 from d2l_autorec.cli.common import (
@@ -52,23 +53,6 @@ Restarts = Annotated[
         "this often; machines that do not answer are left out then."
     ),
 ]
-
-CheckpointEvery = Annotated[
-    int, typer.Option(min=0, help="Epochs between two checkpoints, for --resume; 0 for none.")
-]
-Resume = Annotated[
-    Optional[Path], typer.Option(help="Go on with the run in this folder, where it was stopped.")
-]
-AllRatings = Annotated[
-    Optional[bool],
-    typer.Option(
-        "--all-ratings/--no-all-ratings",
-        show_default=False,
-        help="With --save: after the test, train again on all ratings, those of the test too, and "
-        "keep that model (the default; about as long again), or keep the model that was tested.",
-    ),
-]
-TensorBoard = Annotated[Optional[Path], typer.Option(help="Folder to log RMSE and loss in.")]
 
 
 @app.command()
@@ -122,13 +106,11 @@ def train(
     seed: Seed = 0,
     devices: Devices = "cpu",
     out: Out = None,
-    save: Annotated[
-        bool, typer.Option("--save", help="Keep the model, for recommend and others.")
-    ] = False,
-    all_ratings: AllRatings = None,
-    checkpoint_every: CheckpointEvery = 0,
-    resume: Resume = None,
-    tensorboard: TensorBoard = None,
+    save: keeping.Save = False,
+    all_ratings: keeping.AllRatings = None,
+    checkpoint_every: keeping.CheckpointEvery = 0,
+    resume: keeping.Resume = None,
+    tensorboard: keeping.TensorBoard = None,
     as_json: Json = False,
     quiet: Quiet = False,
     by: options.By = None,

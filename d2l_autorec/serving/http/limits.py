@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -14,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from d2l_autorec.errors import clip
 from d2l_autorec.serving.http.metrics import Metrics
+from d2l_autorec.serving.http.server import is_loopback
 
 MAX_BODY = 1024**2
 MAX_DISCARDED = 4 * MAX_BODY  # of a body that is too long: its sender is to read the answer
@@ -136,14 +136,6 @@ def host_name(scope: Message) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].rstrip(".")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach a host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _body(scope: Message, receive: Receive) -> bytes | None:

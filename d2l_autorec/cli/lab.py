@@ -1,0 +1,47 @@
+"""The course's page for a class: ``lab``."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Annotated
+
+import typer
+
+from d2l_autorec import packages, runtime
+from d2l_autorec.cli.common import Ratings, app, reads_ratings, tell
+from d2l_autorec.data.options import ReadOptions
+from d2l_autorec.errors import InputError
+
+
+@app.command()
+@reads_ratings
+def lab(
+    reading: ReadOptions,
+    data: Ratings = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
+) -> None:
+    """Open a page to train, watch the curve and rate films, for a projector and a class."""
+    if importlib.util.find_spec("nicegui") is None:
+        raise InputError(
+            "lab needs nicegui, which is not installed. "
+            f'Run: {packages.install_command()} "d2l-autorec[lab]"'
+        )
+    threads = runtime.compute_alone()
+    from d2l_autorec.course.lab.run import serve
+    from d2l_autorec.data.formats import read_ratings
+    from d2l_autorec.data.sources import load_ml100k
+    from d2l_autorec.serving.http.server import is_loopback
+    from d2l_autorec.training.session import compilation
+
+    ratings = load_ml100k() if data is None else read_ratings(data, reading)
+    if waiting := compilation("sparse"):
+        tell(f"{waiting[0].capitalize()}; that takes about half a minute.", quiet=False)
+        waiting[1]()
+
+    def ready(url: str) -> None:
+        if not is_loopback(host):
+            tell(f"Whoever reaches {host} may train: there is no authentication.", quiet=False)
+        typer.echo(f"The lab is open at {url} (Ctrl-C closes it).")
+
+    serve(ratings, host, port, threads, ready)
