@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Annotated
 
 import typer
 
-from d2l_autorec import packages, runtime
-from d2l_autorec.cli.common import app, tell
+from d2l_autorec import runtime
+from d2l_autorec.cli.common import app
 from d2l_autorec.cli.serving import Model
-from d2l_autorec.errors import InputError
+from d2l_autorec.packages import require
+from d2l_autorec.progress import tell
 
 
 @app.command()
@@ -26,17 +26,13 @@ def serve(
     What is damaged is refused, with a line on standard error.
     """
     for name in ("fastapi", "uvicorn", "prometheus_client"):
-        if importlib.util.find_spec(name) is None:
-            raise InputError(
-                f"serve needs {name}, which is not installed. "
-                f'Run: {packages.install_command()} "d2l-autorec[serve]"'
-            )
+        require(name, "serve", "serve")
     threads = runtime.compute_alone()
     from d2l_autorec.serving.http.run import is_loopback, serve
 
     def ready(url: str) -> None:
         if not is_loopback(host):
-            tell(f"Whoever reaches {host} may ask: there is no authentication.", quiet=False)
+            tell(f"Whoever reaches {host} may ask: there is no authentication.")
         typer.echo(f"{model} is served at {url}/docs")
 
     serve(model, host, port, threads, ready)
