@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from d2l_autorec.errors import InputError, plain
 
@@ -41,6 +43,40 @@ def _pip() -> tuple[str, ...]:
 def install_command() -> str:
     """Return the words before a package's name that install it here, for a message."""
     return "python -m pip install" if importlib.util.find_spec("pip") else "uv pip install"
+
+
+def require(name: str, extra: str, what: str, otherwise: str = "", least: int = 0) -> ModuleType:
+    """Import an optional package.
+
+    Parameters
+    ----------
+    name : str
+        Of the module.
+    extra : str
+        The extra of this package that installs it.
+    what : str
+        What needs it: the start of the error message.
+    otherwise : str
+        What else can be done: the end of the error message.
+    least : int
+        The first major version that will do.
+
+    Raises
+    ------
+    InputError
+        If it cannot be imported or is too old.
+    """
+    package = name.partition(".")[0]
+    try:
+        module = importlib.import_module(name)
+        if least and int(sys.modules[package].__version__.split(".")[0]) < least:
+            raise ImportError(f"{sys.modules[package].__version__} is too old")
+    except ImportError as error:
+        raise InputError(
+            f"{what} needs {package} ({error}); "
+            f'run: {install_command()} "d2l-autorec[{extra}]"{otherwise}.'
+        ) from error
+    return module
 
 
 def pip(*arguments: str, timeout: float | None = None) -> None:

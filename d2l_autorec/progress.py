@@ -1,10 +1,20 @@
-"""Progress on stderr: shown to a person, silent with ``--quiet`` or where nobody watches."""
+"""Notices and progress bars on standard error, silent with ``--quiet``."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+
+def tell(text: str | None, quiet: bool = False) -> None:
+    """Write a notice, where there is one, to standard error."""
+    if text and not quiet:
+        print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -38,35 +48,28 @@ def epochs_bar(
     callable
         To be called after each epoch with the train loss and the held-out RMSE, if any.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[reading]}"),
-        Elapsed(),
-        console=Console(stderr=True),
-        disable=quiet or lines or not sys.stderr.isatty(),
+    reading = TextColumn("{task.fields[reading]}")
+    with _bar(
+        MofNCompleteColumn(), reading, TimeElapsedColumn(), quiet=quiet or lines
     ) as progress:
         task = progress.add_task(label, total=num_epochs, completed=done, reading="")
         if before is not None:
             waiting, work = before
             progress.update(task, description=waiting, refresh=True)
-            if lines and not quiet:
-                print(waiting, file=sys.stderr, flush=True)
+            if lines:
+                tell(waiting, quiet)
             work()
             progress.update(task, description=label)
 
         def advance(train_loss: float, rmse: float | None) -> None:
             reading = f"loss {train_loss:.4f}" + ("" if rmse is None else f", RMSE {rmse:.4f}")
             progress.update(task, advance=1, reading=reading)
-            if lines and not quiet:
+            if lines:
                 done = int(progress.tasks[0].completed)
                 which = "" if label == "training" else f"{label}, "
-                print(f"{which}epoch {done}/{num_epochs}: {reading}", file=sys.stderr, flush=True)
+                tell(f"{which}epoch {done}/{num_epochs}: {reading}", quiet)
 
         yield advance
 
@@ -81,20 +84,45 @@ def counting_bar(label: str, total: float, quiet: bool = False) -> Iterator[Call
         To be called with the number of steps done since the last call and, optionally, with a
         text to show behind the bar.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TextColumn, TimeElapsedColumn
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[reading]}"),
-        console=Console(stderr=True),
-        disable=quiet or not sys.stderr.isatty(),
-    ) as progress:
+    reading = TextColumn("{task.fields[reading]}")
+    with _bar(TimeElapsedColumn(), reading, quiet=quiet) as progress:
         task = progress.add_task(label, total=total, reading="")
 
         def advance(steps: float, reading: str = "") -> None:
             progress.update(task, advance=steps, reading=reading)
 
         yield advance
+
+
+@contextlib.contextmanager
+def jobs_bar(label: str, total: int, done: int, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show a bar over jobs of similar length, with the time that is left.
+
+    Yields
+    ------
+    callable
+        To be called after each job.
+    """
+    from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    left = (TextColumn("left"), Remaining())
+    with _bar(MofNCompleteColumn(), TimeElapsedColumn(), *left, quiet=quiet) as progress:
+        task = progress.add_task(label, total=total, completed=done)
+        yield lambda: progress.advance(task)
+
+
+def _bar(*columns: ProgressColumn, quiet: bool) -> Progress:
+    """Return a labelled bar with these columns behind it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        *columns,
+        console=Console(stderr=True),
+        disable=quiet or not sys.stderr.isatty(),
+    )

@@ -138,12 +138,6 @@ def stands_there(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def tell(text: str | None, quiet: bool) -> None:
-    """Write a notice to standard error, where there is one."""
-    if text and not quiet:
-        typer.echo(text, err=True)
-
-
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,

@@ -18,7 +18,6 @@ from d2l_autorec.cli.common import (
     app,
     reads_ratings,
     stands_there,
-    tell,
 )
 from d2l_autorec.cli.recipe_options import Engine
 from d2l_autorec.cli.serving import Model
@@ -27,6 +26,7 @@ from d2l_autorec.config import CHAPTER
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import check_new_file
+from d2l_autorec.progress import tell
 
 if TYPE_CHECKING:
     from d2l_autorec.evaluation.findings import Findings

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from typing import Annotated, Optional
 
 import typer
 
-from d2l_autorec import packages, runtime
-from d2l_autorec.cli.common import app, tell
+from d2l_autorec import runtime
+from d2l_autorec.cli.common import app
 from d2l_autorec.cli.serving import Model
 from d2l_autorec.errors import InputError, clip
+from d2l_autorec.packages import require
+from d2l_autorec.progress import tell
 
 AllowedHost = Annotated[
     Optional[list[str]],
@@ -41,18 +42,14 @@ def serve(
                 "for instance films.example.org."
             )
     for name in ("fastapi", "uvicorn", "prometheus_client"):
-        if importlib.util.find_spec(name) is None:
-            raise InputError(
-                f"serve needs {name}, which is not installed. "
-                f'Run: {packages.install_command()} "d2l-autorec[serve]"'
-            )
+        require(name, "serve", "serve")
     threads = runtime.compute_alone()
     from d2l_autorec.serving.http.run import serve
     from d2l_autorec.serving.http.server import is_loopback
 
     def ready(url: str) -> None:
         if not is_loopback(host):
-            tell(f"Whoever reaches {host} may ask: there is no authentication.", quiet=False)
+            tell(f"Whoever reaches {host} may ask: there is no authentication.")
         typer.echo(f"{model} is served at {url}/docs")
 
     serve(model, host, port, threads, ready, allowed_host or ())

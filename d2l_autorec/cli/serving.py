@@ -6,16 +6,16 @@ None of these loads MXNet.
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from d2l_autorec.cli.common import Json, app, reads_ratings, tell
+from d2l_autorec.cli.common import Json, app, reads_ratings
 from d2l_autorec.cli.tables import say, show, titled
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
+from d2l_autorec.progress import tell
 from d2l_autorec.serving.records import records
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def new_user(
     _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
     if as_json:
         return
-    out = partial(tell, quiet=False) if as_csv else say
+    out = tell if as_csv else say
     out(
         f"{site.name}: {len(match.ratings):,} of {len(export.entries):,} ratings matched; "
         f"{site.low:g} to {site.high:g} mapped linearly to {loaded.low:g} to {loaded.high:g}."
@@ -286,7 +286,7 @@ def update(
     runs.new_folder(out, "", make=False)
     loaded, read = load_model(model), read_ratings(ratings, reading, allow_nonpositive=True)
     assert read.understood is not None
-    tell(read.understood.line(), False)
+    tell(read.understood.line())
     done = update(loaded, read)
     save_model(out, done.model)
     said = {name: getattr(done, name) for name in ("added", "changed", "new_users", "new_items")}

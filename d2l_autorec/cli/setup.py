@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from d2l_autorec.cli.common import Quiet, app, tell
+from d2l_autorec.cli.common import Quiet, app
+from d2l_autorec.progress import tell
 
 
 @app.command("install-mxnet")

@@ -25,13 +25,13 @@ from d2l_autorec.cli.common import (
     reads_ratings,
     report,
     stands_there,
-    tell,
 )
 from d2l_autorec.cli.tables import say
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError, plain
 from d2l_autorec.paths import kind
+from d2l_autorec.progress import tell
 
 if TYPE_CHECKING:
     from d2l_autorec.training.asked import Asked

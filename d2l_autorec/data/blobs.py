@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Callable, cast
 
 from d2l_autorec.errors import InputError, plain
+from d2l_autorec.packages import require
 from d2l_autorec.paths import open_file, require_file
 
 MAX_LINE = 1024**2
@@ -125,13 +126,8 @@ class _Zstandard(io.RawIOBase):
     """A reader that, unlike zstandard's own, notices a file that was cut short."""
 
     def __init__(self, packed: BinaryIO) -> None:
-        try:
-            import zstandard
-        except ImportError:
-            raise InputError(
-                f"{getattr(packed, 'name', 'The file')} is packed with Zstandard, which needs the "
-                'package zstandard; install it (pip install "d2l-autorec[zst]") or unpack it.'
-            ) from None
+        what = f"{getattr(packed, 'name', 'The file')} is packed with Zstandard, which"
+        zstandard = require("zstandard", "zst", what, ", or unpack it")
         self._new = zstandard.ZstdDecompressor().decompressobj
         self._errors = zstandard.ZstdError
         self._frame, self._packed, self._left = self._new(), packed, b""

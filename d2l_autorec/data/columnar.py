@@ -14,6 +14,7 @@ from d2l_autorec.data.delimited import Parsed
 from d2l_autorec.data.npz import read_npz
 from d2l_autorec.data.options import COLUMNS, ReadOptions
 from d2l_autorec.errors import InputError, plain
+from d2l_autorec.packages import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,16 +45,9 @@ def read_parquet(blob: Blob, options: ReadOptions) -> Parsed:
         than 2 GiB or 200 times its size, a column is missing or of a type that it cannot have, or
         a value is empty.
     """
-    try:
-        import pyarrow.parquet
-
-        if int(pyarrow.__version__.split(".")[0]) < _PYARROW:
-            raise ImportError(f"{pyarrow.__version__} is too old")
-    except ImportError as error:
-        raise InputError(
-            f"{blob.label} is a Parquet file, which needs pyarrow ({error}); "
-            'install it (pip install "d2l-autorec[parquet]") or save the ratings as CSV.'
-        ) from error
+    what = f"{blob.label} is a Parquet file, which"
+    require("pyarrow.parquet", "parquet", what, ", or save the ratings as CSV", _PYARROW)
+    import pyarrow
 
     def where(row: int) -> str:
         return f"{blob.label}, row {row + 1}"

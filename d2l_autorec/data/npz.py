@@ -13,7 +13,6 @@ import numpy as np
 
 from d2l_autorec.data.blobs import MAX_UNPACKED, open_archive, readable
 from d2l_autorec.errors import InputError
-from d2l_autorec.paths import open_file
 
 Form = tuple[tuple[int, ...], str]  # an array's shape and type
 
@@ -50,10 +49,7 @@ def read_npz(path: Path, limit: int = MAX_UNPACKED) -> dict[str, np.ndarray]:
 
 
 def read_npz_of(file: BinaryIO, forms: dict[str, Form], remedy: str) -> dict[str, np.ndarray]:
-    """Read an npz of exactly these arrays, each of this shape and type.
-
-    They must lie unpacked, and no bytes may serve for two of them: so they can't take more memory
-    than the file takes room.
+    """Read an npz of exactly these arrays, each of this shape and type; see `read_stored_npz`.
 
     Parameters
     ----------
@@ -68,68 +64,59 @@ def read_npz_of(file: BinaryIO, forms: dict[str, Form], remedy: str) -> dict[str
     InputError
         If it holds anything else.
     """
-    with readable(file.name), zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        if sum(info.file_size for info in members) > os.fstat(file.fileno()).st_size:
-            raise InputError(f"{file.name} would unpack to more than its own size; {remedy}.")
-        if sorted(info.filename for info in members) != sorted(f"{name}.npy" for name in forms):
-            raise InputError(f"{file.name} holds other arrays than {', '.join(forms)}; {remedy}.")
-        arrays = {}
-        for info in members:
-            name = info.filename[: -len(".npy")]
-            shape, kind = forms[name][0], np.dtype(forms[name][1])
+    with readable(file.name):
+        try:
+            arrays = read_stored_npz(file)
+        except ValueError as error:
+            raise InputError(f"{file.name} {error}; {remedy}.") from None
+    if arrays.keys() != forms.keys():
+        raise InputError(f"{file.name} holds other arrays than {', '.join(forms)}; {remedy}.")
+    for name, (shape, kind) in forms.items():
+        if (arrays[name].shape, arrays[name].dtype) != (shape, np.dtype(kind)):
             size = " x ".join(map(str, shape))
-            unfit = InputError(f"{file.name}: {name} is not the {size} array expected; {remedy}.")
-            missing = info.file_size - math.prod(shape) * kind.itemsize
-            if not 0 < missing <= _MAX_HEADER or info.compress_type != zipfile.ZIP_STORED:
-                raise unfit
-            with archive.open(info) as stream:
-                try:
-                    found = _header(stream)
-                except ValueError:
-                    raise unfit from None
-                if found != (shape, False, kind):
-                    raise unfit
-                arrays[name] = _content(stream, shape, kind)
+            raise InputError(f"{file.name}: {name} is not the {size} array expected; {remedy}.")
     return {name: arrays[name] for name in forms}
 
 
-def read_stored_npz(path: Path) -> dict[str, np.ndarray]:
+def read_stored_npz(file: BinaryIO) -> dict[str, np.ndarray]:
     """Read all arrays of an npz file as `d2l_autorec.atomic.write_npz` writes it.
 
-    They must lie unpacked, as in `read_npz_of`.
+    They must lie unpacked, and no bytes may serve for two of them: so they can't take more memory
+    than the file takes room.
 
     Parameters
     ----------
-    path : Path
+    file : file
 
     Returns
     -------
     dict of str to numpy.ndarray
-        Of numbers or bytes.
+        Of numbers or text.
 
     Raises
     ------
     ValueError, zipfile.BadZipFile, OSError
-        If the file is something else: arrays that are packed, that share bytes, or whose size is
-        not what their header says.
+        If the file is something else. The text of a ValueError goes on from the file's name.
     """
     arrays: dict[str, np.ndarray] = {}
-    with open_file(path) as file, zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if sum(info.file_size for info in members) > os.fstat(file.fileno()).st_size:
-            raise ValueError("its arrays are larger than the file")
+            raise ValueError("would unpack to more than its own size")
         for info in members:
             name = info.filename[: -len(".npy")]
             stored = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1
             if not stored or name in arrays or info.filename != f"{name}.npy":
-                raise ValueError("an array is packed or has no name of its own")
-            with archive.open(info) as stream:
-                shape, turned, kind = _header(stream)
-                size = math.prod(shape) * kind.itemsize
-                if kind.kind not in "biufSU" or turned or size > info.file_size:
-                    raise ValueError(f"{name} is another array than its header says")
-                arrays[name] = _content(stream, shape, kind)
+                raise ValueError(f"has a packed array or two of one name, {info.filename!r}")
+            try:
+                with archive.open(info) as stream:
+                    shape, turned, kind = _header(stream)
+                    header = info.file_size - math.prod(shape) * kind.itemsize
+                    if kind.kind not in "biufSU" or turned or not 0 < header <= _MAX_HEADER:
+                        raise ValueError("it is not what its header says")
+                    arrays[name] = _content(stream, shape, kind)
+            except ValueError as error:
+                raise ValueError(f"has a damaged array, {name} ({error})") from None
     return arrays
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -22,6 +21,7 @@ from d2l_autorec.data.scan import scan
 from d2l_autorec.data.titles import read_titles
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.paths import kind
+from d2l_autorec.progress import tell
 
 STRICT = ReadOptions(duplicates="error", strict=True)
 TITLES = ("u.item", "ml-100k.item")
@@ -99,7 +99,7 @@ def ensure_cached(quiet: bool = False) -> None:
     damaged = [name for name in ("u.data", *TITLES) if kind(folder / name)]
     damaged = [name for name in damaged if not _intact(folder / name)]
     if damaged:
-        _say(f"{folder / damaged[0]} was damaged and is fetched again.", quiet)
+        tell(f"{folder / damaged[0]} was damaged and is fetched again.", quiet)
     try:
         _check_writable(folder)
         files, failures = fetch.fetch_ml100k(quiet)
@@ -114,7 +114,7 @@ def ensure_cached(quiet: bool = False) -> None:
         warnings.warn(f"Titles are left out: {error}", stacklevel=2)
         return
     if not found:
-        _say(known.LICENCE, quiet)
+        tell(known.LICENCE, quiet)
 
 
 def _read(located: Located) -> Ratings:
@@ -215,8 +215,3 @@ def _all_failed(failures: list[str]) -> str:
         f"Get ml-100k.zip by other means and give it with --data ml-100k.zip, "
         f"or put its u.data and u.item into {_cached_folder()}."
     )
-
-
-def _say(text: str, quiet: bool) -> None:
-    if not quiet:
-        print(text, file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Any
 
 from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, open_archive, readable
 from d2l_autorec.errors import InputError, plain
+from d2l_autorec.packages import require
 
 
 def is_workbook(members: dict[str, Blob]) -> bool:
@@ -34,13 +35,8 @@ def sheet_as_csv(blob: Blob) -> Blob:
         If openpyxl is missing, the workbook is damaged or empty, or several sheets have something
         on them.
     """
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise InputError(
-            f"{blob.label} is an Excel workbook, which needs openpyxl ({error}); install it "
-            '(pip install "d2l-autorec[excel]") or save the sheet as CSV.'
-        ) from error
+    what = f"{blob.label} is an Excel workbook, which"
+    openpyxl = require("openpyxl", "excel", what, ", or save the sheet as CSV")
     with readable(blob.label), blob.open() as stream:
         content = stream.read(MAX_UNPACKED)
     open_archive(content, blob.label)

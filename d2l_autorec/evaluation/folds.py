@@ -13,7 +13,7 @@ from d2l_autorec.atomic import lock_folder
 from d2l_autorec.data.protocols import folds
 from d2l_autorec.errors import InputError
 from d2l_autorec.evaluation.intervals import Interval, interval
-from d2l_autorec.progress import epochs_bar
+from d2l_autorec.progress import epochs_bar, tell
 from d2l_autorec.training import run
 from d2l_autorec.training.asked import Asked, Prepared, prepare
 from d2l_autorec.training.distributed.group import group_from_environment
@@ -90,7 +90,7 @@ def cross_validate(asked: Asked, num_folds: int, quiet: bool = False) -> Folded:
             runs.write_record(folder, record)
     except KeyboardInterrupt:
         said = f"Stopped after {len(results)} of {num_folds} folds; these are in {folder}."
-        print(f"d2l-autorec: {said}", file=sys.stderr)
+        tell(f"d2l-autorec: {said}")
         sys.exit(130)
     finally:
         if not results:

@@ -6,21 +6,16 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from d2l_autorec.errors import InputError
+from d2l_autorec.packages import require
 
 MEASURES = ("ndcg", "recall", "mrr")
 
 
 def ir_measures() -> ModuleType:
-    """Import the library, or raise an InputError that says how to get it."""
-    try:
-        import ir_measures
-    except ModuleNotFoundError:
-        raise InputError(
-            "Ranking measures need the package ir-measures; run: pip install "
-            '"d2l-autorec[ranking]", or leave them out with -k 0.'
-        ) from None
-    return ir_measures
+    """Import the library."""
+    return require(
+        "ir_measures", "ranking", "A measure of ranking", ", or leave them out with -k 0"
+    )
 
 
 def rank_users(

@@ -21,6 +21,7 @@ from d2l_autorec.evaluation.space import Choice, choices, first_values
 from d2l_autorec.evaluation.space import base as base_recipe
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import to_toml
+from d2l_autorec.packages import require
 from d2l_autorec.paths import check_new_file, kind
 from d2l_autorec.training import run
 from d2l_autorec.training.asked import Prepared
@@ -34,13 +35,8 @@ _WAIT = 60.0  # seconds for another process to let go of the folder
 
 
 def optuna() -> ModuleType:
-    """Import the library, silenced, or raise an InputError that says how to get it."""
-    try:
-        import optuna
-    except ModuleNotFoundError:
-        raise InputError(
-            'tune needs the package optuna; run: pip install "d2l-autorec[tune]".'
-        ) from None
+    """Import the library, silenced."""
+    optuna = require("optuna", "tune", "tune")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

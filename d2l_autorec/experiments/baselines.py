@@ -109,11 +109,11 @@ def matrix_factorization(
         from mxnet import autograd, gluon
 
         from d2l_autorec.chapter.mf import MF
-        from d2l_autorec.training.batches import rollover_batches
+        from d2l_autorec.training.batches import RolloverBatches
 
         users, items, ratings = columns(table)
         size = min(batch_size, len(table))
-        batches = rollover_batches(len(table), size)
+        batches = RolloverBatches(len(table), size)
         net = MF(num_factors, *shape)
         net.initialize(mx.init.Normal(0.01))
         loss = gluon.loss.L2Loss()

@@ -12,7 +12,6 @@ import io
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2l_autorec import runs
 from d2l_autorec.errors import InputError
+from d2l_autorec.progress import jobs_bar
 from d2l_autorec.runtime import num_cores
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def run_jobs(
     known = _read(path, jobs[0])
     missing = [job for job, key in zip(jobs, keys) if key not in known]
     tally.read |= {(path, key) for key in keys if key in known} - tally.made
-    with _bar(label, len(jobs), len(jobs) - len(missing), quiet) as advance:
+    with jobs_bar(label, len(jobs), len(jobs) - len(missing), quiet) as advance:
         for job, measures in _results(function, missing, processes or num_cores()):
             known[_key(job)] = {**job, **measures}
             tally.made.add((path, _key(job)))
@@ -217,22 +217,3 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         raise InputError(
             f"{path} cannot be written ({error.strerror}); name another --out."
         ) from None
-
-
-@contextmanager
-def _bar(label: str, total: int, done: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (TextColumn(label), BarColumn(bar_width=20), MofNCompleteColumn(), Elapsed())
-    with Progress(
-        *columns,
-        TextColumn("left"),
-        Remaining(),
-        console=Console(stderr=True),
-        disable=quiet or not sys.stderr.isatty(),
-    ) as progress:
-        task = progress.add_task(label, total=total, completed=done)
-        yield lambda: progress.advance(task)

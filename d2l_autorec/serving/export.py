@@ -10,6 +10,7 @@ import numpy as np
 
 from d2l_autorec import runs
 from d2l_autorec.errors import InputError
+from d2l_autorec.packages import require
 from d2l_autorec.serving.model import Model, flat_arrays
 from d2l_autorec.serving.onnx_graph import onnx_graph, reads_rows
 from d2l_autorec.serving.recommend import best_columns, recommend
@@ -86,14 +87,7 @@ def export_onnx(model: Model, path: str | Path) -> Checked:
         MXNet's by 1e-5 or more (for scores beyond 10, by 1e-6 of the largest), a user's list is
         another one than from `recommend`, or the file cannot be written; nothing is written then.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(
-            f"--onnx needs onnx and onnxruntime ({error}); "
-            'install them: pip install "d2l-autorec[onnx]".'
-        ) from error
+    _, onnxruntime = (require(name, "onnx", "--onnx") for name in ("onnx", "onnxruntime"))
     if sum(values.nbytes for values in flat_arrays(model.trained).values()) > _MAX_BYTES:
         raise InputError(f"{path} would exceed ONNX's 2 GiB; export with --safetensors.")
     content = onnx_graph(model).SerializeToString()

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from d2l_autorec.atomic import write_npz
 from d2l_autorec.data.blobs import readable
 from d2l_autorec.data.npz import read_npz
 from d2l_autorec.errors import InputError
+from d2l_autorec.packages import require
 from d2l_autorec.paths import open_file
 from d2l_autorec.serving.model import Model, flat_arrays, flat_shapes, with_arrays
 from d2l_autorec.serving.onnx_graph import describe
@@ -177,12 +178,5 @@ def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]
         ) from error
 
 
-def _safetensors(path: str | Path) -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise InputError(
-            f"{path} needs the safetensors package; "
-            'install it (pip install "d2l-autorec[safetensors]") or use npz.'
-        ) from error
-    return safetensors.numpy
+def _safetensors(path: str | Path) -> ModuleType:
+    return require("safetensors.numpy", "safetensors", str(path), ", or use npz")

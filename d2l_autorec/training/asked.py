@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +17,7 @@ from d2l_autorec.data.protocols import NAMES, check_name, named_split, with_test
 from d2l_autorec.data.sources import load_ml100k
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipes import RECIPES, find_recipe, for_share
+from d2l_autorec.progress import tell
 from d2l_autorec.training import checkpoint, resume, run
 from d2l_autorec.training.draws import has_mxnet
 from d2l_autorec.training.engines import choose_engine
@@ -170,7 +170,7 @@ def prepare(
         from d2l_autorec import doctor
 
         doctor.preflight()
-    say = partial(say_unless, quiet)
+    say = partial(tell, quiet=quiet)
     if asked.data:
         ratings = _read(asked.data, asked.reading, say)
     else:
@@ -233,9 +233,3 @@ def _check_range(plan: Plan, ratings: Ratings) -> None:
                 f"--rating-range {low:g},{high:g} leaves out some of the ratings, which go from "
                 f"{found.min():g} to {found.max():g}; give a wider one."
             )
-
-
-def say_unless(quiet: bool, text: str | None) -> None:
-    """Write a notice to standard error."""
-    if text and not quiet:
-        print(text, file=sys.stderr)

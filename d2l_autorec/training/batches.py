@@ -12,7 +12,26 @@ from d2l_autorec.training.draws import Draws, GlobalDraws
 
 
 class RolloverBatches(Iterator[list[np.ndarray]]):
-    """The iterator behind ``rollover_batches``.
+    """The batches of one epoch after another, without end.
+
+    The order is that of ``gluon.data.DataLoader(shuffle=True, last_batch='rollover')``: rows are
+    shuffled once an epoch, at the moment the epoch is asked for, and what does not fill a batch
+    opens the next epoch. A batch that spans two epochs may hold a row twice. Each item is the list
+    of an epoch's batches: arrays of ``batch_size`` row numbers (int64).
+
+    Parameters
+    ----------
+    num_rows, batch_size : int
+        Rows there are, and rows in every batch.
+    rest : numpy.ndarray, optional
+        Rows left over by an earlier run, int64.
+    seed : int, optional
+        Seed the draws for each epoch, from this and the epoch's number. They are then not the
+        book's, but those of any epoch can be found again: MXNet's generator cannot be read back.
+    epoch : int
+        Epochs that an earlier run has been through.
+    draws : Draws, optional
+        Where the order comes from; NumPy's global generator, as in the book, by default.
 
     Attributes
     ----------
@@ -20,19 +39,38 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
         Rows that filled no batch yet; a checkpoint keeps them to resume in step.
     epoch : int
         Epochs that have been handed out.
+
+    Raises
+    ------
+    InputError
+        If ``batch_size`` is not between 1 and ``num_rows``: an epoch could have no batch; or if
+        ``rest`` holds something else than rows.
     """
 
     def __init__(
         self,
         num_rows: int,
         batch_size: int,
-        rest: np.ndarray,
-        seed: int | None,
-        epoch: int,
-        draws: Draws,
+        rest: np.ndarray | None = None,
+        seed: int | None = None,
+        epoch: int = 0,
+        draws: Draws | None = None,
     ) -> None:
+        if not 1 <= batch_size <= num_rows:
+            raise InputError(
+                f"batch_size is {batch_size}; give 1 to {num_rows}, the number of rows."
+            )
+        rest = np.empty(0, np.int64) if rest is None else rest
+        if (
+            rest.dtype != np.int64
+            or rest.ndim != 1
+            or not np.isin(rest, np.arange(num_rows)).all()
+        ):
+            raise InputError(
+                f"rest is not a list of row numbers below {num_rows}; take an empty one."
+            )
         self.num_rows, self.batch_size, self.rest = num_rows, batch_size, rest
-        self.seed, self.epoch, self.draws = seed, epoch, draws
+        self.seed, self.epoch, self.draws = seed, epoch, draws or GlobalDraws()
 
     def __next__(self) -> list[np.ndarray]:
         self.epoch += 1
@@ -52,51 +90,3 @@ def ratings_and_mask(batch: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     ones = np.ones_like(batch.data)
     rated = sparse.csr_matrix((ones, batch.indices, batch.indptr), batch.shape)
     return batch.toarray(), rated.toarray()
-
-
-def rollover_batches(
-    num_rows: int,
-    batch_size: int,
-    rest: np.ndarray | None = None,
-    seed: int | None = None,
-    epoch: int = 0,
-    draws: Draws | None = None,
-) -> RolloverBatches:
-    """Give the batches of one epoch after another, without end.
-
-    The order is that of ``gluon.data.DataLoader(shuffle=True, last_batch='rollover')``: rows are
-    shuffled once an epoch, at the moment the epoch is asked for, and
-    what does not fill a batch opens the next epoch. A batch that spans two epochs may hold a row
-    twice.
-
-    Parameters
-    ----------
-    num_rows, batch_size : int
-        Rows there are, and rows in every batch.
-    rest : numpy.ndarray, optional
-        Rows left over by an earlier run (``RolloverBatches.rest``), int64.
-    seed : int, optional
-        Seed the draws for each epoch, from this and the epoch's number. They are then not the
-        book's, but those of any epoch can be found again: MXNet's generator cannot be read back.
-    epoch : int
-        Epochs that an earlier run has been through.
-    draws : Draws, optional
-        Where the order comes from; NumPy's global generator, as in the book, by default.
-
-    Returns
-    -------
-    iterator of list of numpy.ndarray
-        The batches of an epoch; each holds ``batch_size`` row numbers (int64).
-
-    Raises
-    ------
-    InputError
-        If ``batch_size`` is not between 1 and ``num_rows``: an epoch could have no batch; or if
-        ``rest`` holds something else than rows.
-    """
-    if not 1 <= batch_size <= num_rows:
-        raise InputError(f"batch_size is {batch_size}; give 1 to {num_rows}, the number of rows.")
-    rest = np.empty(0, np.int64) if rest is None else rest
-    if rest.dtype != np.int64 or rest.ndim != 1 or not np.isin(rest, np.arange(num_rows)).all():
-        raise InputError(f"rest is not a list of row numbers below {num_rows}; take an empty one.")
-    return RolloverBatches(num_rows, batch_size, rest, seed, epoch, draws or GlobalDraws())

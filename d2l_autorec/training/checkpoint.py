@@ -20,7 +20,7 @@ from d2l_autorec.atomic import write_atomic, write_npz
 from d2l_autorec.data.blobs import readable
 from d2l_autorec.data.npz import read_stored_npz
 from d2l_autorec.errors import InputError
-from d2l_autorec.paths import kind, require_file
+from d2l_autorec.paths import kind, open_file, require_file
 from d2l_autorec.training.checked import checked_fields
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan
@@ -255,8 +255,8 @@ def load(folder: Path) -> Checkpoint:
     require_file(path)
     damaged = InputError(f"{path} is damaged; start the run again in a new folder.")
     try:
-        with readable(str(path)):
-            arrays = read_stored_npz(path)
+        with readable(str(path)), open_file(path) as file:
+            arrays = read_stored_npz(file)
         described = json.loads(arrays.pop("description").tobytes())
         written = described.pop("format")
         if written <= FORMAT == written:

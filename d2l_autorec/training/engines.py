@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from d2l_autorec.errors import InputError
 from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.biases import Scale, shrunken_means
 from d2l_autorec.models.recipe import Recipe
-from d2l_autorec.training.batches import RolloverBatches, rollover_batches
+from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.draws import Draws, GlobalDraws, NumPyDraws, has_mxnet
 from d2l_autorec.training.history import Epoch
+from d2l_autorec.training.job import Job
+from d2l_autorec.training.matrix import check_matrices
 from d2l_autorec.training.updates import Updates
 
 if TYPE_CHECKING:
+    from d2l_autorec.training.checkpoint import Keeper
     from d2l_autorec.training.dense import DenseState
     from d2l_autorec.training.distributed.group import Group
     from d2l_autorec.training.sparse import SparseState
@@ -27,6 +31,8 @@ ENGINES = ("fast", "sparse")
 _DENSE_SHARE = 0.25  # of cells rated, from which on dense matrices are quicker
 
 Arrays = dict[str, np.ndarray]
+Epochs = Callable[[int], Generator[Epoch, None, None]]
+Whole = Callable[[Arrays], tuple[Arrays, Arrays]]
 
 
 @dataclass(frozen=True)
@@ -56,39 +62,18 @@ class Engine:
     ----------
     state : DenseState or SparseState
         What changes in training.
-    batches : RolloverBatches
     epochs : callable
         Takes a number of epochs and gives the generator that trains them.
     whole : callable
         Takes a copy of weights; gives what a checkpoint is to hold: all arrays of the state, and
         those weights, whole. All workers call it.
-    draws : Draws
+    batches : RolloverBatches
     """
 
     state: DenseState | SparseState
+    epochs: Epochs
+    whole: Whole
     batches: RolloverBatches
-    epochs: Callable[[int], Generator[Epoch, None, None]]
-    whole: Callable[[Arrays], tuple[Arrays, Arrays]]
-    draws: Draws
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """Where a network's batches begin.
-
-    Attributes
-    ----------
-    epoch_seed : int or None
-        The draws are seeded anew for each epoch, from this and its number.
-    rest : numpy.ndarray or None
-        Rows that an earlier process had left over.
-    epoch : int
-        Epochs that it had been through.
-    """
-
-    epoch_seed: int | None = None
-    rest: np.ndarray | None = None
-    epoch: int = 0
 
 
 def choose_engine(num_ratings: int, num_cells: int) -> str:
@@ -125,7 +110,7 @@ def make_engine(
     held_out: sparse.csr_matrix | None,
     seed: int,
     compute: Compute,
-    beginning: Beginning,
+    keeper: Keeper | None = None,
 ) -> Engine:
     """Draw initial weights, and make the engine ready.
 
@@ -139,118 +124,94 @@ def make_engine(
         What the network reads, and what is scored after each epoch; (num_rows, num_cols).
     seed : int
     compute : Compute
-    beginning : Beginning
+    keeper : Keeper, optional
+        What the batches begin with, where the run leaves checkpoints.
 
     Raises
     ------
     InputError
-        If the dense engine is asked for and MXNet is not there.
+        If the dense engine is asked for and MXNet is not there, or the matrices are damaged.
     """
     num_rows, num_cols = train.shape
+    check_matrices(train, held_out, num_cols)
     draws: Draws = GlobalDraws()
     if choose_draws(recipe, compute.engine) == "numpy":
         draws = NumPyDraws(seed)
     elif recipe.draws != "book":
         draws.seed(seed)
-    make = _dense if compute.engine == "fast" else _sparse
     if compute.engine == "fast" and not has_mxnet():
         raise InputError("The engine fast needs MXNet, which is not here; use the engine sparse.")
-    first_bias = None
-    if recipe.start == "mean":
-        mean = float(train.data.mean())
-        first_bias = mean + shrunken_means(train.indices, train.data - mean, num_cols)
     clip = None
     if isinstance(recipe.clip, tuple) and recipe.targets != "biases":
         low, high = ((end - scale.mean) / scale.unit for end in recipe.clip)
         clip = (low, high)
-    batches = rollover_batches(
-        num_rows, recipe.batch_size, beginning.rest, beginning.epoch_seed, beginning.epoch, draws
+    former = keeper.former if keeper else None
+    batches = RolloverBatches(
+        num_rows,
+        recipe.batch_size,
+        former.rest if former else None,
+        keeper.epoch_seed if keeper else None,
+        len(former.history) if former else 0,
+        draws,
     )
     updates = Updates.of(recipe, num_rows, scale.unit)
-    loop = {
-        "lr": updates.lr,
-        "wd": updates.wd,
-        "objective": updates.objective,
-        "decay_biases": updates.decay_biases,
-        "clip": clip,
-        "batches": batches,
-        "group": compute.group,
-    }
-    return make(recipe, train, held_out, updates, compute, draws, first_bias, batches, loop)
+    job = Job(train, held_out, batches, updates, clip, compute.group)
+    if compute.engine == "fast":
+        return Engine(*_dense(recipe, job, compute.devices), batches)
+    return Engine(*_sparse(recipe, job, draws), batches)
 
 
-def _dense(
-    recipe: Recipe,
-    train: Any,
-    held_out: Any,
-    updates: Updates,
-    compute: Compute,
-    draws: Draws,
-    first_bias: np.ndarray | None,
-    batches: RolloverBatches,
-    loop: dict[str, Any],
-) -> Engine:
+def _first_bias(recipe: Recipe, train: sparse.csr_matrix) -> np.ndarray | None:
+    """Return what the output's bias begins with, if it is not zero."""
+    if recipe.start != "mean":
+        return None
+    mean = float(train.data.mean())
+    return mean + shrunken_means(train.indices, train.data - mean, train.shape[1])
+
+
+def _dense(recipe: Recipe, job: Job, devices: Sequence[Any]) -> tuple[DenseState, Epochs, Whole]:
     import mxnet as mx
 
     from d2l_autorec.models.autorec import AutoRec, initialize
-    from d2l_autorec.training.dense import DenseState, train_fast
+    from d2l_autorec.training.dense.loop import epochs
+    from d2l_autorec.training.dense.state import DenseState
 
-    devices = list(compute.devices) or [mx.cpu()]
-    net = AutoRec(train.shape[1], recipe.architecture)
+    devices = list(devices) or [mx.cpu()]
+    net = AutoRec(job.train.shape[1], recipe.architecture)
     initialize(net, recipe.init, devices)
+    first_bias = _first_bias(recipe, job.train)
     if first_bias is not None:
         net.dense_layers()[-1].bias.set_data(mx.np.array(first_bias))
-    state = DenseState(net, devices, updates, compute.group)
-    return Engine(
-        state,
-        batches,
-        lambda count: train_fast(
-            net, train, held_out, num_epochs=count, state=state, devices=devices, **loop
-        ),
-        lambda weights: (state.arrays(), weights),
-        draws,
-    )
+    state = DenseState(net, devices, job.updates, job.group)
+    return state, partial(epochs, state, job), lambda weights: (state.arrays(), weights)
 
 
-def _sparse(
-    recipe: Recipe,
-    train: Any,
-    held_out: Any,
-    updates: Updates,
-    compute: Compute,
-    draws: Draws,
-    first_bias: np.ndarray | None,
-    batches: RolloverBatches,
-    loop: dict[str, Any],
-) -> Engine:
-    from d2l_autorec.training.sparse import SparseState, train_sparse
-    from d2l_autorec.training.sparse.state import own_columns
+def _sparse(recipe: Recipe, job: Job, draws: Draws) -> tuple[SparseState, Epochs, Whole]:
+    from d2l_autorec.training.sparse.columns import share_out
+    from d2l_autorec.training.sparse.loop import epochs
+    from d2l_autorec.training.sparse.state import SparseState
 
-    group = compute.group
+    num_cols = job.train.shape[1]
     if isinstance(draws, NumPyDraws):
-        state = SparseState.new(recipe.architecture, train.shape[1], draws, recipe.init)
+        state = SparseState.new(recipe.architecture, num_cols, draws, recipe.init)
     else:
         from d2l_autorec.models.autorec import AutoRec, initialize
 
-        net = AutoRec(train.shape[1], recipe.architecture)
+        net = AutoRec(num_cols, recipe.architecture)
         initialize(net, recipe.init)
         state = SparseState.from_net(net)
+    first_bias = _first_bias(recipe, job.train)
     if first_bias is not None:
         state.out_bias[:, 0] = first_bias
+    threads = share_out(job.train, job.group)
 
     def whole(weights: Arrays) -> tuple[Arrays, Arrays]:
-        if group is not None:
-            span = own_columns(group, train)
-            state.gather(group, span, moments=True)
+        if job.group is not None:
+            span = (threads.lo, threads.hi)
+            state.gather(job.group, span, moments=True)
             for name in ("V", "W", "out_bias"):
                 if weights:
-                    group.gather(weights[name], *span)
+                    job.group.gather(weights[name], *span)
         return state.arrays(), weights
 
-    return Engine(
-        state,
-        batches,
-        lambda count: train_sparse(None, train, held_out, num_epochs=count, state=state, **loop),
-        whole,
-        draws,
-    )
+    return state, partial(epochs, state, job, threads), whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.blend import blend, damped, member_seeds
 from d2l_autorec.training.checked import check_fits
-from d2l_autorec.training.engines import Beginning, Compute, Engine, array_shapes, make_engine
+from d2l_autorec.training.engines import Compute, Engine, array_shapes, make_engine
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.stopping import BestEpoch
 
@@ -92,7 +93,6 @@ def fit(
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split
 
-    compute = compute or Compute()
     whole = interaction_csr(table, *shape)
     recipe = recipe.for_ratings(*shape, rating_range(whole))
     if not recipe.val_ratio:
@@ -103,24 +103,18 @@ def fit(
     seeds = member_seeds(seed, recipe.num_seeds)
     places = [(part, own) for part in recipe.parts for own in seeds]
     resumed = keeper is not None and keeper.refits
-    fits: list[TrainedModel] = []
-    for i, (part, own) in enumerate(places, 1):
-        if resumed:
-            break
-        fits.append(
-            fit_network(
-                kept,
-                replace(part, patience=recipe.patience),
-                own,
-                validation=validation,
-                test=test,
-                compute=compute,
-                follow=follow,
-                watch=watch,
-                keeper=keeper,
-                place=Place(i),
-            )
+    train = partial(fit_network, compute=compute, follow=follow, watch=watch, keeper=keeper)
+    fits = [
+        train(
+            kept,
+            replace(part, patience=recipe.patience),
+            own,
+            validation=validation,
+            test=test,
+            place=Place(i),
         )
+        for i, (part, own) in enumerate([] if resumed else places, 1)
+    ]
     members = [fits[i : i + len(seeds)] for i in range(0, len(fits), len(seeds))]
     held_out = table.iloc[split[1]] if recipe.val_ratio and split is not None else None
 
@@ -129,18 +123,8 @@ def fit(
         if keeper is not None:
             keeper.begin_refit(fits[place].history if fits else (), gain)
         chosen = keeper.chosen_epoch if keeper is not None else fits[place].epoch
-        return fit_network(
-            whole,
-            part,
-            own,
-            test=test if len(places) == 1 else None,
-            stop=chosen,
-            compute=compute,
-            follow=follow,
-            watch=watch,
-            keeper=keeper,
-            place=Place(place + 1, True),
-        )
+        seen = test if len(places) == 1 else None
+        return train(whole, part, own, test=seen, stop=chosen, place=Place(place + 1, True))
 
     if keeper is not None and resumed:
         model = damped(refit(0, keeper.gain), keeper.gain)
@@ -200,7 +184,6 @@ def fit_network(
     if not scale.is_stars:
         train, held_out = (None if m is None else scale.apply(m) for m in (train, held_out))
     former = keeper.former if keeper else None
-    beginning = Beginning(keeper.epoch_seed) if keeper else Beginning()
     history = list(former.history) if former else []
     num_epochs = stop or recipe.num_epochs
     if former is not None:
@@ -213,8 +196,7 @@ def fit_network(
             place.refit,
             num_epochs,
         )
-        beginning = replace(beginning, rest=former.rest, epoch=len(history))
-    engine = make_engine(recipe, scale, train, held_out, seed, compute, beginning)
+    engine = make_engine(recipe, scale, train, held_out, seed, compute, keeper)
     rmses = [epoch.rmse or 0.0 for epoch in history] if validation is not None else []
     best = BestEpoch(recipe.patience, rmses, former.best_weights if former else None)
     if former is not None:

@@ -27,6 +27,15 @@ def check_matrix(name: str, matrix: sparse.csr_matrix, shape: tuple[int, int]) -
         raise InputError(f"{name} holds a rating that is not finite; take it out.")
 
 
+def check_matrices(
+    train: sparse.csr_matrix, test: sparse.csr_matrix | None, num_cols: int
+) -> None:
+    """Check what a net of so many columns reads, and what it is scored on, if anything is."""
+    check_matrix("train", train, (train.shape[0], num_cols))
+    if test is not None:
+        check_matrix("test", test, train.shape)
+
+
 def canonical(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     """One set of types, for which the kernels are compiled; copies only what differs."""
     parts = (

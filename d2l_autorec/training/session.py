@@ -20,10 +20,10 @@ from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import find_recipe
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.paths import kind
-from d2l_autorec.progress import epochs_bar
+from d2l_autorec.progress import epochs_bar, tell
 from d2l_autorec.training import checkpoint, resume, run
 from d2l_autorec.training.again import Scored, saved_record, train_on_all
-from d2l_autorec.training.asked import Asked, Prepared, prepare, say_unless, with_whole_path
+from d2l_autorec.training.asked import Asked, Prepared, prepare, with_whole_path
 from d2l_autorec.training.distributed.group import Group, group_from_environment
 from d2l_autorec.training.engines import choose_draws
 from d2l_autorec.training.plan import Plan
@@ -139,7 +139,7 @@ def _train(
     group = group_from_environment()
     first = group is None or group.is_first
     quiet = quiet or not first
-    say = partial(say_unless, quiet)
+    say = partial(tell, quiet=quiet)
     ready = prepare(asked, former, quiet, group.num_workers if group else 1)
     ratings, plan = ready.ratings, ready.plan
     folder, new, held = asked.out or Path(), False, contextlib.ExitStack()
@@ -176,7 +176,7 @@ def _train(
             save_model(folder / "model", model, ratings, record)
         runs.save(folder, record, *run.history_table(scored.history))
     except KeyboardInterrupt:
-        print(f"d2l-autorec: {resume.farewell(folder)}", file=sys.stderr)
+        tell(f"d2l-autorec: {resume.farewell(folder)}")
         sys.exit(130)
     finally:
         held.close()
@@ -199,7 +199,7 @@ def _epochs(
     done = len(former.history) + len(former.chosen) if former else 0
     with contextlib.ExitStack() as stack:
         if plan.checkpoint_every:
-            say = partial(say_unless, quiet)
+            say = partial(tell, quiet=quiet)
             keep.stopping = stack.enter_context(resume.interrupt_after_epoch(say))
         bar = partial(epochs_bar, quiet=quiet, lines=group is not None)
         before = compilation(plan.engine)

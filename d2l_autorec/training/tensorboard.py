@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from d2l_autorec.errors import InputError
+from d2l_autorec.packages import require
 from d2l_autorec.training.history import Epoch
 
 
@@ -35,14 +36,9 @@ def tensorboard(folder: Path | None, first_epoch: int = 1) -> Iterator[Callable[
     if folder is None:
         yield lambda epoch: None
         return
+    library = require("tensorboardX", "tensorboard", "--tensorboard")
     try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise InputError(
-            "--tensorboard needs the package tensorboardX; run: pip install -e .[tensorboard]"
-        ) from None
-    try:
-        writer = SummaryWriter(str(folder), purge_step=first_epoch)
+        writer = library.SummaryWriter(str(folder), purge_step=first_epoch)
     except OSError as error:
         raise InputError(
             f"--tensorboard {folder} cannot be written ({error.strerror}); name another folder."

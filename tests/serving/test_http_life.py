@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -184,7 +183,7 @@ def test_what_cannot_be_served_is_said(models, monkeypatch):
         said = refused("--model", models / "a", "--port", port)
         assert f"--port {port} cannot be listened at (" in said
     assert "--host a..b" in refused("--model", models / "a", "--host", "a..b")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
     said = refused("--model", models / "a")
     assert "needs fastapi" in said and 'pip install "d2l-autorec[serve]"' in said
 

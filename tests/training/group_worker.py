@@ -24,7 +24,8 @@ from d2l_autorec.runtime import seed_everything
 from d2l_autorec.training import checkpoint, dense, run
 from d2l_autorec.training.distributed.group import group_from_environment
 from d2l_autorec.training.sparse import train_sparse
-from d2l_autorec.training.sparse.state import SparseState, own_columns
+from d2l_autorec.training.sparse.columns import own_columns
+from d2l_autorec.training.sparse.state import SparseState
 
 ROWS, COLS, BATCH, LR, WD = 41, 23, 8, 0.002, 0.01  # 5 batches an epoch, the columns are odd
 

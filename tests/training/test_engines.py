@@ -15,7 +15,7 @@ from d2l_autorec.errors import InputError
 from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.autorec import AutoRec
 from d2l_autorec.runtime import seed_everything
-from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.dense import evaluate_fast, train_fast
 from d2l_autorec.training.sparse import SparseState, evaluate_sparse, train_sparse
 
@@ -144,7 +144,7 @@ def test_batches_come_in_gluon_s_order():
     )
     gluon = [[batch.asnumpy().astype(int).tolist() for batch in loader] for _ in range(5)]
     seed_everything(3)
-    ours = rollover_batches(10, 4)
+    ours = RolloverBatches(10, 4)
     assert [[batch.tolist() for batch in next(ours)] for _ in range(5)] == gluon
 
 

@@ -17,7 +17,7 @@ from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.autorec import AutoRec
 from d2l_autorec.runtime import seed_everything
-from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.sparse import (
     SparseState,
     compile_kernels,
@@ -73,7 +73,7 @@ def train_dense(net, values, mask, epochs, objective="mean", lr=0.01, wd=0.01, d
     if not decay_biases:
         net.collect_params(".*bias").setattr("wd_mult", 0.0)
     trainer = gluon.Trainer(net.collect_params(), "adam", {"learning_rate": 1, "wd": wd})
-    order, losses, step = rollover_batches(ROWS, BATCH), [], 0
+    order, losses, step = RolloverBatches(ROWS, BATCH), [], 0
     for _ in range(epochs):
         for rows in next(order):
             trainer.set_learning_rate(lr(step) if callable(lr) else lr)
@@ -226,7 +226,7 @@ def test_a_state_carries_training_on():
     list(train_sparse(whole, train, num_epochs=4, **settings))
     seed_everything(1)
     state = SparseState.from_net(halves)
-    batches = rollover_batches(ROWS, size)
+    batches = RolloverBatches(ROWS, size)
     list(train_sparse(halves, train, num_epochs=2, state=state, batches=batches, **settings))
     assert state.step == 11
     saved = {name: array.copy() for name, array in state.arrays().items()}
@@ -234,7 +234,7 @@ def test_a_state_carries_training_on():
     for name, array in resumed.arrays().items():
         array[...] = saved[name]
     resumed.step = state.step
-    batches = rollover_batches(ROWS, size, batches.rest)
+    batches = RolloverBatches(ROWS, size, batches.rest)
     list(train_sparse(halves, train, num_epochs=2, state=resumed, batches=batches, **settings))
     for expected, got in zip(parameters(whole), parameters(halves)):
         np.testing.assert_array_equal(got, expected)
@@ -335,7 +335,7 @@ def test_batches_come_in_the_order_of_gluons_loader():
     seed_everything(11)
     expected = [[batch.asnumpy().tolist() for batch in loader] for _ in range(5)]
     seed_everything(11)
-    batches = rollover_batches(10, 4)
+    batches = RolloverBatches(10, 4)
     got = [[rows.tolist() for rows in next(batches)] for _ in range(5)]
     assert got == expected
     assert [len(epoch) for epoch in got] == [2, 3, 2, 3, 2]

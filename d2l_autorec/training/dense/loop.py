@@ -21,11 +21,12 @@ from scipy import sparse
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.models.autorec import AutoRec
-from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.dense.state import DenseState
 from d2l_autorec.training.distributed.group import Group
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.matrix import check_matrix
+from d2l_autorec.training.job import Clip, Job
+from d2l_autorec.training.matrix import check_matrices
 from d2l_autorec.training.updates import Rate, Updates
 
 
@@ -40,7 +41,7 @@ def train_fast(
     wd: float = CHAPTER.wd,
     objective: str = "mean",
     decay_biases: bool = True,
-    clip: tuple[float, float] | None = None,
+    clip: Clip = None,
     devices: list[mx.Context] | None = None,
     state: DenseState | None = None,
     batches: Iterator[list[np.ndarray]] | None = None,
@@ -71,7 +72,7 @@ def train_fast(
         The net with its optimizer, to carry an earlier run on; it has the net, the devices, the
         updates and the group that count. Adam starts anew where none is given.
     batches : iterator, optional
-        Batches of each epoch, of any sizes; ``rollover_batches`` with the rest of an earlier run
+        Batches of each epoch, of any sizes; `RolloverBatches` with the rest of an earlier run
         resumes it in step. The chapter's order where none is given.
     group : Group, optional
         The workers to share the columns with, each on its first device. The net is whole on all
@@ -86,30 +87,21 @@ def train_fast(
     InputError
         If the matrices, the net and the settings do not fit together.
     """
-    check_matrix("train", train, (train.shape[0], net.num_inputs))
-    if test is not None:
-        check_matrix("test", test, train.shape)
-    devices = devices or [mx.cpu()]
+    check_matrices(train, test, net.num_inputs)
     if batches is None:
-        batches = rollover_batches(train.shape[0], batch_size)
-    net.hybridize(static_alloc=True)
+        batches = RolloverBatches(train.shape[0], batch_size)
     if state is None:
-        state = DenseState(net, devices, Updates(lr, wd, objective, decay_biases), group)
-    return _epochs(state, train, test, batches, num_epochs, clip, group)
+        updates = Updates(lr, wd, objective, decay_biases)
+        state = DenseState(net, devices or [mx.cpu()], updates, group)
+    return epochs(state, Job(train, test, batches, state.updates, clip, group), num_epochs)
 
 
-def _epochs(
-    state: DenseState,
-    train: sparse.csr_matrix,
-    test: sparse.csr_matrix | None,
-    batches: Iterator[list[np.ndarray]],
-    num_epochs: int,
-    clip: tuple[float, float] | None,
-    group: Group | None,
-) -> Generator[Epoch, None, None]:
+def epochs(state: DenseState, job: Job, num_epochs: int) -> Generator[Epoch, None, None]:
+    """Do a job whose matrices have been checked; see `train_fast`."""
+    train, group = job.train, job.group
     for epoch in range(1, num_epochs + 1):
         start = time.perf_counter()
-        rows_of = next(batches)
+        rows_of = next(job.batches)
         losses = [state.update(train[rows]) for rows in rows_of]
         mean = sum(
             float(part.item()) / len(rows)
@@ -122,8 +114,8 @@ def _epochs(
             state.shard.write_to(state.net)
         seconds = time.perf_counter() - start
         rmse = None
-        if test is not None:
-            rmse = evaluate_fast(state.net, train, test, state.devices, group, clip)
+        if job.test is not None:
+            rmse = evaluate_fast(state.net, train, job.test, state.devices, group, job.clip)
         yield Epoch(epoch, 0.5 * mean, rmse, seconds)
 
 
@@ -133,7 +125,7 @@ def evaluate_fast(
     test: sparse.csr_matrix,
     devices: list[mx.Context] | None = None,
     group: Group | None = None,
-    clip: tuple[float, float] | None = None,
+    clip: Clip = None,
 ) -> float:
     """Compute the RMSE over the held-out ratings, as the chapter's evaluator does.
 
@@ -154,8 +146,7 @@ def evaluate_fast(
     float
         Root of the mean squared error over the entries stored in `test`; nan without any.
     """
-    check_matrix("train", train, (train.shape[0], net.num_inputs))
-    check_matrix("test", test, train.shape)
+    check_matrices(train, test, net.num_inputs)
     low, high = clip or (-math.inf, math.inf)
     device = (devices or [mx.cpu()])[0]
     squared, count = 0.0, test.nnz

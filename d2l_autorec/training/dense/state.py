@@ -39,6 +39,7 @@ class DenseState:
         updates: Updates,
         group: Group | None = None,
     ) -> None:
+        net.hybridize(static_alloc=True)
         self.net, self.devices, self.updates = net, devices, updates
         self.shard = None if group is None else Shard(net, group, devices[0])
         part = net if self.shard is None else self.shard.part

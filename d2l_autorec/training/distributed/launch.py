@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from d2l_autorec.errors import InputError
+from d2l_autorec.progress import tell
 from d2l_autorec.training.distributed import guard
 from d2l_autorec.training.distributed.hosts import HERE, Host, read_hosts
 from d2l_autorec.training.distributed.process import Process, stopped_at_end
@@ -211,25 +212,23 @@ def _supervise(processes: list[Process], step_timeout: float) -> int:
                 process.start()
             failure = _first_failure(processes, step_timeout)
         except KeyboardInterrupt:
-            print("d2l-autorec: stopping all processes", file=sys.stderr, flush=True)
+            tell("d2l-autorec: stopping all processes")
             return 130
     for process in processes:
         process.join_readers()
     if failure is None:
         return 0
     if failure.processes:
-        print(failure.report(), file=sys.stderr, flush=True)
+        tell(failure.report())
         return failure.code
     # All workers have waited in vain. Servers end when asked to, unless they have been stopped.
     stuck = [p for p in processes if not p.is_worker and p.code() in _KILLED]
     if stuck:
-        print(_Failure(stuck, failure.said).report(), file=sys.stderr, flush=True)
+        tell(_Failure(stuck, failure.said).report())
     else:
-        print(
+        tell(
             f"d2l-autorec: All workers have waited {step_timeout:g} s in vain: a server, the "
-            "scheduler or the network between the machines hangs (--step-timeout).",
-            file=sys.stderr,
-            flush=True,
+            "scheduler or the network between the machines hangs (--step-timeout)."
         )
     return failure.code
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from collections.abc import Iterator
 
 from d2l_autorec.errors import InputError
+from d2l_autorec.progress import tell
 from d2l_autorec.training.distributed.guard import GAVE_UP
 
 STEP_TIMEOUT = 120.0  # seconds
@@ -50,11 +50,9 @@ def watch(rank: int, seconds: float) -> Iterator[None]:
     """End this process, worker `rank`, if what stands inside takes longer than `seconds`."""
 
     def give_up() -> None:
-        print(
+        tell(
             f"d2l-autorec: worker {rank} has waited {seconds:g} s for the other workers and "
-            "servers; one of them has died, hangs or cannot be reached (--step-timeout).",
-            file=sys.stderr,
-            flush=True,
+            "servers; one of them has died, hangs or cannot be reached (--step-timeout)."
         )
         os._exit(GAVE_UP)
 

@@ -113,11 +113,12 @@ def no_ratings(num_cols: int) -> Batch:
 class Threads:
     """Run a kernel on all shares of the columns at once, one thread to a share.
 
-    The columns are ``lo`` to ``hi``. The threads end when the object goes.
+    The columns are ``lo`` to ``hi``: in a group, this worker's. The threads end when the object
+    goes.
     """
 
-    def __init__(self, count: int, span: tuple[int, int]) -> None:
-        self.count = count
+    def __init__(self, count: int, span: tuple[int, int], group: Group | None = None) -> None:
+        self.count, self.group = count, group
         self.lo, self.hi = span
         self.pool = ThreadPoolExecutor(max(count - 1, 1))
 
@@ -138,6 +139,27 @@ class Threads:
         share_columns(batch.ptr[mine], following.ptr[mine], bounds)
         return bounds + self.lo
 
+    def total(self, parts: np.ndarray) -> np.ndarray:
+        """Add up what the threads have gathered, in a fixed order, here and on other workers."""
+        for part in parts[1:]:
+            parts[0] += part
+        return parts[0] if self.group is None else self.group.sum([parts[0]])[0]
+
+
+def own_columns(group: Group | None, train: sparse.csr_matrix) -> tuple[int, int]:
+    """Return the first column that is worked on here and the one behind the last."""
+    if group is None:
+        return 0, train.shape[1]
+    # A column costs as much as its ratings and something for itself.
+    return group.span(np.bincount(train.indices, minlength=train.shape[1]) + 5.0)
+
+
+def share_out(
+    train: sparse.csr_matrix, group: Group | None, num_threads: int | None = None
+) -> Threads:
+    """Return the threads for a matrix; in a group, for this worker's columns of it."""
+    return Threads(thread_count(num_threads), own_columns(group, train), group)
+
 
 def thread_count(wanted: int | None) -> int:
     """Return the number of threads to use; an InputError if it is below 1."""
@@ -145,10 +167,3 @@ def thread_count(wanted: int | None) -> int:
     if count < 1:
         raise InputError(f"num_threads is {count}; give at least 1.")
     return count
-
-
-def total(parts: np.ndarray, group: Group | None) -> np.ndarray:
-    """Add up what the threads have gathered, in a fixed order, here and on the other workers."""
-    for part in parts[1:]:
-        parts[0] += part
-    return parts[0] if group is None else group.sum([parts[0]])[0]

@@ -9,18 +9,18 @@ import numpy as np
 from scipy import sparse
 
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.training.matrix import canonical, check_matrix
+from d2l_autorec.training.job import Clip
+from d2l_autorec.training.matrix import canonical, check_matrices
 from d2l_autorec.training.sparse import kernels
 from d2l_autorec.training.sparse.columns import (
     Batch,
     Threads,
     no_ratings,
     read_batch,
-    thread_count,
-    total,
+    share_out,
 )
 from d2l_autorec.training.sparse.hidden import forward, pad
-from d2l_autorec.training.sparse.state import SparseState, own_columns
+from d2l_autorec.training.sparse.state import SparseState
 
 if TYPE_CHECKING:
     from d2l_autorec.training.distributed.group import Group
@@ -31,7 +31,7 @@ def evaluate_sparse(
     train: sparse.csr_matrix,
     test: sparse.csr_matrix,
     *,
-    clip: tuple[float, float] | None = None,
+    clip: Clip = None,
     num_threads: int | None = None,
     batch_size: int = CHAPTER.eval_batch_size,
     group: Group | None = None,
@@ -64,20 +64,18 @@ def evaluate_sparse(
     InputError
         If the matrices do not fit each other and the state.
     """
-    check_matrix("train", train, (train.shape[0], len(state.out_bias)))
-    check_matrix("test", test, train.shape)
+    check_matrices(train, test, len(state.out_bias))
     train, test = canonical(train), canonical(test)
-    threads = Threads(thread_count(num_threads), own_columns(group, train))
-    return pooled_rmse(state, train, test, clip, threads, group, batch_size)
+    threads = share_out(train, group, num_threads)
+    return pooled_rmse(state, train, test, clip, threads, batch_size)
 
 
 def pooled_rmse(
     state: SparseState,
     train: sparse.csr_matrix,
     test: sparse.csr_matrix,
-    clip: tuple[float, float] | None,
+    clip: Clip,
     threads: Threads,
-    group: Group | None,
     batch_size: int = CHAPTER.eval_batch_size,
 ) -> float:
     """Compute the RMSE with matrices that have been checked; see `evaluate_sparse`."""
@@ -100,7 +98,7 @@ def pooled_rmse(
             )
 
         threads.run(encode, threads.shares(empty, batch))
-        code = pad(forward(state, total(pre, group), None)[1][-1])
+        code = pad(forward(state, threads.total(pre), None)[1][-1])
 
         def score(i: int, lo: int, hi: int, batch: Batch = held_out, code: Any = code) -> float:
             return kernels.squared_error(
@@ -108,6 +106,6 @@ def pooled_rmse(
             )
 
         squared += sum(threads.run(score, threads.shares(empty, held_out)))
-    if group is not None:
-        squared = group.total(squared)
+    if threads.group is not None:
+        squared = threads.group.total(squared)
     return math.sqrt(squared / test.nnz) if test.nnz else math.nan

@@ -17,29 +17,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
-from d2l_autorec.training.batches import rollover_batches
+from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.matrix import canonical, check_matrix
+from d2l_autorec.training.job import Clip, Job
+from d2l_autorec.training.matrix import canonical, check_matrices
 from d2l_autorec.training.sparse import kernels
 from d2l_autorec.training.sparse.columns import (
     Batch,
     Threads,
     no_ratings,
     read_batch,
-    thread_count,
-    total,
+    share_out,
 )
 from d2l_autorec.training.sparse.evaluate import pooled_rmse
 from d2l_autorec.training.sparse.hidden import backward, forward, pad
-from d2l_autorec.training.sparse.state import Dense, SparseState, own_columns, whole_at_end
+from d2l_autorec.training.sparse.state import Dense, SparseState, whole_at_end
 from d2l_autorec.training.updates import Rate, Updates
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def train_sparse(
     wd: float = CHAPTER.wd,
     objective: str = "mean",
     decay_biases: bool = True,
-    clip: tuple[float, float] | None = None,
+    clip: Clip = None,
     num_threads: int | None = None,
     state: SparseState | None = None,
     batches: Iterator[list[np.ndarray]] | None = None,
@@ -94,7 +94,7 @@ def train_sparse(
     state : SparseState, optional
         Continue from here, not from the weights of the net. It is changed in place.
     batches : iterator, optional
-        Batches of each epoch, of any sizes; ``rollover_batches`` with the rest of an earlier run
+        Batches of each epoch, of any sizes; `RolloverBatches` with the rest of an earlier run
         resumes it in step. The chapter's order where none is given.
     group : Group, optional
         The workers to share the columns with; ``num_threads`` is of each. Until the end, a state
@@ -115,46 +115,35 @@ def train_sparse(
         state = SparseState.from_net(net)
     elif net is not None and state.architecture.hidden != net.architecture.hidden:
         raise InputError("state belongs to a net of another shape; make it with from_net.")
-    check_matrix("train", train, (train.shape[0], len(state.out_bias)))
-    if test is not None:
-        check_matrix("test", test, train.shape)
+    check_matrices(train, test, len(state.out_bias))
     updates = Updates(lr, wd, objective, decay_biases)
     if batches is None:
-        batches = rollover_batches(train.shape[0], batch_size, draws=state.draws)
+        batches = RolloverBatches(train.shape[0], batch_size, draws=state.draws)
         if isinstance(lr, (Sequence, np.ndarray)):
             updates.rates(state.step, train.shape[0] * num_epochs // batch_size)
-    threads = Threads(thread_count(num_threads), own_columns(group, train))
-    held_out = None if test is None else canonical(test)
-    return _epochs(
-        net, state, canonical(train), held_out, batches, num_epochs, updates, clip, threads, group
-    )
+    job = Job(train, test, batches, updates, clip, group)
+    return epochs(state, job, share_out(train, group, num_threads), num_epochs, net)
 
 
-def _epochs(
-    net: AutoRec | None,
-    state: SparseState,
-    train: sparse.csr_matrix,
-    test: sparse.csr_matrix | None,
-    batches: Iterator[list[np.ndarray]],
-    num_epochs: int,
-    updates: Updates,
-    clip: tuple[float, float] | None,
-    threads: Threads,
-    group: Group | None,
+def epochs(
+    state: SparseState, job: Job, threads: Threads, num_epochs: int, net: AutoRec | None = None
 ) -> Generator[Epoch, None, None]:
+    """Do a job whose matrices have been checked; see `train_sparse`."""
+    test = None if job.test is None else canonical(job.test)
+    job = replace(job, train=canonical(job.train), test=test)
     try:
-        with whole_at_end(state, group, (threads.lo, threads.hi)):
+        with whole_at_end(state, threads):
             for epoch in range(1, num_epochs + 1):
                 start = time.perf_counter()
-                rows = next(batches)
-                rates = corrected(updates, state.step, len(rows))
+                rows = next(job.batches)
+                rates = corrected(job.updates, state.step, len(rows))
                 state.torn = True
-                loss = _train_epoch(state, train, rows, updates, rates, threads, group)
+                loss = _train_epoch(state, job, rows, rates, threads)
                 state.torn = False
                 seconds = time.perf_counter() - start
                 rmse = None
                 if test is not None:
-                    rmse = pooled_rmse(state, train, test, clip, threads, group)
+                    rmse = pooled_rmse(state, job.train, test, job.clip, threads)
                 yield Epoch(epoch, loss, rmse, seconds)
     finally:
         if net is not None and not state.torn:  # also where the caller stops early
@@ -171,15 +160,10 @@ def corrected(updates: Updates, start: int, count: int) -> np.ndarray:
 
 
 def _train_epoch(
-    state: SparseState,
-    train: sparse.csr_matrix,
-    batches: list[np.ndarray],
-    updates: Updates,
-    rates: np.ndarray,
-    threads: Threads,
-    group: Group | None,
+    state: SparseState, job: Job, batches: list[np.ndarray], rates: np.ndarray, threads: Threads
 ) -> float:
     """Take a step for each batch; return the mean loss."""
+    train, updates = job.train, job.updates
     num_cols = train.shape[1]
     V, W = (
         kernels.Layer(part.weight, part.moments, np.zeros(num_cols, np.int32))
@@ -242,7 +226,7 @@ def _train_epoch(
     loss = 0.0
     for step, size in enumerate(sizes):
         mask = None if drawn is None else drawn()
-        outputs, passed = forward(state, total(pre[:, :size], group), mask)
+        outputs, passed = forward(state, threads.total(pre[:, :size]), mask)
         loss += 0.5 * decoder_pass(step, batch, pad(passed[-1])) / (divisor * size)
 
         def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
@@ -254,29 +238,28 @@ def _train_epoch(
         following = empty
         if step + 1 < len(batches):
             following, drawn = draw(step + 1)
-        back = backward(state, outputs, passed, mask, total(delta[:, :size], group), update)
+        back = backward(state, outputs, passed, mask, threads.total(delta[:, :size]), update)
         encoder_pass(step, batch, pad(back), following)
         batch = following
-    _settle(threads, ((V, state.out_bias[:0]), (W, state.out_bias)), steps)
+    _settle(threads, V, state.out_bias[:0], steps)
+    _settle(threads, W, state.out_bias, steps)
     state.step += len(batches)
-    if group is not None:
-        loss = group.total(loss)
+    if threads.group is not None:
+        loss = threads.group.total(loss)
     return loss / len(batches)
 
 
 def _settle(
-    threads: Threads, layers: Sequence[tuple[kernels.Layer, np.ndarray]], steps: kernels.Steps
+    threads: Threads, layer: kernels.Layer, bias: np.ndarray, steps: kernels.Steps
 ) -> None:
     """Bring the columns that were put off up to the end of the epoch."""
     count = len(steps.rates)
-    for layer, bias in layers:
-        share = partial(_settle_share, (layer, bias, count, steps))
-        # an even share of the steps that are left
-        missing = np.cumsum(count - layer.done[threads.lo : threads.hi])
-        cuts = missing[-1] * np.arange(1, threads.count) / threads.count
-        bounds = np.r_[0, np.searchsorted(missing, cuts), len(missing)]
-        threads.run(share, bounds + threads.lo)
 
+    def share(i: int, lo: int, hi: int) -> None:
+        kernels.settle(lo, hi, layer, bias, count, steps)
 
-def _settle_share(arguments: tuple[Any, ...], i: int, lo: int, hi: int) -> None:
-    kernels.settle(lo, hi, *arguments)
+    # an even share of the steps that are left
+    missing = np.cumsum(count - layer.done[threads.lo : threads.hi])
+    cuts = missing[-1] * np.arange(1, threads.count) / threads.count
+    bounds = np.r_[0, np.searchsorted(missing, cuts), len(missing)]
+    threads.run(share, bounds + threads.lo)

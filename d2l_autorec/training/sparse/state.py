@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
@@ -21,6 +20,7 @@ from d2l_autorec.training.draws import Draws, GlobalDraws, NumPyDraws
 if TYPE_CHECKING:
     from d2l_autorec.models.autorec import AutoRec
     from d2l_autorec.training.distributed.group import Group
+    from d2l_autorec.training.sparse.columns import Threads
 
 _LINE = 16  # float32 values in a cache line; unpadded rows of 500 take twice the time to stream
 
@@ -217,17 +217,10 @@ def array_shapes(architecture: Architecture, num_cols: int) -> dict[str, tuple[i
     return shapes
 
 
-def own_columns(group: Group | None, train: sparse.csr_matrix) -> tuple[int, int]:
-    """Return the first column that is worked on here and the one behind the last."""
-    if group is None:
-        return 0, train.shape[1]
-    # A column costs as much as its ratings and something for itself.
-    return group.span(np.bincount(train.indices, minlength=train.shape[1]) + 5.0)
-
-
 @contextmanager
-def whole_at_end(state: SparseState, group: Group | None, span: tuple[int, int]) -> Iterator[None]:
+def whole_at_end(state: SparseState, threads: Threads) -> Iterator[None]:
     """Give all workers the same weights, and at the end what each has learned in its columns."""
+    group, span = threads.group, (threads.lo, threads.hi)
     if group is None:
         yield
         return
