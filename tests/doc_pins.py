@@ -239,6 +239,7 @@ PINS = (*_HEADLINE, *_TEXT, *_COSTS, *_DURATIONS)
 ALLOWED = {
     r"\(WWW 2015\)": "the year of the paper",
     r"half the width of the 95% interval": "the level of every interval",
+    r":start-line: 4 :end-before: \"[^\"]*\"": "where an inclusion begins and ends",
     r"for the seeds 0 to 2;": "seeds, not results",
     r"in 500 hidden units|500 sigmoid units": "the chapter's setting",
     r"devices cpu\(0\)": "the name of a device",
