@@ -5,7 +5,7 @@ FITS = import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 14))
 VENV ?= .venv
 BIN = $(VENV)/bin
 LOCK = requirements.lock
-CODE = d2l_autorec tests notebooks benchmarks examples .ci
+CODE = d2l_autorec tests notebooks benchmarks examples docs .ci
 
 # uv reads its own settings only: hand it the index that pip is set up for
 UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get \
@@ -13,7 +13,7 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -
 LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
-.PHONY: reproduce test lint format mutate notebooks bench bench-serving attack lock clean \
+.PHONY: reproduce test lint format mutate notebooks site bench bench-serving attack lock clean \
 	test-without-mxnet test-contenders fresh dist-check container-check
 
 reproduce: $(VENV)/installed
@@ -42,6 +42,16 @@ mutate: $(VENV)/developer
 notebooks: $(VENV)/developer
 	cd notebooks && for text in *.py; do ../$(BIN)/jupytext --to ipynb --execute $$text || exit 1; done
 
+# The site in build/site, the lecture's slides with it: every warning is an error, links are checked.
+SPHINX = $(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -c docs
+site: $(VENV)/developer
+	$(INSTALL) --editable .[dev,docs]
+	rm -rf build/site
+	$(SPHINX) -d build/doctrees . build/site
+	$(SPHINX) -b revealjs -t slides -d build/doctrees-slides . build/site/slides
+	$(BIN)/python .ci/links.py build/site
+	@echo "Open build/site/index.html"
+
 # Timings, on a machine with nothing else to do: make bench SIZES=20m PARTS=train TORCH=python
 bench: $(VENV)/developer
 	$(BIN)/python -m benchmarks.bench $(if $(SIZES),--sizes $(SIZES)) $(if $(PARTS),--parts $(PARTS)) \
@@ -59,7 +69,7 @@ attack: $(VENV)/developer
 # The newest releases that fit together, for Python 3.9.0 and later on every platform.
 lock: $(BIN)/uv
 	$(UV) compile --quiet --universal --python-version 3.9 --no-annotate --no-header setup.cfg \
-		--extra dev --output-file $(LOCK).new
+		--extra dev --extra docs --output-file $(LOCK).new
 	mv $(LOCK).new $(LOCK)
 
 $(BIN)/uv:

@@ -19,7 +19,7 @@ from d2l_autorec.experiments import (
     study,
 )
 from d2l_autorec.experiments.fidelity_ledger import ledger
-from d2l_autorec.experiments.headline import headline, markdown
+from d2l_autorec.experiments.headline import markdown, short
 
 RESULTS = ROOT / "results"
 TEXTS = {
@@ -125,8 +125,11 @@ def test_one_run_gives_one_number_wherever_it_is_reported():
         assert (found - studied[found.index]).abs().max() < 5e-4
 
 
-def test_the_readme_begins_with_the_results():
-    assert markdown(headline(RESULTS)) in TEXTS["README.md"]
+def test_the_readme_has_the_results_in_six_rows_and_at_most_900_words():
+    rows = short(RESULTS)
+    assert len(rows) == 6
+    assert markdown(rows) in TEXTS["README.md"]
+    assert len(TEXTS["README.md"].split()) <= 900
 
 
 def test_the_costs_are_those_of_the_benchmark():
@@ -172,7 +175,7 @@ def test_each_number_of_the_documents_is_pinned_or_allowed_with_a_reason():
 def test_changing_any_pinned_digit_of_the_documents_is_noticed():
     texts = [pin.text(stored) for pin in PINS]
     pinned = _pinned()
-    assert len(pinned) > 300
+    assert len(pinned) > 250
     for place in pinned:
         digit = str((int(FLOWING[place]) + 1) % 10)
         changed = FLOWING[:place] + digit + FLOWING[place + 1 :]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Annotated
 
 import typer
 
-from d2l_autorec import packages, runtime
-from d2l_autorec.cli.common import Ratings, app, reads_ratings, tell
+from d2l_autorec import runtime
+from d2l_autorec.cli.common import Ratings, app, reads_ratings
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.errors import InputError
+from d2l_autorec.packages import require
+from d2l_autorec.progress import tell
 
 
 @app.command()
@@ -22,11 +22,7 @@ def lab(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
 ) -> None:
     """Open a page to train, watch the curve and rate films, for a projector and a class."""
-    if importlib.util.find_spec("nicegui") is None:
-        raise InputError(
-            "lab needs nicegui, which is not installed. "
-            f'Run: {packages.install_command()} "d2l-autorec[lab]"'
-        )
+    require("nicegui", "lab", "lab")
     threads = runtime.compute_alone()
     from d2l_autorec.course.lab.run import serve
     from d2l_autorec.data.formats import read_ratings
@@ -36,12 +32,12 @@ def lab(
 
     ratings = load_ml100k() if data is None else read_ratings(data, reading)
     if waiting := compilation("sparse"):
-        tell(f"{waiting[0].capitalize()}; that takes about half a minute.", quiet=False)
+        tell(f"{waiting[0].capitalize()}; that takes about half a minute.")
         waiting[1]()
 
     def ready(url: str) -> None:
         if not is_loopback(host):
-            tell(f"Whoever reaches {host} may train: there is no authentication.", quiet=False)
+            tell(f"Whoever reaches {host} may train: there is no authentication.")
         typer.echo(f"The lab is open at {url} (Ctrl-C closes it).")
 
     serve(ratings, host, port, threads, ready)
