@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2l_autorec.plots import AUTOREC, OTHER, frame
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.plots import AUTOREC, OTHER, frame, legend
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,7 @@ Array = np.ndarray
 def stars(table: pd.DataFrame) -> Figure:
     """Draw how often each number of stars was given, and how many ratings the films have."""
     figure, (left, right) = frame(2.9, 2)
+    left.set_axisbelow(True)
     counts = table["rating"].value_counts().sort_index()
     left.bar(counts.index, counts / 1000, width=0.8, color=OTHER)
     mean = table["rating"].mean()
@@ -78,6 +80,7 @@ def guesses(scores: Mapping[str, tuple[float, float]]) -> Figure:
     figure, panels = frame(2.6, 2, sharey=True)
     titles = ("over all cells, 0 taken for a rating", "over the ratings only")
     for which, (axes, title) in enumerate(zip(panels, titles)):
+        axes.set_axisbelow(True)
         values = [score[which] for score in scores.values()]
         colors = [AUTOREC if value == min(values) else OTHER for value in values]
         bars = axes.barh(list(scores), values, color=colors)
@@ -85,4 +88,84 @@ def guesses(scores: Mapping[str, tuple[float, float]]) -> Figure:
         axes.set(xlabel="RMSE, in stars", title=title, xlim=(0, max(values) * 1.2))
         axes.title.set_size(11)
         axes.invert_yaxis() if which == 0 else None
+    return figure
+
+
+def means_by_count(counts: Array, means: Array, mean: float) -> Figure:
+    """Draw the mean rating of each film over the number of its ratings."""
+    figure, (axes,) = frame(3.4)
+    rated = counts > 0
+    axes.scatter(counts[rated], means[rated], 12, color=OTHER, alpha=0.35, lw=0)
+    axes.axhline(mean, color=AUTOREC, lw=2)
+    axes.annotate(f"mean of all ratings: {mean:.2f}", (1, mean + 0.08), color="black", ha="left")
+    ticks = [1, 3, 10, 30, 100, 300]
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.set(xlabel="training ratings of the film", ylabel="their mean, in stars")
+    return figure
+
+
+def sums(
+    model: tuple[float, Array, Array], user: int, films: Mapping[str, int], low: float = 1.0
+) -> Figure:
+    """Draw predictions of a user's ratings as steps: the mean, the user's and the film's bias.
+
+    Parameters
+    ----------
+    model : (float, numpy.ndarray, numpy.ndarray)
+        The mean, the biases of the films and those of the users.
+    user : int
+        The user's place.
+    films : mapping of str to int
+        Titles and places.
+    low : float
+        Where the axis of stars begins.
+    """
+    mean, film_bias, user_bias = model
+    figure, (axes,) = frame(0.9 + 0.75 * len(films))
+    axes.set_axisbelow(True)
+    for row, item in enumerate(films.values()):
+        at = low
+        for length, color in (
+            (mean - low, "lightgrey"),
+            (user_bias[user], OTHER),
+            (film_bias[item], AUTOREC),
+        ):
+            place = row if color == "lightgrey" else row + (0.0 if color == OTHER else 0.28)
+            height = 0.84 if color == "lightgrey" else 0.28
+            axes.barh(place, length, height, left=at, color=color)
+            at += length
+        axes.plot([at, at], [row - 0.45, row + 0.45], color="black", lw=2)
+        axes.annotate(f" {at:.2f}", (at, row - 0.28), va="center")
+    axes.set_yticks(range(len(films)), list(films))
+    axes.grid(False, axis="y")
+    axes.invert_yaxis()
+    axes.set(xlabel="stars; the black line is the prediction", xlim=(low, 5.3))
+    for label, color in (
+        ("the mean", "lightgrey"),
+        ("the user's bias", OTHER),
+        ("the film's bias", AUTOREC),
+    ):
+        axes.barh([0], [0], color=color, label=label)
+    legend(figure, axes, 3)
+    return figure
+
+
+def ladder(scores: Mapping[str, float]) -> Figure:
+    """Draw the test RMSE of some models, one below the other, with the book's AutoRec last."""
+    figure, (axes,) = frame(0.9 + 0.4 * (len(scores) + 1))
+    book = "the book's AutoRec, another split"
+    values = {**scores, book: float(CHAPTER.test_rmse)}
+    colors = [AUTOREC if name == book else OTHER for name in values]
+    axes.hlines(list(values), 0.85, list(values.values()), color=colors, lw=3)
+    axes.scatter(list(values.values()), list(values), 70, color=colors, zorder=3)
+    for row, value in enumerate(values.values()):
+        axes.annotate(
+            f"{value:.3f}", (value, row), (9, 0), textcoords="offset points", va="center"
+        )
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    axes.set(xlabel="test RMSE, in stars; the axis begins at 0.85", xlim=(0.85, None))
+    axes.margins(x=0.12)
     return figure
