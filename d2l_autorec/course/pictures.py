@@ -169,3 +169,160 @@ def ladder(scores: Mapping[str, float]) -> Figure:
     axes.set(xlabel="test RMSE, in stars; the axis begins at 0.85", xlim=(0.85, None))
     axes.margins(x=0.12)
     return figure
+
+
+def factors(rng: np.random.Generator, num_items: int = 9, num_users: int = 12) -> Figure:
+    """Draw a matrix as the product of two thin ones, with the parts of one cell marked."""
+    from matplotlib.patches import Rectangle
+
+    film, user, length = 3, 8, 2
+    of_films = rng.uniform(-1, 1, (num_items, length))
+    of_users = rng.uniform(-1, 1, (length, num_users))
+    figure, (left, middle, right) = frame(2.9, 3, width_ratios=(length + 1, num_users, num_users))
+    parts = (
+        (left, of_films, f"$\\mathbf{{Q}}$\n{num_items} films", (0, film, length, 1)),
+        (middle, of_users, f"$\\mathbf{{P}}$, turned\n{num_users} users", (user, 0, 1, length)),
+        (
+            right,
+            of_films @ of_users,
+            f"their product\n{num_items} films by {num_users} users",
+            (user, film, 1, 1),
+        ),
+    )
+    for axes, values, title, (x, y, width, height) in parts:
+        axes.imshow(values, cmap="PuOr", vmin=-1.3, vmax=1.3)
+        axes.set_title(title, fontsize=10)
+        box = Rectangle((x - 0.5, y - 0.5), width, height, fill=False, lw=2.5, zorder=3)
+        axes.add_patch(box)
+        axes.axis("off")
+    middle.annotate("·", (-0.08, 0.5), xycoords="axes fraction", fontsize=16, ha="right")
+    right.annotate("=", (-0.04, 0.5), xycoords="axes fraction", fontsize=16, ha="right")
+    return figure
+
+
+def train_and_test(history: Mapping[str, list[float]], baseline: float) -> Figure:
+    """Draw the RMSE on training and test ratings over the epochs, and that of the biases."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure, (axes,) = frame(3.2)
+    for name, color in (("train", "grey"), ("test", AUTOREC)):
+        values = history[name]
+        epochs = range(1, len(values) + 1)
+        axes.plot(epochs, values, marker="o", ms=4, color=color)
+        axes.annotate(
+            f" {name} {values[-1]:.3f}",
+            (len(values), values[-1]),
+            va="center",
+            annotation_clip=False,
+        )
+    axes.axhline(baseline, color=OTHER, ls="--")
+    axes.annotate(f"biases {baseline:.3f}", (1.5, baseline), va="bottom", color=OTHER)
+    axes.set(xlabel="epoch", ylabel="RMSE, in stars", ylim=(min(history["train"]) - 0.03, 1.1))
+    axes.set_xlim(0.8, len(history["test"]) * 1.16)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def network(num_users: int = 8, num_hidden: int = 4) -> Figure:
+    """Draw AutoRec: a film's row, the encoder, the code, the decoder, and a row without gaps."""
+    figure, (axes,) = frame(4.3)
+    axes.axis("off")
+    known = [5, 0, 0, 4, 0, 2, 0, 0]
+    predicted = ["4.7", "3.9", "2.2", "4.1", "3.5", "2.4", "4.4", "3.1"]
+    layers = (
+        (0.0, num_users, 1.0, [str(star or "") for star in known]),
+        (3.0, num_hidden, 1.35, [""] * num_hidden),
+        (6.0, num_users, 1.0, predicted),
+    )
+    places = []
+    for x, size, apart, _ in layers:
+        ys = (np.arange(size) - (size - 1) / 2) * -apart
+        places.append([(x, y) for y in ys])
+    for before, after, weak in ((places[0], places[1], known), (places[1], places[2], None)):
+        for row, (x, y) in enumerate(before):
+            for to_x, to_y in after:
+                off = weak is not None and not weak[row]
+                style = {"color": "lightgrey", "lw": 0.5} if off else {"color": OTHER, "lw": 0.9}
+                axes.plot([x, to_x], [y, to_y], zorder=1, alpha=0.7, **style)
+    for number, ((x, _, _, words), spots) in enumerate(zip(layers, places)):
+        for row, ((_, y), word) in enumerate(zip(spots, words)):
+            empty = number == 0 and not known[row]
+            new = number == 2 and not known[row]
+            axes.scatter(
+                x,
+                y,
+                480,
+                color="white" if empty else "#FFD9B3" if new else "#D6E6F4",
+                edgecolors="grey" if empty else AUTOREC if new else OTHER,
+                linestyles="dotted" if empty else "solid",
+                zorder=2,
+            )
+            axes.annotate(word, (x, y), ha="center", va="center", fontsize=9, zorder=3)
+    for x, title in (
+        (0, "the ratings of one film\n943 users, most cells empty"),
+        (3, "hidden code\n500 numbers"),
+        (6, "a rating for every user"),
+    ):
+        axes.annotate(title, (x, -4.35), ha="center", va="top", fontsize=10)
+    for x, title in (
+        (1.5, "encoder\n$g(\\mathbf{V}\\mathbf{r}+\\mu)$"),
+        (4.5, "decoder\n$\\mathbf{W}\\cdot+\\mathbf{b}$"),
+    ):
+        axes.annotate(title, (x, 4.0), ha="center", va="bottom", fontsize=10)
+    axes.set(xlim=(-1.3, 7.3), ylim=(-5.6, 5.3))
+    return figure
+
+
+def mask(rows: Array, output: Array) -> Figure:
+    """Draw the rows that a network reads, its output, the mask, and the masked output."""
+    figure, panels = frame(2.5, 4)
+    known = np.sign(rows)
+    cells = (
+        ("input", rows, "{:.0f}", known),
+        ("output", output, "{:.1f}", np.ones_like(rows)),
+        ("mask: sign of the input", known, "{:.0f}", known),
+        ("output times mask", output * known, "{:.1f}", known),
+    )
+    for axes, (title, values, form, shown) in zip(panels, cells):
+        axes.imshow(shown, cmap="Blues", vmin=0, vmax=2.5, aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            word = form.format(value) if shown[row, column] else "0"
+            color = "black" if shown[row, column] else "silver"
+            axes.annotate(word, (column, row), ha="center", va="center", fontsize=7, color=color)
+        axes.set_title(title, fontsize=9)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.set(xticks=[], yticks=[], xlabel="users")
+    panels[0].set_ylabel("films")
+    return figure
+
+
+def predicted_and_actual(held_out: Array, predicted: Array) -> Figure:
+    """Draw the spread of the predictions for each number of stars that was held out."""
+    figure, (axes,) = frame(3.6)
+    stars = np.unique(held_out[held_out > 0])
+    groups = [predicted[held_out == star] for star in stars]
+    axes.plot([0.6, 5.4], [0.6, 5.4], color="grey", ls="--", lw=1)
+    axes.annotate("as rated", (5.05, 5.2), ha="right", color="grey")
+    parts = axes.violinplot(groups, stars, widths=0.8, showextrema=False)
+    for body in parts["bodies"]:
+        body.set(facecolor=OTHER, alpha=0.4)
+    means = [group.mean() for group in groups]
+    axes.plot(stars, means, marker="o", color=AUTOREC)
+    for star, mean in zip(stars, means):
+        axes.annotate(
+            f"{mean:.1f}",
+            (star, mean),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+        )
+    axes.set(
+        xlabel="held-out rating, in stars",
+        ylabel="prediction; the line is the mean",
+        xticks=stars,
+        xlim=(0.5, 5.5),
+        ylim=(0, 6.5),
+    )
+    return figure
