@@ -13,8 +13,8 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -
 LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
-.PHONY: reproduce test lint format mutate notebooks site bench bench-serving attack lock clean \
-	test-without-mxnet test-contenders fresh dist-check container-check
+.PHONY: reproduce test lint format mutate notebooks lab course site bench bench-serving attack lock \
+	clean test-without-mxnet test-contenders fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -38,9 +38,21 @@ mutate: $(VENV)/developer
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
-# Write notebooks/*.ipynb anew from their text form, outputs included.
+# Write notebooks/*.ipynb anew from their text form, outputs included: make notebooks LESSONS=01-*.py
 notebooks: $(VENV)/developer
-	cd notebooks && for text in *.py; do ../$(BIN)/jupytext --to ipynb --execute $$text || exit 1; done
+	cd notebooks && for text in $(or $(LESSONS),*.py); do \
+		../$(BIN)/jupytext --to ipynb --execute $$text || exit 1; done
+
+# The lessons in JupyterLab.
+lab: $(VENV)/developer
+	$(INSTALL) --editable .[jupyter]
+	cd notebooks && ../$(BIN)/jupyter lab
+
+# The course in build/course: student and solution versions and a gradebook. The solution must get
+# all points, with another number, and the untouched student version none.
+course: $(VENV)/developer
+	$(INSTALL) --editable .[grading]
+	$(BIN)/python -m d2l_autorec.course.build notebooks build/course grade
 
 # The site in build/site, the lecture's slides with it: every warning is an error, links are checked.
 SPHINX = $(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -c docs
@@ -69,7 +81,7 @@ attack: $(VENV)/developer
 # The newest releases that fit together, for Python 3.9.0 and later on every platform.
 lock: $(BIN)/uv
 	$(UV) compile --quiet --universal --python-version 3.9 --no-annotate --no-header setup.cfg \
-		--extra dev --extra docs --output-file $(LOCK).new
+		--extra dev --extra docs --extra grading --extra jupyter --output-file $(LOCK).new
 	mv $(LOCK).new $(LOCK)
 
 $(BIN)/uv:

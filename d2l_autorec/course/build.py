@@ -1,0 +1,159 @@
+"""Makes an nbgrader course of the lessons, and grades it: ``python -m d2l_autorec.course.build``.
+
+The text of a lesson is a notebook in jupytext's percent format. Two kinds of cells are marked:
+
+``# %% task="name"``
+    The student writes here. What stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` is
+    taken out of the student's version.
+``# %% check="name" points=2``
+    Points for that task. It raises an error if the task is not done, or its last line is the
+    number of points. What stands between ``### BEGIN HIDDEN TESTS`` and ``### END HIDDEN TESTS``
+    the student does not see.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+CONFIG = """\
+c = get_config()
+c.CourseDirectory.course_id = "autorec"
+c.CourseDirectory.source_directory = "solution"
+c.CourseDirectory.release_directory = "student"
+"""
+NUMBER = "STUDENT = 0"
+ANOTHER = "STUDENT = 7"
+
+
+def marked(cell: Any, seen: dict[str, int]) -> None:
+    """Translate a cell's ``task`` or ``check`` to nbgrader's metadata."""
+    task, check = cell.metadata.pop("task", None), cell.metadata.pop("check", None)
+    if task is None and check is None:
+        return
+    if check:
+        seen[check] += 1
+    cell.metadata["nbgrader"] = {
+        "schema_version": 3,
+        "grade_id": task or f"{check}-{seen[check]}",
+        "solution": task is not None,
+        "grade": check is not None,
+        "locked": check is not None,
+        "task": False,
+    }
+    if check:
+        cell.metadata["nbgrader"]["points"] = cell.metadata.pop("points")
+
+
+def solution(text: Path) -> Any:
+    """Read a lesson's text as the notebook that nbgrader makes all else of."""
+    import jupytext
+
+    notebook = jupytext.read(text)
+    seen: dict[str, int] = collections.Counter()
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+        marked(cell, seen)
+    return notebook
+
+
+def _api(course: Path) -> Any:
+    from nbgrader.apps import NbGraderAPI
+    from traitlets.config import Config
+
+    settings = Config()
+    settings.CourseDirectory.root = str(course.resolve())
+    for line in CONFIG.splitlines()[1:]:
+        name, value = line.split(" = ")
+        settings.CourseDirectory[name.rpartition(".")[2]] = value.strip('"')
+    return NbGraderAPI(config=settings)
+
+
+def _done(result: dict[str, Any]) -> None:
+    if not result["success"]:
+        sys.exit(result["error"] or result["log"])
+
+
+def build(texts: list[Path], course: Path) -> None:
+    """Write a course folder: ``solution/``, ``student/`` and the gradebook."""
+    import nbformat
+
+    shutil.rmtree(course, ignore_errors=True)
+    course.mkdir(parents=True)
+    (course / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
+    api = _api(course)
+    for text in texts:
+        folder = course / "solution" / text.stem
+        folder.mkdir(parents=True)
+        nbformat.write(solution(text), folder / f"{text.stem}.ipynb")
+        _done(api.generate_assignment(text.stem))
+
+
+def _submit(course: Path, student: str, source: str, lesson: str) -> None:
+    place = course / "submitted" / student / lesson
+    place.mkdir(parents=True)
+    name = f"{lesson}.ipynb"
+    text = (course / source / lesson / name).read_text(encoding="utf-8")
+    (place / name).write_text(text.replace(NUMBER, ANOTHER), encoding="utf-8")
+
+
+def points(course: Path) -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
+    """Return, for each student and lesson, the points got and to be had of every check."""
+    from nbgrader.api import Gradebook
+
+    found: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        for assignment in book.assignments:
+            for submission in book.assignment_submissions(assignment.name):
+                grades = [grade for one in submission.notebooks for grade in one.grades]
+                found[submission.student.id, assignment.name] = {
+                    grade.name: (grade.auto_score or 0.0, grade.max_score) for grade in grades
+                }
+    return found
+
+
+def grade(course: Path) -> None:
+    """Hand in the solution, with another number, and the untouched student version; grade both.
+
+    Ends with a sentence unless the one gets all points and the other none.
+    """
+    lessons = sorted(path.name for path in (course / "student").iterdir())
+    shutil.rmtree(course / "submitted", ignore_errors=True)
+    for lesson in lessons:
+        _submit(course, "solution", "solution", lesson)
+        _submit(course, "untouched", "student", lesson)
+    api = _api(course)
+    for lesson in lessons:
+        for student in ("solution", "untouched"):
+            _done(api.autograde(lesson, student))
+    found = points(course)
+    wrong = []
+    for lesson in lessons:
+        full, none = found["solution", lesson], found["untouched", lesson]
+        total = sum(most for _, most in full.values())
+        print(
+            f"{lesson}: solution {sum(got for got, _ in full.values()):g} of {total:g} points, "
+            f"untouched {sum(got for got, _ in none.values()):g}"
+        )
+        wrong += [
+            f"{lesson}: the solution fails {n}" for n, (got, most) in full.items() if got < most
+        ]
+        wrong += [f"{lesson}: {n} asks for nothing" for n, (got, _) in none.items() if got]
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+def main(folder: str, course: str, *words: str) -> None:
+    """Build the course of a folder's lessons; with ``grade``, grade it too."""
+    texts = [path for path in sorted(Path(folder).glob("*.py")) if re.match(r"\d\d-", path.name)]
+    build(texts, Path(course))
+    if words == ("grade",):
+        grade(Path(course))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,328 @@
+"""The pictures of the lessons: each function draws one idea and returns a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.plots import AUTOREC, OTHER, frame, legend
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Array = np.ndarray
+
+
+def stars(table: pd.DataFrame) -> Figure:
+    """Draw how often each number of stars was given, and how many ratings the films have."""
+    figure, (left, right) = frame(2.9, 2)
+    left.set_axisbelow(True)
+    counts = table["rating"].value_counts().sort_index()
+    left.bar(counts.index, counts / 1000, width=0.8, color=OTHER)
+    mean = table["rating"].mean()
+    left.axvline(mean, color=AUTOREC, lw=2)
+    left.annotate(
+        f"mean {mean:.2f} ", (mean, 0.97), xycoords=("data", "axes fraction"), ha="right"
+    )
+    left.set(xlabel="stars", ylabel="ratings, in thousands", ylim=(0, counts.max() / 1000 * 1.15))
+    per_item = np.sort(table["item"].value_counts().to_numpy())[::-1]
+    right.plot(np.arange(1, len(per_item) + 1), per_item, color=OTHER, lw=2)
+    half = int(np.searchsorted(per_item.cumsum(), per_item.sum() / 2)) + 1
+    right.fill_between(np.arange(1, half + 1), per_item[:half], color=AUTOREC, alpha=0.4, lw=0)
+    right.annotate(
+        f"half of all ratings\nare of these {half} films",
+        (half * 0.7, per_item[half] * 0.5),
+        (600, per_item[0] * 0.6),
+        arrowprops={"arrowstyle": "-", "color": "black"},
+    )
+    right.set(xlabel="films, most rated first", ylabel="ratings of the film", ylim=(0, None))
+    return figure
+
+
+def sparsity(matrix: Array, block: tuple[int, int] = (7, 5)) -> Figure:
+    """Draw where a matrix (num_items, num_users) holds ratings, as the share of each block."""
+    figure, (axes,) = frame(5.6)
+    known = matrix > 0
+    by_film, by_user = (np.argsort(-known.sum(axis), kind="stable") for axis in (1, 0))
+    films, users = (size // part * part for size, part in zip(matrix.shape, block))
+    ordered = known[by_film][:, by_user][:films, :users]
+    shares = ordered.reshape(films // block[0], block[0], users // block[1], block[1])
+    shown = axes.imshow(
+        100 * shares.mean((1, 3)),
+        cmap="Blues",
+        vmin=0,
+        vmax=100,
+        aspect="auto",
+        extent=(0, users, films, 0),
+    )
+    axes.grid(False)
+    axes.set(
+        xlabel=f"{matrix.shape[1]} users, most active first",
+        ylabel=f"{matrix.shape[0]} films, most rated first",
+        title=f"{known.sum():,} of {matrix.size:,} cells hold a rating: {known.mean():.1%}",
+    )
+    figure.colorbar(shown, label="% of the cells around that are rated", shrink=0.7)
+    return figure
+
+
+def guesses(scores: Mapping[str, tuple[float, float]]) -> Figure:
+    """Draw the RMSE of some guesses, over all cells and over the ratings only.
+
+    Parameters
+    ----------
+    scores : mapping of str to (float, float)
+        For each guess, the RMSE over all cells, with 0 for "not rated", and over the ratings.
+    """
+    figure, panels = frame(2.6, 2, sharey=True)
+    titles = ("over all cells, 0 taken for a rating", "over the ratings only")
+    for which, (axes, title) in enumerate(zip(panels, titles)):
+        axes.set_axisbelow(True)
+        values = [score[which] for score in scores.values()]
+        colors = [AUTOREC if value == min(values) else OTHER for value in values]
+        bars = axes.barh(list(scores), values, color=colors)
+        axes.bar_label(bars, fmt="%.2f", padding=4)
+        axes.set(xlabel="RMSE, in stars", title=title, xlim=(0, max(values) * 1.2))
+        axes.title.set_size(11)
+        axes.invert_yaxis() if which == 0 else None
+    return figure
+
+
+def means_by_count(counts: Array, means: Array, mean: float) -> Figure:
+    """Draw the mean rating of each film over the number of its ratings."""
+    figure, (axes,) = frame(3.4)
+    rated = counts > 0
+    axes.scatter(counts[rated], means[rated], 12, color=OTHER, alpha=0.35, lw=0)
+    axes.axhline(mean, color=AUTOREC, lw=2)
+    axes.annotate(f"mean of all ratings: {mean:.2f}", (1, mean + 0.08), color="black", ha="left")
+    ticks = [1, 3, 10, 30, 100, 300]
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.set(xlabel="training ratings of the film", ylabel="their mean, in stars")
+    return figure
+
+
+def sums(
+    model: tuple[float, Array, Array], user: int, films: Mapping[str, int], low: float = 1.0
+) -> Figure:
+    """Draw predictions of a user's ratings as steps: the mean, the user's and the film's bias.
+
+    Parameters
+    ----------
+    model : (float, numpy.ndarray, numpy.ndarray)
+        The mean, the biases of the films and those of the users.
+    user : int
+        The user's place.
+    films : mapping of str to int
+        Titles and places.
+    low : float
+        Where the axis of stars begins.
+    """
+    mean, film_bias, user_bias = model
+    figure, (axes,) = frame(0.9 + 0.75 * len(films))
+    axes.set_axisbelow(True)
+    for row, item in enumerate(films.values()):
+        at = low
+        for length, color in (
+            (mean - low, "lightgrey"),
+            (user_bias[user], OTHER),
+            (film_bias[item], AUTOREC),
+        ):
+            place = row if color == "lightgrey" else row + (0.0 if color == OTHER else 0.28)
+            height = 0.84 if color == "lightgrey" else 0.28
+            axes.barh(place, length, height, left=at, color=color)
+            at += length
+        axes.plot([at, at], [row - 0.45, row + 0.45], color="black", lw=2)
+        axes.annotate(f" {at:.2f}", (at, row - 0.28), va="center")
+    axes.set_yticks(range(len(films)), list(films))
+    axes.grid(False, axis="y")
+    axes.invert_yaxis()
+    axes.set(xlabel="stars; the black line is the prediction", xlim=(low, 5.3))
+    for label, color in (
+        ("the mean", "lightgrey"),
+        ("the user's bias", OTHER),
+        ("the film's bias", AUTOREC),
+    ):
+        axes.barh([0], [0], color=color, label=label)
+    legend(figure, axes, 3)
+    return figure
+
+
+def ladder(scores: Mapping[str, float]) -> Figure:
+    """Draw the test RMSE of some models, one below the other, with the book's AutoRec last."""
+    figure, (axes,) = frame(0.9 + 0.4 * (len(scores) + 1))
+    book = "the book's AutoRec, another split"
+    values = {**scores, book: float(CHAPTER.test_rmse)}
+    colors = [AUTOREC if name == book else OTHER for name in values]
+    axes.hlines(list(values), 0.85, list(values.values()), color=colors, lw=3)
+    axes.scatter(list(values.values()), list(values), 70, color=colors, zorder=3)
+    for row, value in enumerate(values.values()):
+        axes.annotate(
+            f"{value:.3f}", (value, row), (9, 0), textcoords="offset points", va="center"
+        )
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    axes.set(xlabel="test RMSE, in stars; the axis begins at 0.85", xlim=(0.85, None))
+    axes.margins(x=0.12)
+    return figure
+
+
+def factors(rng: np.random.Generator, num_items: int = 9, num_users: int = 12) -> Figure:
+    """Draw a matrix as the product of two thin ones, with the parts of one cell marked."""
+    from matplotlib.patches import Rectangle
+
+    film, user, length = 3, 8, 2
+    of_films = rng.uniform(-1, 1, (num_items, length))
+    of_users = rng.uniform(-1, 1, (length, num_users))
+    figure, (left, middle, right) = frame(2.9, 3, width_ratios=(length + 1, num_users, num_users))
+    parts = (
+        (left, of_films, f"$\\mathbf{{Q}}$\n{num_items} films", (0, film, length, 1)),
+        (middle, of_users, f"$\\mathbf{{P}}$, turned\n{num_users} users", (user, 0, 1, length)),
+        (
+            right,
+            of_films @ of_users,
+            f"their product\n{num_items} films by {num_users} users",
+            (user, film, 1, 1),
+        ),
+    )
+    for axes, values, title, (x, y, width, height) in parts:
+        axes.imshow(values, cmap="PuOr", vmin=-1.3, vmax=1.3)
+        axes.set_title(title, fontsize=10)
+        box = Rectangle((x - 0.5, y - 0.5), width, height, fill=False, lw=2.5, zorder=3)
+        axes.add_patch(box)
+        axes.axis("off")
+    middle.annotate("·", (-0.08, 0.5), xycoords="axes fraction", fontsize=16, ha="right")
+    right.annotate("=", (-0.04, 0.5), xycoords="axes fraction", fontsize=16, ha="right")
+    return figure
+
+
+def train_and_test(history: Mapping[str, list[float]], baseline: float) -> Figure:
+    """Draw the RMSE on training and test ratings over the epochs, and that of the biases."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure, (axes,) = frame(3.2)
+    for name, color in (("train", "grey"), ("test", AUTOREC)):
+        values = history[name]
+        epochs = range(1, len(values) + 1)
+        axes.plot(epochs, values, marker="o", ms=4, color=color)
+        axes.annotate(
+            f" {name} {values[-1]:.3f}",
+            (len(values), values[-1]),
+            va="center",
+            annotation_clip=False,
+        )
+    axes.axhline(baseline, color=OTHER, ls="--")
+    axes.annotate(f"biases {baseline:.3f}", (1.5, baseline), va="bottom", color=OTHER)
+    axes.set(xlabel="epoch", ylabel="RMSE, in stars", ylim=(min(history["train"]) - 0.03, 1.1))
+    axes.set_xlim(0.8, len(history["test"]) * 1.16)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def network(num_users: int = 8, num_hidden: int = 4) -> Figure:
+    """Draw AutoRec: a film's row, the encoder, the code, the decoder, and a row without gaps."""
+    figure, (axes,) = frame(4.3)
+    axes.axis("off")
+    known = [5, 0, 0, 4, 0, 2, 0, 0]
+    predicted = ["4.7", "3.9", "2.2", "4.1", "3.5", "2.4", "4.4", "3.1"]
+    layers = (
+        (0.0, num_users, 1.0, [str(star or "") for star in known]),
+        (3.0, num_hidden, 1.35, [""] * num_hidden),
+        (6.0, num_users, 1.0, predicted),
+    )
+    places = []
+    for x, size, apart, _ in layers:
+        ys = (np.arange(size) - (size - 1) / 2) * -apart
+        places.append([(x, y) for y in ys])
+    for before, after, weak in ((places[0], places[1], known), (places[1], places[2], None)):
+        for row, (x, y) in enumerate(before):
+            for to_x, to_y in after:
+                off = weak is not None and not weak[row]
+                style = {"color": "lightgrey", "lw": 0.5} if off else {"color": OTHER, "lw": 0.9}
+                axes.plot([x, to_x], [y, to_y], zorder=1, alpha=0.7, **style)
+    for number, ((x, _, _, words), spots) in enumerate(zip(layers, places)):
+        for row, ((_, y), word) in enumerate(zip(spots, words)):
+            empty = number == 0 and not known[row]
+            new = number == 2 and not known[row]
+            axes.scatter(
+                x,
+                y,
+                480,
+                color="white" if empty else "#FFD9B3" if new else "#D6E6F4",
+                edgecolors="grey" if empty else AUTOREC if new else OTHER,
+                linestyles="dotted" if empty else "solid",
+                zorder=2,
+            )
+            axes.annotate(word, (x, y), ha="center", va="center", fontsize=9, zorder=3)
+    for x, title in (
+        (0, "the ratings of one film\n943 users, most cells empty"),
+        (3, "hidden code\n500 numbers"),
+        (6, "a rating for every user"),
+    ):
+        axes.annotate(title, (x, -4.35), ha="center", va="top", fontsize=10)
+    for x, title in (
+        (1.5, "encoder\n$g(\\mathbf{V}\\mathbf{r}+\\mu)$"),
+        (4.5, "decoder\n$\\mathbf{W}\\cdot+\\mathbf{b}$"),
+    ):
+        axes.annotate(title, (x, 4.0), ha="center", va="bottom", fontsize=10)
+    axes.set(xlim=(-1.3, 7.3), ylim=(-5.6, 5.3))
+    return figure
+
+
+def mask(rows: Array, output: Array) -> Figure:
+    """Draw the rows that a network reads, its output, the mask, and the masked output."""
+    figure, panels = frame(2.5, 4)
+    known = np.sign(rows)
+    cells = (
+        ("input", rows, "{:.0f}", known),
+        ("output", output, "{:.1f}", np.ones_like(rows)),
+        ("mask: sign of the input", known, "{:.0f}", known),
+        ("output times mask", output * known, "{:.1f}", known),
+    )
+    for axes, (title, values, form, shown) in zip(panels, cells):
+        axes.imshow(shown, cmap="Blues", vmin=0, vmax=2.5, aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            word = form.format(value) if shown[row, column] else "0"
+            color = "black" if shown[row, column] else "silver"
+            axes.annotate(word, (column, row), ha="center", va="center", fontsize=7, color=color)
+        axes.set_title(title, fontsize=9)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.set(xticks=[], yticks=[], xlabel="users")
+    panels[0].set_ylabel("films")
+    return figure
+
+
+def predicted_and_actual(held_out: Array, predicted: Array) -> Figure:
+    """Draw the spread of the predictions for each number of stars that was held out."""
+    figure, (axes,) = frame(3.6)
+    stars = np.unique(held_out[held_out > 0])
+    groups = [predicted[held_out == star] for star in stars]
+    axes.plot([0.6, 5.4], [0.6, 5.4], color="grey", ls="--", lw=1)
+    axes.annotate("as rated", (5.05, 5.2), ha="right", color="grey")
+    parts = axes.violinplot(groups, stars, widths=0.8, showextrema=False)
+    for body in parts["bodies"]:
+        body.set(facecolor=OTHER, alpha=0.4)
+    means = [group.mean() for group in groups]
+    axes.plot(stars, means, marker="o", color=AUTOREC)
+    for star, mean in zip(stars, means):
+        axes.annotate(
+            f"{mean:.1f}",
+            (star, mean),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+        )
+    axes.set(
+        xlabel="held-out rating, in stars",
+        ylabel="prediction; the line is the mean",
+        xticks=stars,
+        xlim=(0.5, 5.5),
+        ylim=(0, 6.5),
+    )
+    return figure
