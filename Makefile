@@ -14,7 +14,7 @@ LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
 .PHONY: reproduce test lint format mutate notebooks lab course site bench bench-serving attack lock \
-	clean test-without-mxnet test-contenders fresh dist-check container-check
+	clean test-without-mxnet test-as-root test-contenders fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -121,6 +121,10 @@ test-without-mxnet: $(VENV)/developer
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-without-mxnet
 	$(UV) install --quiet --python $(VENV)-without-mxnet/bin/python --constraints $(LOCK) --editable .[test]
 	$(VENV)-without-mxnet/bin/python -m pytest tests/test_without_mxnet.py
+
+# Full disks, and machines whose cables are cut, which the tests skip without root.
+test-as-root: $(VENV)/developer
+	$(BIN)/python -m pytest -m root
 
 # Other people's models at toy size. Their libraries build for minutes where there is no wheel, and
 # need a C++ compiler then.

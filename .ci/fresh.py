@@ -50,9 +50,8 @@ def try_machine(machine: str, commands: list[str], downloads: Path | None) -> li
             result = outcome(text, code)
             row = (machine, python, f"make {command}", f"{seconds:.0f}", result)
             rows.append(dict(zip(COLUMNS, row)))
-            print(f"{machine}: make {command}: {seconds:.0f} s, {result}", file=sys.stderr)
-            if code:
-                print(f"The end of {log}:", *text.splitlines()[-40:], sep="\n", file=sys.stderr)
+            print(f"{machine}: make {command}: {seconds:.0f} s, {result}", flush=True)
+            print(f"The end of {log}:", *text.splitlines()[-(60 if code else 15) :], sep="\n")
     return rows
 
 

@@ -34,6 +34,13 @@ if MISSING:
     sys.meta_path.insert(0, Skip())
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests that make file systems or networks of their own."""
+    for item in items:
+        if {"mounted", "full_disk", "machines"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("root")
+
+
 def pytest_report_header():
     return [f"{name} is not installed: tests that need it are skipped" for name in MISSING]
 
