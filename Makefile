@@ -14,7 +14,7 @@ LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
 .PHONY: reproduce test lint format mutate notebooks bench bench-serving attack lock clean \
-	test-without-mxnet test-contenders fresh dist-check container-check
+	test-without-mxnet lab-check test-contenders fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -99,6 +99,11 @@ test-without-mxnet: $(VENV)/developer
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-without-mxnet
 	$(UV) install --quiet --python $(VENV)-without-mxnet/bin/python --constraints $(LOCK) --editable .[test]
 	$(VENV)-without-mxnet/bin/python -m pytest tests/test_without_mxnet.py
+
+# The lab in a real browser; Chromium must be there: apt-get install chromium
+lab-check: $(VENV)/developer
+	$(INSTALL) playwright
+	$(BIN)/python -m pytest tests/course/test_lab.py tests/course/test_lab_page.py
 
 # Other people's models at toy size. Their libraries build for minutes where there is no wheel, and
 # need a C++ compiler then.
