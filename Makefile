@@ -14,7 +14,7 @@ LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
 .PHONY: reproduce test lint format mutate notebooks lab course site bench bench-serving attack lock \
-	clean test-without-mxnet test-as-root test-contenders fresh dist-check container-check
+	clean test-without-mxnet test-as-root lab-check test-contenders fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
@@ -125,6 +125,11 @@ test-without-mxnet: $(VENV)/developer
 # Full disks, and machines whose cables are cut, which the tests skip without root.
 test-as-root: $(VENV)/developer
 	$(BIN)/python -m pytest -m root
+
+# The lab in a real browser; Chromium must be there: apt-get install chromium
+lab-check: $(VENV)/developer
+	$(INSTALL) playwright
+	$(BIN)/python -m pytest tests/course/test_lab.py tests/course/test_lab_page.py
 
 # Other people's models at toy size. Their libraries build for minutes where there is no wheel, and
 # need a C++ compiler then.

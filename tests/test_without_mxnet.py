@@ -159,6 +159,25 @@ def test_help(without):
     assert "reproduce" in done.stdout and "recommend" in done.stdout
 
 
+def test_the_lab_trains(without):
+    code = """
+import numpy as np, pandas as pd
+from d2l_autorec.course.lab import advice
+from d2l_autorec.course.lab.material import Material
+from d2l_autorec.course.lab.trainings import Settings, Training
+from d2l_autorec.data.formats import Ratings
+user, item = np.indices((30, 40)).reshape(2, -1)[:, ::2]
+table = pd.DataFrame({"user": user, "item": item, "rating": 1.0 + (user + item) % 5})
+lab = Material.of(Ratings(table, np.arange(30), np.arange(40), None, "made up", ""))
+training = Training(Settings(hidden=5, num_epochs=3))
+training.train(lab)
+print(training.state, len(training.epochs), advice.by_network(lab, training.model, {2: 5.0}))
+"""
+    done = without("-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("done 3 [")
+
+
 def test_weights_leave_and_come_back(without, model):
     pytest.importorskip("safetensors")
     command = ["-m", "d2l_autorec"]

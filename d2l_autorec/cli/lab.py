@@ -24,20 +24,23 @@ def lab(
     """Open a page to train, watch the curve and rate films, for a projector and a class."""
     require("nicegui", "lab", "lab")
     threads = runtime.compute_alone()
-    from d2l_autorec.course.lab.run import serve
-    from d2l_autorec.data.formats import read_ratings
-    from d2l_autorec.data.sources import load_ml100k
-    from d2l_autorec.serving.http.server import is_loopback
-    from d2l_autorec.training.session import compilation
-
-    ratings = load_ml100k() if data is None else read_ratings(data, reading)
-    if waiting := compilation("sparse"):
-        tell(f"{waiting[0].capitalize()}; that takes about half a minute.")
-        waiting[1]()
+    from d2l_autorec.serving.http.server import is_loopback, listen
 
     def ready(url: str) -> None:
         if not is_loopback(host):
             tell(f"Whoever reaches {host} may train: there is no authentication.")
         typer.echo(f"The lab is open at {url} (Ctrl-C closes it).")
 
-    serve(ratings, host, port, threads, ready)
+    with listen(host, port) as listener:
+        from d2l_autorec.course.lab.run import serve
+        from d2l_autorec.data.formats import read_ratings
+        from d2l_autorec.data.sources import load_ml100k
+        from d2l_autorec.training.session import compilation
+
+        ratings = load_ml100k() if data is None else read_ratings(data, reading)
+        if ratings.understood is not None:
+            ratings.understood.check_trainable()
+        if waiting := compilation("sparse"):
+            tell(f"{waiting[0].capitalize()}; that takes about half a minute.")
+            waiting[1]()
+        serve(ratings, listener, host, threads, ready)

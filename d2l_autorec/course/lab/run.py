@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 
 from d2l_autorec.course.lab.material import Material
 from d2l_autorec.course.lab.trainings import Trainings
 from d2l_autorec.data.formats import Ratings
-from d2l_autorec.serving.http.server import listen, run_app
+from d2l_autorec.serving.http.server import run_app
 
 TITLE = "AutoRec lab"
 CLOSED_SECONDS = 3.0  # until a page that is not heard of counts as closed
 
 
 def serve(
-    ratings: Ratings, host: str, port: int, threads: int, ready: Callable[[str], None]
+    ratings: Ratings,
+    listener: socket.socket,
+    host: str,
+    threads: int,
+    ready: Callable[[str], None],
 ) -> None:
     """Serve the lab until SIGINT or SIGTERM.
 
     Parameters
     ----------
     ratings : Ratings
-    host, port, ready
-        As for `d2l_autorec.serving.http.run.serve`.
+    listener, host, ready
+        As for `d2l_autorec.serving.http.server.run_app`.
     threads : int
         How many trainings run at a time.
 
     Raises
     ------
     InputError
-        If there are too few ratings, or the port is not to be had.
+        If there are too few ratings.
     """
     from fastapi import FastAPI
     from nicegui import ui
@@ -39,18 +44,17 @@ def serve(
 
     material = Material.of(ratings)
     os.environ["OMP_NUM_THREADS"] = "1"  # of each training
-    with listen(host, port) as listener:
-        trainings = Trainings(material, threads)
+    trainings = Trainings(material, threads)
 
-        @ui.page("/")
-        def page() -> None:
-            visit = Visit(material, trainings)
-            visit.build()
-            ui.context.client.on_delete(visit.leave)
+    @ui.page("/")
+    def page() -> None:
+        visit = Visit(material, trainings)
+        visit.build()
+        ui.context.client.on_delete(visit.leave)
 
-        app = FastAPI(openapi_url=None)
-        ui.run_with(app, title=TITLE, reconnect_timeout=CLOSED_SECONDS, show_welcome_message=False)
-        try:
-            run_app(app, listener, host, ready, timeout_graceful_shutdown=1)
-        finally:
-            trainings.close()
+    app = FastAPI(openapi_url=None)
+    ui.run_with(app, title=TITLE, reconnect_timeout=CLOSED_SECONDS, show_welcome_message=False)
+    try:
+        run_app(app, listener, host, ready, timeout_graceful_shutdown=1)
+    finally:
+        trainings.close()
