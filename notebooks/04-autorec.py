@@ -201,7 +201,7 @@ class AutoRec(nn.Block):
 
 # %%
 small = AutoRec(num_hidden=3, num_users=8, dropout_rate=0)
-small.initialize(mx.init.Normal(0.5))
+small.initialize(mx.init.Normal(0.5), ctx=[mx.cpu(0), mx.cpu(1)])  # two stand for two GPUs
 with autograd.record():
     in_training = small(rows)
 in_prediction = small(rows)
