@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks.attack import files, frame, runs, service
+from benchmarks.attack import files, frame, runs, service, shared
 from benchmarks.attack.__main__ import store, table
 from d2l_autorec.experiments.report import page
 from d2l_autorec.serving.model import Model
@@ -16,8 +16,9 @@ pytest.importorskip("mxnet")
 SHORT = {
     "ratings files": 60, "model folders": 20, "weights": 30, "checkpoints": 30, "resumes": 3,
     "kills": 1, "exports": 6, "leakage": 2, "HTTP service": 10, "commands": 1,
+    "launch losses": 1, "two processes": 1, "disk full": 8, "first downloads": 8,
 }  # fmt: skip
-AREAS = {area.name: area for area in (*files.AREAS, *runs.AREAS, *service.AREAS)}
+AREAS = {area.name: area for area in (*files.AREAS, *runs.AREAS, *service.AREAS, *shared.AREAS)}
 
 
 def lost(name, count, seed=7):

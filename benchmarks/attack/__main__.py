@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.attack import files, runs, service
+from benchmarks.attack import files, runs, service, shared
 from benchmarks.attack.frame import Area, Outcome, attack
 from benchmarks.parts import ROOT
 from d2l_autorec.experiments.stored import save_results
 from d2l_autorec.runs import write
 
 OUT = ROOT / "results" / "attack"
-AREAS: tuple[Area, ...] = (*files.AREAS, *runs.AREAS, *service.AREAS)
+AREAS: tuple[Area, ...] = (*files.AREAS, *runs.AREAS, *service.AREAS, *shared.AREAS)
 
 
 def table(outcomes: list[Outcome]) -> pd.DataFrame:
