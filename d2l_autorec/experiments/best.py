@@ -8,7 +8,7 @@ all ratings (see `search`), so the search has seen ratings that are tested here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,11 @@ SEARCH = (
 
 
 def best(
-    folder: Path, num_splits: int = 10, quiet: bool = False, processes: int | None = None
+    folder: Path,
+    num_splits: int = 10,
+    quiet: bool = False,
+    processes: int | None = None,
+    quick: bool = False,
 ) -> pd.DataFrame:
     """Measure each step of the ladder on the book's random splits of MovieLens 100K.
 
@@ -78,6 +82,8 @@ def best(
     quiet : bool
     processes : int, optional
         One for each core by default.
+    quick : bool
+        A smoke run, which draws no conclusion.
 
     Returns
     -------
@@ -86,20 +92,23 @@ def best(
     """
     from d2l_autorec.data.sources import load_ml100k
 
-    command = f"d2l-autorec best --splits {num_splits}"
+    command = f"d2l-autorec best {'--quick' if quick else f'--splits {num_splits}'}"
+    stop = 1 if quick else None
     refuse_to_shrink(folder, command)
     ratings = load_ml100k(quiet=quiet)
     common: dict[str, Any] = {"data_digest": ratings.digest, "processes": processes}
     tried = run_jobs(
         folder / "search",
-        search,
+        partial(search, stop=stop),
         [{"recipe": name, "split": split} for name in CANDIDATES for split in SEARCH_SPLITS],
         label="best: search",
         quiet=quiet,
         **common,
     )
     jobs = [{"split": seed} for seed in range(num_splits)]
-    runs = run_jobs(folder, climb, jobs, label="best: ladder", quiet=quiet, **common)
+    runs = run_jobs(
+        folder, partial(climb, stop=stop), jobs, label="best: ladder", quiet=quiet, **common
+    )
     tables = _tables(runs, tried)
     save_results(
         folder,
@@ -127,7 +136,7 @@ def _ratings() -> Ratings:
     return load_ml100k(quiet=True)
 
 
-def search(job: Mapping[str, Any]) -> dict[str, float]:
+def search(job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Fit one candidate on nine tenths of the ratings, and score it on the last tenth."""
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split
@@ -137,13 +146,13 @@ def search(job: Mapping[str, Any]) -> dict[str, float]:
     split = holdout_split(len(ratings.table), 0.1, int(job["split"]))
     train, held_out = (interaction_csr(ratings.table, *shape, rows=rows) for rows in split)
     recipe = CANDIDATES[job["recipe"]]
-    fitted = fit_network(train, recipe, int(job["split"]), validation=held_out)
+    fitted = fit_network(train, recipe, int(job["split"]), validation=held_out, stop=stop)
     asked = ratings.table.iloc[split[1]]
     rmse = pooled_rmse(_predict((fitted,), asked), asked["rating"].to_numpy())
     return {"rmse": rmse, "epoch": fitted.epoch}
 
 
-def climb(job: Mapping[str, Any]) -> dict[str, float]:
+def climb(job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Measure every step of the ladder, and the changes beside it, on one split."""
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split, random_split
@@ -158,14 +167,15 @@ def climb(job: Mapping[str, Any]) -> dict[str, float]:
     train, held_out = (interaction_csr(table, *shape, rows=rows) for rows in split)
 
     whole = interaction_csr(table, *shape)
+    beside_it = partial(fit_network, train, validation=held_out, stop=stop)
 
     def stopped(recipe: Recipe, patience: int | None = None) -> tuple[TrainedModel]:
-        return (fit_network(train, recipe.but(patience=patience), seed, validation=held_out),)
+        return (beside_it(recipe.but(patience=patience), seed),)
 
     def score(prediction: np.ndarray) -> float:
         return pooled_rmse(prediction, test["rating"].to_numpy())
 
-    chapter = fit_network(whole, Recipe(), seed)
+    chapter = fit_network(whole, Recipe(), seed, stop=stop)
     early = _predict(stopped(STOPPED, PATIENCE), test)
     found = {
         "chapter": score(_predict((chapter,), test)),
@@ -177,7 +187,7 @@ def climb(job: Mapping[str, Any]) -> dict[str, float]:
     beside: list[np.ndarray] = []
     again: list[np.ndarray] = []
     for recipe in POOL.values():
-        fits = [fit_network(train, recipe, own, validation=held_out) for own in seeds]
+        fits = [beside_it(recipe, own) for own in seeds]
         refits = [
             fit_network(whole, recipe, own, stop=fitted.epoch) for own, fitted in zip(seeds, fits)
         ]
