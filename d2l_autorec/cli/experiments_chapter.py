@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Seeds = Annotated[int, typer.Option(min=2, help="Random splits: seeds 0, 1, ...")]
 Quick = Annotated[
-    bool, typer.Option("--quick", help="A smoke run of seconds, without a conclusion.")
+    bool, typer.Option("--quick", help="A smoke run of less than a minute, without a conclusion.")
 ]
 Folder = Annotated[
     Optional[Path],

@@ -36,58 +36,66 @@ SlowSplits = Annotated[
 def paper(
     data: Named = None,
     splits: Splits = 5,
+    quick: Quick = False,
     out: Folder = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare with the paper's results (about a minute on two cores; with ML-1M an hour)."""
-    folder = begin("paper", out)
+    folder = begin("paper", out, quick)
     from d2l_autorec.experiments.paper import paper as experiment
 
-    _show("paper", experiment(folder, data, splits, quiet), folder, as_json)
+    table = experiment(folder, data, 2 if quick else splits, quiet, quick=quick)
+    _show("paper", table, folder, as_json, quick)
 
 
 @app.command()
 def best(
     splits: Splits = 10,
     searched: Searched = None,
+    quick: Quick = False,
     out: Folder = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Lower AutoRec's RMSE on MovieLens 100K step by step (about 30 minutes on two cores)."""
-    folder = begin("best", out)
+    folder = begin("best", out, quick)
     from d2l_autorec.experiments.best import best as experiment
 
-    _show("best", experiment(folder, splits, searched, quiet), folder, as_json)
+    splits = 2 if quick else splits
+    _show("best", experiment(folder, splits, searched, quiet, quick=quick), folder, as_json, quick)
 
 
 @app.command()
 def foldin(
     seeds: Annotated[int, typer.Option(min=2, help="Draws of the new users.")] = 5,
+    quick: Quick = False,
     out: Folder = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure the predictions for new users (about a minute on two cores)."""
-    folder = begin("foldin", out)
+    folder = begin("foldin", out, quick)
     from d2l_autorec.experiments.foldin import foldin as experiment
 
-    _show("foldin", experiment(folder, seeds, quiet), folder, as_json)
+    table = experiment(folder, 2 if quick else seeds, quiet, quick=quick)
+    _show("foldin", table, folder, as_json, quick)
 
 
 @app.command()
 def updating(
     splits: Splits = 10,
+    quick: Quick = False,
     out: Folder = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure `update` against training again (about 3 minutes on two cores)."""
-    folder = begin("updating", out)
+    folder = begin("updating", out, quick)
     from d2l_autorec.experiments.updating import updating as experiment
 
-    _show("updating", experiment(folder, splits, quiet), folder, as_json)
+    table = experiment(folder, 2 if quick else splits, quiet, quick=quick)
+    _show("updating", table, folder, as_json, quick)
 
 
 @app.command("own-data")
@@ -108,14 +116,16 @@ def own_data(
     end(folder, experiment.own_data(folder, named, splits, slow_splits, names, quiet, quick))
 
 
-def _show(name: str, table: pd.DataFrame, folder: Path, as_json: bool) -> None:
+def _show(name: str, table: pd.DataFrame, folder: Path, as_json: bool, quick: bool) -> None:
     """Print the table of an experiment, and how many runs were read and made."""
     from d2l_autorec.experiments.runner import tally
+    from d2l_autorec.experiments.stored import SMOKE
     from d2l_autorec.serving.records import records
 
     if as_json:
         counts = {"read": len(tally.read), "made": len(tally.made)}
-        record = {"command": name, "folder": str(folder), **counts, "rows": records(table)}
+        record = {"command": name, "folder": str(folder), "quick": quick, **counts}
+        record["rows"] = records(table)
         typer.echo(json.dumps(record))
         return
     from rich import box
@@ -128,4 +138,4 @@ def _show(name: str, table: pd.DataFrame, folder: Path, as_json: bool) -> None:
     for row in table.itertuples(index=False):
         grid.add_row(*map(str, row))
     Console().print(grid)
-    end(folder)
+    end(folder, [SMOKE] if quick else [])

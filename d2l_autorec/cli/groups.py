@@ -31,6 +31,7 @@ GROUPS = {
         "fidelity",
         "paper",
         "best",
+        "canonical",
         "foldin",
         "updating",
         "own-data",

@@ -72,6 +72,7 @@ def best(
     num_searched: int | None = None,
     quiet: bool = False,
     processes: int | None = None,
+    quick: bool = False,
 ) -> pd.DataFrame:
     """Measure each step of the ladder on the book's random splits of MovieLens 100K.
 
@@ -87,6 +88,8 @@ def best(
     quiet : bool
     processes : int, optional
         One for each core by default.
+    quick : bool
+        A smoke run, which draws no conclusion.
 
     Returns
     -------
@@ -96,23 +99,27 @@ def best(
     from d2l_autorec.data.sources import load_ml100k
 
     searched = num_splits if num_searched is None else min(num_searched, num_splits)
-    command = f"d2l-autorec best --splits {num_splits} --searched {searched}"
+    asked = "--quick" if quick else f"--splits {num_splits} --searched {searched}"
+    command = f"d2l-autorec best {asked}"
+    stop = 1 if quick else None
     refuse_to_shrink(folder, command)
     ratings = load_ml100k(quiet=quiet)
     common: dict[str, Any] = {"data_digest": ratings.digest, "processes": processes}
     tried = run_jobs(
         folder / "search",
-        search,
+        partial(search, stop=stop),
         [{"recipe": name, "split": split} for name in CANDIDATES for split in SEARCH_SPLITS],
         label="best: search",
         quiet=quiet,
         **common,
     )
     jobs = [{"split": seed} for seed in range(num_splits)]
-    runs = run_jobs(folder, climb, jobs, label="best: ladder", quiet=quiet, **common)
+    runs = run_jobs(
+        folder, partial(climb, stop=stop), jobs, label="best: ladder", quiet=quiet, **common
+    )
     inside = run_jobs(
         folder / "nested",
-        partial(nested.search_inside, ratings),
+        partial(nested.search_inside, ratings, stop=stop),
         [{"split": "random", "seed": seed} for seed in range(searched)],
         label="best: search inside",
         quiet=quiet,
@@ -145,7 +152,7 @@ def _ratings() -> Ratings:
     return load_ml100k(quiet=True)
 
 
-def search(job: Mapping[str, Any]) -> dict[str, float]:
+def search(job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Fit one candidate on nine tenths of the ratings, and score it on the last tenth."""
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split
@@ -155,13 +162,13 @@ def search(job: Mapping[str, Any]) -> dict[str, float]:
     split = holdout_split(len(ratings.table), 0.1, int(job["split"]))
     train, held_out = (interaction_csr(ratings.table, *shape, rows=rows) for rows in split)
     recipe = CANDIDATES[job["recipe"]]
-    fitted = fit_network(train, recipe, int(job["split"]), validation=held_out)
+    fitted = fit_network(train, recipe, int(job["split"]), validation=held_out, stop=stop)
     asked = ratings.table.iloc[split[1]]
     rmse = pooled_rmse(_predict((fitted,), asked), asked["rating"].to_numpy())
     return {"rmse": rmse, "epoch": fitted.epoch}
 
 
-def climb(job: Mapping[str, Any]) -> dict[str, float]:
+def climb(job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Measure every step of the ladder, and the changes beside it, on one split."""
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split, random_split
@@ -176,14 +183,15 @@ def climb(job: Mapping[str, Any]) -> dict[str, float]:
     train, held_out = (interaction_csr(table, *shape, rows=rows) for rows in split)
 
     whole = interaction_csr(table, *shape)
+    beside_it = partial(fit_network, train, validation=held_out, stop=stop)
 
     def stopped(recipe: Recipe, patience: int | None = None) -> tuple[TrainedModel]:
-        return (fit_network(train, recipe.but(patience=patience), seed, validation=held_out),)
+        return (beside_it(recipe.but(patience=patience), seed),)
 
     def score(prediction: np.ndarray) -> float:
         return pooled_rmse(prediction, test["rating"].to_numpy())
 
-    chapter = fit_network(whole, Recipe(), seed)
+    chapter = fit_network(whole, Recipe(), seed, stop=stop)
     early = _predict(stopped(STOPPED, PATIENCE), test)
     found = {
         "chapter": score(_predict((chapter,), test)),
@@ -195,7 +203,7 @@ def climb(job: Mapping[str, Any]) -> dict[str, float]:
     beside: list[np.ndarray] = []
     again: list[np.ndarray] = []
     for recipe in POOL.values():
-        fits = [fit_network(train, recipe, own, validation=held_out) for own in seeds]
+        fits = [beside_it(recipe, own) for own in seeds]
         refits = [
             fit_network(whole, recipe, own, stop=fitted.epoch) for own, fitted in zip(seeds, fits)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,9 @@ RECIPES = {
 }
 
 
-def foldin(folder: Path, num_seeds: int = 5, quiet: bool = False) -> pd.DataFrame:
+def foldin(
+    folder: Path, num_seeds: int = 5, quiet: bool = False, quick: bool = False
+) -> pd.DataFrame:
     """Hide users of MovieLens 100K from training and score the predictions for them.
 
     For each seed, 100 users are drawn and a tenth of the ratings of each is held out. One model is
@@ -43,7 +46,8 @@ def foldin(folder: Path, num_seeds: int = 5, quiet: bool = False) -> pd.DataFram
     folder : Path
         Folder of the results. Runs that are stored there are not repeated.
     num_seeds : int
-    quiet : bool
+    quiet, quick
+        As for `d2l_autorec.experiments.study.study`.
 
     Returns
     -------
@@ -54,11 +58,12 @@ def foldin(folder: Path, num_seeds: int = 5, quiet: bool = False) -> pd.DataFram
 
     from d2l_autorec.data.sources import load_ml100k
 
-    command = f"d2l-autorec foldin --seeds {num_seeds}"
+    command = f"d2l-autorec foldin {'--quick' if quick else f'--seeds {num_seeds}'}"
     refuse_to_shrink(folder, command)
     ratings = load_ml100k(quiet=quiet)
     jobs = [{"by": by, "seed": FIRST_SEED + i} for by in RECIPES for i in range(num_seeds)]
-    runs = run_jobs(folder, run_one, jobs, data_digest=ratings.digest, label="foldin", quiet=quiet)
+    work = partial(run_one, stop=1) if quick else run_one
+    runs = run_jobs(folder, work, jobs, data_digest=ratings.digest, label="foldin", quiet=quiet)
     ways = {
         **{f"given_{given}": f"new, {given} of their ratings given" for given in GIVEN},
         "given_all": "new, all of their ratings given",
@@ -101,7 +106,7 @@ def _sentence(kind: str, runs: pd.DataFrame) -> str:
     return text
 
 
-def run_one(job: Mapping[str, Any]) -> dict[str, float]:
+def run_one(job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Draw users, train without and with them, and score both (see `foldin`)."""
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.sources import load_ml100k
@@ -112,7 +117,7 @@ def run_one(job: Mapping[str, Any]) -> dict[str, float]:
     new, held_out = hide_users(table, ratings.num_users, NUM_NEW, seed)
     matrix = interaction_csr(table, *shape, rows=np.flatnonzero(~held_out))  # (items, users)
     others = np.setdiff1d(np.arange(ratings.num_users), new)
-    without, trained = fit(matrix[:, others], recipe, seed), fit(matrix, recipe, seed)
+    without, trained = (fit(m, recipe, seed, stop) for m in (matrix[:, others], matrix))
     known = table[~held_out].groupby("user")
     errors: dict[str, list[np.ndarray]] = {}
     for user, predicted in zip(new, trained.trained.score_users(new)):
@@ -156,13 +161,19 @@ def hide_users(
     return users, held_out
 
 
-def fit(matrix: sparse.csr_matrix, recipe: Recipe, seed: int) -> Model:
-    """Train on ratings (items, users) and return the model."""
-    trained = fit_network(matrix, recipe, seed)
+def fit(
+    matrix: sparse.csr_matrix,
+    recipe: Recipe,
+    seed: int,
+    stop: int | None = None,
+    item_ids: np.ndarray | None = None,
+    user_ids: np.ndarray | None = None,
+) -> Model:
+    """Train on ratings (items, users) and return the model; ids are codes by default."""
     return Model(
-        trained,
-        user_ids=np.arange(matrix.shape[1]),
-        item_ids=np.arange(matrix.shape[0]),
+        fit_network(matrix, recipe, seed, stop=stop),
+        user_ids=np.arange(matrix.shape[1]) if user_ids is None else user_ids,
+        item_ids=np.arange(matrix.shape[0]) if item_ids is None else item_ids,
         items=None,
         low=float(matrix.data.min()),
         high=float(matrix.data.max()),

@@ -40,7 +40,10 @@ NOTE = (
 
 
 def search_inside(
-    ratings: Ratings, job: Mapping[str, Any], others: Sequence[str] = ()
+    ratings: Ratings,
+    job: Mapping[str, Any],
+    others: Sequence[str] = (),
+    stop: int | None = None,
 ) -> dict[str, Any]:
     """Choose among all candidates inside the training part of a split, and score the choices.
 
@@ -51,6 +54,8 @@ def search_inside(
         ``split`` as `compare.split_rows` takes it, and ``seed``.
     others : sequence of str
         Models of `contenders.CONTENDERS`, with their defaults, for one blend more.
+    stop : int, optional
+        Epochs at most, for a smoke run.
 
     Returns
     -------
@@ -72,7 +77,7 @@ def search_inside(
     stars = validation["rating"].to_numpy(float)
 
     fits = {
-        name: fit_network(kept, recipe, seed, validation=held_out)
+        name: fit_network(kept, recipe, seed, validation=held_out, stop=stop)
         for name, recipe in CANDIDATES.items()
     }
     beside = {name: guess(fitted.predict, validation) for name, fitted in fits.items()}

@@ -41,6 +41,7 @@ def paper(
     num_splits: int = variants.NUM_SPLITS,
     quiet: bool = False,
     processes: int | None = None,
+    quick: bool = False,
 ) -> pd.DataFrame:
     """Follow the paper's protocol on MovieLens 100K, and answer its questions on other data.
 
@@ -55,6 +56,8 @@ def paper(
     quiet : bool
     processes : int, optional
         One for each core by default.
+    quick : bool
+        A smoke run, which draws no conclusion.
 
     Returns
     -------
@@ -66,7 +69,9 @@ def paper(
     InputError
         If the data cannot be read.
     """
-    command = f"d2l-autorec paper{f' --data {data.name}' if data else ''} --splits {num_splits}"
+    command = f"d2l-autorec paper{f' --data {data.name}' if data else ''} "
+    command += "--quick" if quick else f"--splits {num_splits}"
+    stop = 1 if quick else None
     refuse_to_shrink(folder, command)
     sets = [None] if data is None else [None, data]
     loaded = {path: _ratings(path) for path in sets}  # bad data is refused before work starts
@@ -85,12 +90,13 @@ def paper(
         asked = [*(variants.LARGE if large else variants.SMALL)]
         if path is not None:
             asked += variants.QUESTIONS
-        found = {"protocol": _tuned(go, place, path, asked, num_splits)}
+        work = partial(run_one, path, stop=stop)
+        found = {"protocol": _tuned(go, place, work, asked, num_splits)}
         if path is not None:
             tried = [{"recipe": recipe} for recipe in variants.TRIED]
-            found["tried"] = go(place / "tried", partial(try_one, path), tried)
+            found["tried"] = go(place / "tried", partial(try_one, path, stop=stop), tried)
             splits = [{"split": split} for split in range(num_splits)]
-            found["reach"] = go(place / "reach", partial(reach, path), splits)
+            found["reach"] = go(place / "reach", partial(reach, path, stop=stop), splits)
         measured[name] = found
     shown = tables(measured)
     save_results(
@@ -125,12 +131,11 @@ def data_name(ratings: Ratings) -> str:
 def _tuned(
     go: Callable[..., pd.DataFrame],
     place: Path,
-    data: Path | None,
+    work: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     asked: Sequence[Variant],
     num_splits: int,
 ) -> pd.DataFrame:
     """Choose λ on validation ratings, then score on test ratings."""
-    work = partial(run_one, data)
     trials = [
         _job(variant, "validation", lam, split)
         for variant in asked
@@ -176,7 +181,9 @@ def _split(ratings: Ratings, seed: int) -> tuple[Rows, Rows, Rows]:
     return train[kept], train[held_out], test
 
 
-def run_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
+def run_one(
+    data: Path | None, job: Mapping[str, Any], stop: int | None = None
+) -> dict[str, float]:
     """Train and score one variant on validation ratings or, trained on these too, on test."""
     from d2l_autorec.data.matrices import interaction_csr
 
@@ -192,7 +199,7 @@ def run_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     shape = ratings.num_users, ratings.num_items
     recipe = replace(variant.recipe, lam=float(job["lam"]))
     fitted = fit_network(
-        interaction_csr(ratings.table, *shape, rows=train), recipe, int(job["split"])
+        interaction_csr(ratings.table, *shape, rows=train), recipe, int(job["split"]), stop=stop
     )
     asked = ratings.table.iloc[test]
     predicted = fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy())
@@ -200,7 +207,9 @@ def run_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     return {"rmse": rmse, "seconds": round(time.perf_counter() - start, 1)}
 
 
-def try_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
+def try_one(
+    data: Path | None, job: Mapping[str, Any], stop: int | None = None
+) -> dict[str, float]:
     """Score a recipe on the first split's validation ratings, at its best epoch."""
     from d2l_autorec.data.matrices import interaction_csr
 
@@ -209,7 +218,8 @@ def try_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     shape = ratings.num_users, ratings.num_items
     rows = (interaction_csr(ratings.table, *shape, rows=rows) for rows in (train, validation))
     train_csr, held_out = rows
-    fitted = fit_network(train_csr, variants.TRIED[job["recipe"]], 0, validation=held_out)
+    recipe = variants.TRIED[job["recipe"]]
+    fitted = fit_network(train_csr, recipe, 0, validation=held_out, stop=stop)
     asked = ratings.table.iloc[validation]
     predicted = fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy())
     rmse = pooled_rmse(predicted, asked["rating"].to_numpy())
@@ -217,7 +227,7 @@ def try_one(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     return {"rmse": rmse, "epoch": fitted.epoch, "seconds": seconds}
 
 
-def reach(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
+def reach(data: Path | None, job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Fit the networks of the blend, and score each of them and the blend."""
     from d2l_autorec.data.matrices import interaction_csr
 
@@ -233,7 +243,7 @@ def reach(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     beside: list[np.ndarray] = []
     whole: list[np.ndarray] = []
     for recipe in variants.REACH.values():
-        chosen = fit_network(train_csr, recipe, seed, validation=validation_csr)
+        chosen = fit_network(train_csr, recipe, seed, validation=validation_csr, stop=stop)
         again = fit_network(everything, recipe, seed, stop=chosen.epoch)
         for model, pairs, into in ((chosen, held_out, beside), (again, asked, whole)):
             into.append(model.predict(pairs["user"].to_numpy(), pairs["item"].to_numpy()))

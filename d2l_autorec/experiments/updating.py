@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from d2l_autorec.experiments.foldin import RECIPES as FOLDIN
+from d2l_autorec.experiments import foldin
 from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import interval, paired, pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 from d2l_autorec.models.biases import fit_biases
+from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import RECIPES as NAMED
 from d2l_autorec.serving.evaluate import predictions
 from d2l_autorec.serving.held_out import HeldOut
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.update import update
-from d2l_autorec.training.fit import fit_network
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +30,16 @@ if TYPE_CHECKING:
 FIRST_SEED = 100  # the method was found looking at seeds 0 and 1
 KINDS = {"random": "a random tenth of the ratings", "new users": "all ratings of some users"}
 RECIPES = {
-    "item-based": FOLDIN["item"],
+    "item-based": foldin.RECIPES["item"],
     "above biases": NAMED["default"].but(val_ratio=0.0, refit=False),
-    "user-based": FOLDIN["user"],
+    "user-based": foldin.RECIPES["user"],
 }
 WAYS = {"before": "before", "updated": "updated", "again": "trained again"}
 
 
-def updating(folder: Path, num_splits: int = 10, quiet: bool = False) -> pd.DataFrame:
+def updating(
+    folder: Path, num_splits: int = 10, quiet: bool = False, quick: bool = False
+) -> pd.DataFrame:
     """Train on 80% of MovieLens 100K, update with 10%, and score on 10%.
 
     The update has a random tenth of the ratings, or all ratings of users who make up about a
@@ -48,7 +51,8 @@ def updating(folder: Path, num_splits: int = 10, quiet: bool = False) -> pd.Data
     folder : Path
         Folder of the results. Runs that are stored there are not repeated.
     num_splits : int
-    quiet : bool
+    quiet, quick
+        As for `d2l_autorec.experiments.study.study`.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def updating(folder: Path, num_splits: int = 10, quiet: bool = False) -> pd.Data
 
     from d2l_autorec.data.sources import load_ml100k
 
-    command = f"d2l-autorec updating --splits {num_splits}"
+    command = f"d2l-autorec updating {'--quick' if quick else f'--splits {num_splits}'}"
     refuse_to_shrink(folder, command)
     ratings = load_ml100k(quiet=quiet)
     jobs = [
@@ -68,9 +72,8 @@ def updating(folder: Path, num_splits: int = 10, quiet: bool = False) -> pd.Data
         for name in RECIPES
         for i in range(num_splits)
     ]
-    runs = run_jobs(
-        folder, run_one, jobs, data_digest=ratings.digest, label="updating", quiet=quiet
-    )
+    work = partial(run_one, stop=1) if quick else run_one
+    runs = run_jobs(folder, work, jobs, data_digest=ratings.digest, label="updating", quiet=quiet)
     rows = [
         [kind, name, way, str(interval(_runs(runs, kind, name)[key]))]
         for kind in KINDS
@@ -112,16 +115,16 @@ def answer(runs: pd.DataFrame) -> list[str]:
     return said
 
 
-def run_one(job: Mapping[str, Any]) -> dict[str, float]:
+def run_one(job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Train, update, train again, and score all three (see `updating`)."""
     from d2l_autorec.data.sources import load_ml100k
 
     ratings = load_ml100k(quiet=True)
     recipe, seed = RECIPES[job["recipe"]], int(job["seed"])
     base, new, test = divide(ratings.table, str(job["update"]), seed)
-    model = fit(subset(ratings, base), recipe, seed)
+    model = fit(subset(ratings, base), recipe, seed, stop)
     done = update(model, subset(ratings, new))
-    again = fit(subset(ratings, np.sort(np.concatenate([base, new]))), recipe, seed)
+    again = fit(subset(ratings, np.sort(np.concatenate([base, new]))), recipe, seed, stop)
     return {
         **{way: rmse(each, ratings, test) for way, each in zip(WAYS, (model, done.model, again))},
         "new_users": done.new_users,
@@ -161,20 +164,12 @@ def subset(ratings: Ratings, rows: np.ndarray) -> Ratings:
     )
 
 
-def fit(ratings: Ratings, recipe: Any, seed: int) -> Model:
+def fit(ratings: Ratings, recipe: Recipe, seed: int, stop: int | None = None) -> Model:
     """Train on ratings and return the model."""
     from d2l_autorec.data.matrices import interaction_csr
 
     matrix = interaction_csr(ratings.table, ratings.num_users, ratings.num_items)
-    return Model(
-        fit_network(matrix, recipe, seed),
-        ratings.user_ids,
-        ratings.item_ids,
-        None,
-        float(matrix.data.min()),
-        float(matrix.data.max()),
-        {},
-    )
+    return foldin.fit(matrix, recipe, seed, stop, ratings.item_ids, ratings.user_ids)
 
 
 def rmse(model: Model, ratings: Ratings, rows: np.ndarray) -> float:

@@ -26,7 +26,8 @@ COMMANDS = (
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
 def test_an_experiment_says_how_long_it_takes_and_writes_to_runs(command):
     assert re.search(r"\(about (a|\d+) minutes? on two cores", command.__doc__)
-    assert inspect.signature(command).parameters["out"].default is None
+    options = inspect.signature(command).parameters
+    assert options["out"].default is None and options["quick"].default is False
     assert experiments_chapter.begin(command.__name__, None) == Path("runs", command.__name__)
 
 

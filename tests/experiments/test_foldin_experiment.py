@@ -1,6 +1,9 @@
+import json
+
 import pandas as pd
 
 from d2l_autorec.experiments import foldin
+from d2l_autorec.experiments.stored import SMOKE
 
 
 def test_a_tenth_of_each_new_user_is_held_out():
@@ -28,4 +31,18 @@ def test_one_small_run_from_start_to_summary(tmp_path, ml100k, monkeypatch):
     assert runs["by"].tolist() == ["item", "user"]
     assert runs[["given_0", "given_5", "given_20", "given_all", "trained"]].lt(4).all(axis=None)
     assert runs["own_mean"].nunique() == 1  # both kinds are scored on the same ratings
-    assert (tmp_path / "experiment.json").exists()
+    assert json.loads((tmp_path / "experiment.json").read_text())["answer"] != [SMOKE]
+
+
+def test_a_smoke_run_trains_one_epoch_and_draws_no_conclusion(tmp_path, ml100k, monkeypatch):
+    stops, train = [], foldin.fit_network
+    monkeypatch.setattr(
+        foldin, "fit_network", lambda *a, stop: stops.append(stop) or train(*a, stop=stop)
+    )
+    small = {name: recipe.but(hidden=(8,)) for name, recipe in foldin.RECIPES.items()}
+    monkeypatch.setattr(foldin, "RECIPES", small)
+    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+    foldin.foldin(tmp_path, num_seeds=1, quiet=True, quick=True)
+    assert stops == [1] * 4
+    said = json.loads((tmp_path / "experiment.json").read_text())
+    assert said["answer"] == [SMOKE] and said["command"] == "d2l-autorec foldin --quick"
