@@ -268,6 +268,9 @@ ALLOWED = {
     r"`--hidden 500,100,500`|`--val-ratio 0\.1`|`--checkpoint-every 1`|cpu:2 \| gpu \| gpu:0,1`"
     r"|launch --workers 2 --": "options in examples",
     r"sparse, batches of 1024: cost|2 workers of 1 thread over 1 process of 2": "names of cases",
+    r"\$ d2l-autorec lab .*?```|address and `:8080`": "a port",
+    r"with 5 hidden units, then with 1,000|with 50 hidden units to be quick": "settings to try",
+    r"Up to 1,000 hidden units, 100 epochs and a dropout of 0\.9": "held by course/test_lab.py",
     r"medians of 5 rounds|a batch of 256 items|batches of 1024 share": "how it was measured",
 }
 """Regular expressions for numbers that stand in no table of ``results/``, and why."""

@@ -1,6 +1,7 @@
 """What the lab computes: settings, trainings with and without the mask, the queue, the lists."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,14 @@ import pytest
 
 from d2l_autorec.course.lab import advice, charts, material
 from d2l_autorec.course.lab.material import Material
-from d2l_autorec.course.lab.trainings import Settings, Training, Trainings
+from d2l_autorec.course.lab.trainings import (
+    MAX_DROPOUT,
+    MAX_EPOCHS,
+    MAX_HIDDEN,
+    Settings,
+    Training,
+    Trainings,
+)
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.biases import fit_biases
@@ -64,6 +72,12 @@ def trained(lab, **settings):
 def test_silly_settings(settings, said):
     with pytest.raises(InputError, match=said):
         Settings(**settings)
+
+
+def test_the_page_for_teachers_names_the_bounds():
+    text = (Path(__file__).parents[2] / "docs" / "lab.md").read_text(encoding="utf-8")
+    bounds = f"{MAX_HIDDEN:,} hidden units, {MAX_EPOCHS} epochs and a dropout of {MAX_DROPOUT}"
+    assert f"Up to {bounds} are taken" in " ".join(text.split())
 
 
 def test_settings_are_the_chapters_but_for_the_draws():
