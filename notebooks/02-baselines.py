@@ -266,6 +266,8 @@ assert choose([10_000, 10], part, validation) == 10
 # %% check="choose" points=2
 assert best in choices
 ### BEGIN HIDDEN TESTS
+from d2l_autorec.models.biases import fit_biases as hidden_fit
+
 hidden_errors = []
 for hidden_choice in choices:
     hidden_mean, hidden_films, hidden_users = hidden_fit(

@@ -180,6 +180,9 @@ assert isinstance(losses[0], float)
 # %% check="step" points=3
 assert losses[-1] < losses[0] / 2, "60 steps on 3 ratings must fit them better"
 ### BEGIN HIDDEN TESTS
+hidden_net = MF(2, 5, 4)
+hidden_net.initialize(init.Normal(1))
+hidden_net(np.array([0]), np.array([0]))
 hidden_trainer = gluon.Trainer(hidden_net.collect_params(), "sgd", {"learning_rate": 0.1})
 hidden_before = [p.data().asnumpy().copy() for p in hidden_net.collect_params().values()]
 hidden_batch = np.array([0, 2]), np.array([1, 1]), np.array([4.0, 2.0])
@@ -236,9 +239,10 @@ assert abs(rmse(small, perfect)) < 1e-6
 assert abs(rmse(small, [*perfect[:2], perfect[2] + np.array([3.0, 0, 0])]) - 3**0.5) < 1e-4
 ### BEGIN HIDDEN TESTS
 assert isinstance(rmse(small, perfect), float)
-hidden_five = [np.array(hidden_u), np.array(hidden_i), np.array(hidden_rng.integers(1, 6, 6))]
-hidden_found = hidden_net(*hidden_five[:2]).asnumpy() - hidden_five[2].asnumpy()
-assert abs(rmse(hidden_net, hidden_five) - (hidden_found**2).mean() ** 0.5) < 1e-4
+hidden_rng = draws(STUDENT, "score")
+hidden_data = [np.array(hidden_rng.integers(0, high, 9)) for high in (5, 4, 6)]
+hidden_found = small(*hidden_data[:2]).asnumpy() - hidden_data[2].asnumpy()
+assert abs(rmse(small, hidden_data) - (hidden_found**2).mean() ** 0.5) < 1e-4
 ### END HIDDEN TESTS
 
 # %% [markdown]

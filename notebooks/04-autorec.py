@@ -156,11 +156,12 @@ assert abs(np.dot(hidden_code, hidden_w.T) - plain(rows)).max() < 1e-4
 # \rVert_F^2 + \lVert \mathbf{V} \rVert_F^2\right)$$
 #
 # In code the output is multiplied by 1 where there is a rating and by 0 where there is none. There
-# the input is 0 and the output is 0, so the error is 0, and so is its gradient.
+# the input is 0 and the output is 0, so the error is 0, and so is its gradient. A corner of your
+# matrix, with an untrained network:
 
 # %%
 show(
-    pictures.mask(rows.asnumpy(), plain(rows).asnumpy()),
+    pictures.mask(rows[:5, :6].asnumpy(), plain(rows)[:5, :6].asnumpy()),
     "Input, output, mask and masked output of the network: the masked output is empty where the "
     "input is.",
 )

@@ -195,7 +195,7 @@ def factors(rng: np.random.Generator, num_items: int = 9, num_users: int = 12) -
         box = Rectangle((x - 0.5, y - 0.5), width, height, fill=False, lw=2.5, zorder=3)
         axes.add_patch(box)
         axes.axis("off")
-    middle.annotate("·", (-0.08, 0.5), xycoords="axes fraction", fontsize=16, ha="right")
+    middle.annotate(r"$\times$", (-0.06, 0.5), xycoords="axes fraction", fontsize=14, ha="right")
     right.annotate("=", (-0.04, 0.5), xycoords="axes fraction", fontsize=16, ha="right")
     return figure
 
@@ -216,9 +216,10 @@ def train_and_test(history: Mapping[str, list[float]], baseline: float) -> Figur
             annotation_clip=False,
         )
     axes.axhline(baseline, color=OTHER, ls="--")
-    axes.annotate(f"biases {baseline:.3f}", (1.5, baseline), va="bottom", color=OTHER)
+    end = len(history["test"]) * 1.16
+    axes.annotate(f"biases {baseline:.3f} ", (end, baseline), va="bottom", ha="right", color=OTHER)
     axes.set(xlabel="epoch", ylabel="RMSE, in stars", ylim=(min(history["train"]) - 0.03, 1.1))
-    axes.set_xlim(0.8, len(history["test"]) * 1.16)
+    axes.set_xlim(0.8, end)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
@@ -313,10 +314,10 @@ def predicted_and_actual(held_out: Array, predicted: Array) -> Figure:
         axes.annotate(
             f"{mean:.1f}",
             (star, mean),
-            (0, 7),
+            (0, -9),
             textcoords="offset points",
             ha="center",
-            va="bottom",
+            va="top",
         )
     axes.set(
         xlabel="held-out rating, in stars",
@@ -325,4 +326,27 @@ def predicted_and_actual(held_out: Array, predicted: Array) -> Figure:
         xlim=(0.5, 5.5),
         ylim=(0, 6.5),
     )
+    return figure
+
+
+def reported_and_true(scores: Mapping[str, tuple[float, float]], mean: float) -> Figure:
+    """Draw the RMSE that each version reports, and the true one of its predictions.
+
+    Parameters
+    ----------
+    scores : mapping of str to (float, float)
+        For each version, the reported and the true RMSE.
+    mean : float
+        The RMSE of the mean rating.
+    """
+    figure, (axes,) = frame(0.9 + 0.36 * len(scores))
+    names = list(scores)
+    reported, true = np.array(list(scores.values())).T
+    axes.hlines(names, reported, true, color="lightgrey", lw=4, zorder=1)
+    axes.scatter(true, names, 90, color=OTHER, label="true", zorder=2)
+    axes.scatter(reported, names, 40, color=AUTOREC, marker="D", label="reported", zorder=3)
+    axes.axvline(mean, color="black", ls="--", lw=1, label="the mean rating")
+    axes.invert_yaxis()
+    axes.set(xlabel="RMSE on held-out ratings, in stars", xlim=(0, None))
+    legend(figure, axes, 3)
     return figure

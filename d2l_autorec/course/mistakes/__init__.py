@@ -5,7 +5,13 @@ Each is a whole submission, and right but for what its docstring says.
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # The module, and the check of `d2l_autorec.course.report` that finds it.
 MISTAKES = {
@@ -23,3 +29,12 @@ MISTAKES = {
 def source(name: str) -> Path:
     """Return the file of a mistake."""
     return Path(__file__).with_name(f"{name}.py")
+
+
+def shuffled(rng: np.random.Generator) -> dict[str, ModuleType]:
+    """Return the mistakes' modules under the letters A to H, in an order that is drawn."""
+    names = rng.permutation(sorted(MISTAKES)).tolist()
+    return {
+        letter: importlib.import_module(f"{__name__}.{name}")
+        for letter, name in zip("ABCDEFGH", names)
+    }
