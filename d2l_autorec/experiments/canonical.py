@@ -23,7 +23,14 @@ from d2l_autorec.experiments.canonical_tables import (
     summary,
 )
 from d2l_autorec.experiments.compare import run_one
-from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, CONTENDERS, lacking
+from d2l_autorec.experiments.contenders import (
+    BEST,
+    CHAPTER_AUTOREC,
+    CONTENDERS,
+    MORE,
+    SINGLE,
+    lacking,
+)
 from d2l_autorec.experiments.nested import NOTE, search_inside
 from d2l_autorec.experiments.runner import are_stored, first_jobs, run_jobs
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
@@ -31,7 +38,7 @@ from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 if TYPE_CHECKING:
     from d2l_autorec.data.formats import Ratings
 
-MODELS = ("global mean", "user and item bias", CHAPTER_AUTOREC, *LIBRARIES, BEST)
+MODELS = ("global mean", "user and item bias", CHAPTER_AUTOREC, SINGLE, *LIBRARIES, BEST)
 QUICK = MODELS[:2]
 SEARCHED = ("u1",)
 SPLITS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
@@ -72,7 +79,7 @@ def canonical(
     """
     count = len(splits) if blends is None else min(blends, len(splits))
     command = f"d2l-autorec canonical {'--quick' if quick else f'--blends {count}'}"
-    asked = {name: CONTENDERS[name] for name in names or MODELS}
+    asked = {name: {**CONTENDERS, **MORE}[name] for name in names or MODELS}
     jobs = {name: _jobs(name, splits) for name in asked}
     if BEST in jobs:
         jobs[BEST] = first_jobs(jobs[BEST], count, folder, ratings.digest)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d2l_autorec import plots
-from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC
-from d2l_autorec.experiments.nested import INSIDE, NOTE, PUBLISHED, WITH_OTHERS
+from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, SINGLE
+from d2l_autorec.experiments.nested import INSIDE, NOTE, WITH_OTHERS
 from d2l_autorec.experiments.stats import interval, paired
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FOLDS = ("u1", "u2", "u3", "u4", "u5")
 LIBRARIES = ("cmfrec, biased MF", "Surprise SVD", "myFM", "myFM, SVD++ features")
 
-SINGLE, SINGLE_INSIDE = f"AutoRec, single, {PUBLISHED}", f"AutoRec, single, {INSIDE}"
+SINGLE_INSIDE = f"AutoRec, single, {INSIDE}"
 BLEND_INSIDE = f"AutoRec, blend, {INSIDE}"
 OTHERS = ("myFM, SVD++ features",)
 WITH_MYFM = "AutoRecs and myFM, SVD++ features, blend, searched inside"
@@ -38,7 +38,6 @@ CHOSEN = {
 """How each model that is run here was chosen. Validation ratings are of the training part."""
 
 MEASURED = {
-    SINGLE: f"single, {PUBLISHED}",
     SINGLE_INSIDE: f"single, {INSIDE}",
     BLEND_INSIDE: f"blend, {INSIDE}",
     WITH_MYFM: f"blend, {WITH_OTHERS}",

@@ -28,7 +28,7 @@ from d2l_autorec.experiments.compare_tables import (
     summary,
     tuning,
 )
-from d2l_autorec.experiments.contenders import CHAPTER_AUTOREC, CONTENDERS, missing_packages
+from d2l_autorec.experiments.contenders import CHAPTER_AUTOREC, CONTENDERS, MORE, missing_packages
 from d2l_autorec.experiments.runner import are_stored, run_jobs
 from d2l_autorec.experiments.stats import bootstrap_rmse, pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
@@ -252,7 +252,7 @@ def _fitted(ratings: Ratings, job: Mapping[str, Any]) -> tuple[np.ndarray, pd.Da
     """Fit a contender on all training ratings of a split; return its predictions and the test."""
     seed = int(job["seed"])
     train, test = (ratings.table.iloc[rows] for rows in split_rows(ratings, job["split"], seed))
-    model = CONTENDERS[job["model"]].make(**json.loads(job["setting"]))
+    model = {**CONTENDERS, **MORE}[job["model"]].make(**json.loads(job["setting"]))
     return guess(model(train, (ratings.num_users, ratings.num_items), seed), test), test
 
 

@@ -19,11 +19,17 @@ from d2l_autorec.experiments import (
 from d2l_autorec.experiments.canonical_tables import (
     BLEND_INSIDE,
     PRINTED,
-    SINGLE,
     SINGLE_INSIDE,
     WITH_MYFM,
 )
-from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, CONTENDERS, Contender
+from d2l_autorec.experiments.contenders import (
+    BEST,
+    CHAPTER_AUTOREC,
+    CONTENDERS,
+    MORE,
+    SINGLE,
+    Contender,
+)
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.training.blend import blend_weights
 from d2l_autorec.training.fit import fit_network
@@ -133,7 +139,12 @@ def runs(blend):
     rows = [
         {"split": split, "model": model, "test_rmse": rmse + 0.01 * (split == "u2")}
         for split in folds
-        for model, rmse in ((CHAPTER_AUTOREC, 0.92), (BEST, blend), ("myFM", 0.9))
+        for model, rmse in (
+            (CHAPTER_AUTOREC, 0.92),
+            (BEST, blend),
+            (SINGLE, 0.89),
+            ("myFM", 0.9),
+        )
     ]
     return pd.DataFrame(rows)
 
@@ -145,7 +156,7 @@ def test_the_tables_and_the_answer(blend, reached):
     )
     beside = canonical_tables.beside_published(runs(0.886), searched)
     rmses = beside["test RMSE on u1"].astype(float)
-    assert rmses.is_monotonic_increasing and len(beside) == 3 + 4 + len(PRINTED)
+    assert rmses.is_monotonic_increasing and len(beside) == 4 + 3 + len(PRINTED)
     here = beside.set_index("model").loc[beside["source"].eq("run here").to_numpy()]
     assert here.loc[WITH_MYFM, "test RMSE on u1"] == f"{blend:.4f}"
     assert here.loc[BLEND_INSIDE, "test RMSE on u1"] == "0.8890"
@@ -155,7 +166,7 @@ def test_the_tables_and_the_answer(blend, reached):
     table = canonical_tables.summary(runs(0.886), searched).set_index("model")
     assert [*table.columns] == ["u1", "u2", "u3", "u4", "u5", "ua", "u1 to u5"]
     assert table.loc["myFM", "u1 to u5"].startswith("0.9020 ± 0.0056")
-    assert table.loc["myFM", "u2"] == "0.9100" and table.loc[SINGLE].isna().sum() == 6
+    assert table.loc["myFM", "u2"] == "0.9100" and table.loc[SINGLE_INSIDE].isna().sum() == 6
     told = canonical_tables.answer(runs(0.886), searched)
     assert ("not reached here" in told[1]) is not reached
     assert f"a blend 0.8890, with myFM as one member more {blend:.4f}." in told[0]
@@ -174,10 +185,9 @@ def test_from_start_to_page_with_a_library_missing(candidates, toy_ratings, tmp_
     monkeypatch.setattr("d2l_autorec.data.protocols.named_split", halves)
     monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
     monkeypatch.setattr(contenders, "find_spec", lambda name: None if name == "myfm" else 1)
-    for name in canonical.MODELS:
-        monkeypatch.setitem(
-            CONTENDERS, name, Contender(constant, package=CONTENDERS[name].package)
-        )
+    for group in (CONTENDERS, MORE):
+        for name in set(group) & set(canonical.MODELS):
+            monkeypatch.setitem(group, name, Contender(constant, package=group[name].package))
     splits = ("u1", "u2")
     told = canonical.canonical(tmp_path, toy_ratings, splits, blends=1, quiet=True)
     assert told[-1] == "Skipped because the library is not installed: myFM, myFM, SVD++ features."
