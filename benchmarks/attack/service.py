@@ -205,6 +205,7 @@ def attack_http(draws: Draws, folder: Path) -> None:
         ),
     )
     names = ("user", "item", "n", "min_ratings", "x", "pairs", "ratings")
+    names += ("candidates", "exclude", "genre", "year")
     query = "&".join(
         f"{one_of(draws, names)}={quote(one_of(draws, (*TEXTS, '1', '2')))}"
         for _ in range(int(draws.integers(0, 4)))

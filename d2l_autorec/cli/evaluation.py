@@ -100,6 +100,8 @@ def evaluate(
             if stands_there(context, name):
                 option = "-k" if name == "k" else f"--{name.replace('_', '-')}"
                 raise InputError(f"{option} needs ratings to score on; give --test or --data.")
+        if reading != ReadOptions():
+            raise InputError("How ratings are read needs ratings; give --test or --data.")
         _show_recorded(model, as_json)
         return
     if per_user is not None:

@@ -17,6 +17,7 @@ from d2l_autorec.data.blobs import Blob, file_blob, readable, unchanged
 from d2l_autorec.data.columnar import read_arrays, read_parquet
 from d2l_autorec.data.delimited import Parsed, read_delimited
 from d2l_autorec.data.duplicates import without_duplicates
+from d2l_autorec.data.ids import alike, id_codes
 from d2l_autorec.data.json_lines import read_json
 from d2l_autorec.data.locate import Located, locate
 from d2l_autorec.data.options import ReadOptions
@@ -28,7 +29,7 @@ from d2l_autorec.data.understanding import (
     suspicions,
     time_range,
 )
-from d2l_autorec.data.values import alike, id_codes, rated_rows, rating_values, time_values
+from d2l_autorec.data.values import rated_rows, rating_values, time_values
 from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from d2l_autorec.data.columns import match_columns
 from d2l_autorec.data.delimited import read_delimited
 from d2l_autorec.data.exports import Export, read_export
 from d2l_autorec.data.exports import read_links as read_links_blob
+from d2l_autorec.data.ids import id_codes
 from d2l_autorec.data.locate import locate
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.scan import scan
-from d2l_autorec.data.values import id_codes, rated_rows, rating_values
+from d2l_autorec.data.values import rated_rows, rating_values
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
 

@@ -163,3 +163,14 @@ def test_a_line_of_totals(tmp_path):
 def test_what_a_matrix_has_in_its_rows(name, made, tmp_path):
     text = lines([(f"a{k}", 1, 2, 3, 4) for k in range(9)], first=f"{name},b,c,d,e")
     refused(tmp_path / "a.csv", text, made)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_ids_that_a_spreadsheet_has_rounded(tmp_path):
+    rows = [(f"1.2345{k % 7}E+11", i, r) for k, (_, i, r) in enumerate(ROWS)]
+    said = rated(tmp_path / "a.csv", lines(rows))[1].notices
+    assert any("7 users are written like 1.23450E+11" in note for note in said)
+    assert not any(
+        "rounded" in note or "round" in note
+        for note in rated(tmp_path / "b.csv", lines(ROWS))[1].notices
+    )

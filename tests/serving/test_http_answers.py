@@ -254,6 +254,7 @@ def test_the_description_is_whole_and_needs_nothing_from_elsewhere(service):
             assert operation["description"].endswith(".")
             assert f"<h2>{method.upper()} {path}</h2>" in page.text
     assert not re.search(r"<script|<link|https:|src=", page.text)
+    assert page.text.count("integer, 1 to 1,000, 10 if left out") == 5  # each n
     found = re.findall(r"http://127.0.0.1:8000(/[^&]*)(?:&#x27;)", page.text.replace("&amp;", ";"))
     assert len(found) == 9 and "/recommend?user=196;n=5" in found
     asked = page.text.split("<h2>GET /similar</h2>")[1].split("<h2>")[0]

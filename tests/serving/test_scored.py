@@ -77,6 +77,7 @@ def test_a_training_error_is_never_told(place):
         (["--data", "other.csv"], "other.csv is not what the model was trained on"),
         (["--data", "own.csv", "--columns", "user=2,item=1,rating=3"], "in another way"),
         (["--data", "own.csv", "--test", "own.csv"], "exclude each other"),
+        (["--sep", ";"], "needs ratings; give --test or --data"),
         (["-k", "5"], "-k needs ratings to score on"),
         (["--per-user", "users.csv"], "--per-user needs ratings"),
     ],

@@ -90,7 +90,7 @@ def _limits(schema: dict[str, Any], required: bool) -> str:
     ):
         if high in schema:
             unit = " characters" if high == "maxLength" else ""
-            words.append(f"{schema.get(low, 0)} to {schema[high]:,}{unit}")
+            words.append(f"{schema.get(low, 0):,.0f} to {schema[high]:,.0f}{unit}")
     if required:
         words.append("required")
     elif schema.get("default") is not None:
