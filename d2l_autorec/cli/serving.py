@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from d2l_autorec.cli.common import Json, app, reads_ratings
-from d2l_autorec.cli.tables import say, show, titled
+from d2l_autorec.cli.tables import FORMATS, say, show, show_lists, titled
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 from d2l_autorec.progress import tell
 from d2l_autorec.serving.records import records
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from d2l_autorec.serving.filters import Filters
-    from d2l_autorec.serving.model import Model as LoadedModel
 
 Model = Annotated[Path, typer.Option(help="Model folder, or the folder of a run that kept one.")]
 User = Annotated[Optional[str], typer.Option(help="Id, as the ratings file has it.")]
@@ -51,20 +48,6 @@ Links = Annotated[
 Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 
 _LISTED = 20  # lines about an export's entries
-
-FORMATS = {
-    "user": ("user", ""),
-    "rank": ("", "d"),
-    "item": ("item", ""),
-    "title": ("title", ""),
-    "prediction": ("predicted", ".2f"),
-    "similarity": ("similarity", ".2f"),
-    "rating": ("rated", "g"),
-    "without": ("without it", ".3f"),
-    "change": ("change", "+.3f"),
-    "num_ratings": ("ratings", ",d"),
-    "num_read": ("ratings read", ",d"),
-}
 
 
 @app.command()
@@ -99,7 +82,7 @@ def recommend(
     table = recommend(loaded, wanted, number, min_ratings, filters)
     record = {"command": "recommend", "model": str(model)}
     formats = {name: form for name, form in FORMATS.items() if name != "user" or user is None}
-    _show_lists(loaded, table, formats, record, as_json, as_csv)
+    show_lists(loaded, table, formats, record, as_json, as_csv)
 
 
 @app.command()
@@ -226,14 +209,9 @@ def new_user(
     filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
     record: dict[str, Any] = {"command": "new-user", "model": str(model)}
     if export is None:
-        table = new_user(
-            loaded,
-            read_columns(ratings, ("item", "rating"), reading),
-            number,
-            min_ratings,
-            filters,
-        )
-        _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
+        own = read_columns(ratings, ("item", "rating"), reading)
+        table = new_user(loaded, own, number, min_ratings, filters)
+        show_lists(loaded, table, FORMATS, record, as_json, as_csv)
         return
     match = match_export(loaded, export, read_links(links) if links else None)
     table = new_user(loaded, match.ratings, number, min_ratings, filters)
@@ -247,7 +225,7 @@ def new_user(
         "notes": match.notes,
         "unmatched": unmatched,
     }
-    _show_lists(loaded, table, FORMATS, record, as_json, as_csv)
+    show_lists(loaded, table, FORMATS, record, as_json, as_csv)
     if as_json:
         return
     out = tell if as_csv else say
@@ -318,32 +296,3 @@ def _filters(
         tuple(genre or ()),
         parse_years(year) if year else None,
     )
-
-
-def _show_lists(
-    model: LoadedModel,
-    table: pd.DataFrame,
-    formats: dict[str, tuple[str, str]],
-    record: dict[str, Any],
-    as_json: bool,
-    as_csv: bool,
-) -> None:
-    """Print recommendations, and how diverse each list is."""
-    from d2l_autorec.serving.diversity import diversity
-    from d2l_autorec.serving.similar import basis
-
-    if not as_csv:  # which has no room for it
-        lists, compared = diversity(model, table), basis(model, "item")
-        record["diversity"] = {"compared": compared, "lists": records(lists)}
-    remedy = "a lower --min-ratings or a wider choice of items"
-    show(table, formats, record, as_json, as_csv, remedy)
-    if as_json or as_csv:
-        return
-    known = lists[lists["intra_list"].notna()]
-    if not len(known):
-        return
-    text = "Diversity" if len(lists) == 1 else f"Diversity, mean of {len(known):,} lists"
-    text += f": {known['intra_list'].mean():.2f} (0: all alike, 1: as if drawn at random)"
-    if (known["num_genres"] >= 0).all():
-        text += f", genres: {known['num_genres'].mean():.3g}"
-    say(f"{text}.")

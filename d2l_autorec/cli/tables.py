@@ -20,10 +20,27 @@ from d2l_autorec.serving.records import records
 if TYPE_CHECKING:
     import pandas as pd
 
+    from d2l_autorec.serving.model import Model
+
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four are those of full width
 """What a formula begins with in one spreadsheet or another."""
 
 MIN_WIDTH = 12
+
+
+FORMATS = {
+    "user": ("user", ""),
+    "rank": ("", "d"),
+    "item": ("item", ""),
+    "title": ("title", ""),
+    "prediction": ("predicted", ".2f"),
+    "similarity": ("similarity", ".2f"),
+    "rating": ("rated", "g"),
+    "without": ("without it", ".3f"),
+    "change": ("change", "+.3f"),
+    "num_ratings": ("ratings", ",d"),
+    "num_read": ("ratings read", ",d"),
+}
 
 
 def csv_cell(value: Any) -> Any:
@@ -76,6 +93,35 @@ def show(
         _print(table, formats)
     else:
         say(f"Nothing is left to show; {remedy} may leave more.")
+
+
+def show_lists(
+    model: Model,
+    table: pd.DataFrame,
+    formats: dict[str, tuple[str, str]],
+    record: dict[str, Any],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Print recommendations, and how diverse each list is."""
+    from d2l_autorec.serving.diversity import diversity
+    from d2l_autorec.serving.similar import basis
+
+    if not as_csv:  # which has no room for it
+        lists, compared = diversity(model, table), basis(model, "item")
+        record["diversity"] = {"compared": compared, "lists": records(lists)}
+    remedy = "a lower --min-ratings or a wider choice of items"
+    show(table, formats, record, as_json, as_csv, remedy)
+    if as_json or as_csv:
+        return
+    known = lists[lists["intra_list"].notna()]
+    if not len(known):
+        return
+    text = "Diversity" if len(lists) == 1 else f"Diversity, mean of {len(known):,} lists"
+    text += f": {known['intra_list'].mean():.2f} (0: all alike, 1: as if drawn at random)"
+    if (known["num_genres"] >= 0).all():
+        text += f", genres: {known['num_genres'].mean():.3g}"
+    say(f"{text}.")
 
 
 def say(text: str) -> None:

@@ -186,8 +186,7 @@ def _changed(
             continue
         held_out, known = test.tocoo(), train.tocoo()
         predicted = _pairs(state, train, held_out).astype(float)
-        cold_items = np.bincount(known.row, minlength=train.shape[0]) == 0
-        cold_users = np.bincount(known.col, minlength=train.shape[1]) == 0
+        cold_items, cold_users = (train.getnnz(axis=axis) == 0 for axis in (1, 0))
         cold = cold_items[held_out.row] | cold_users[held_out.col]
         read = _pairs(state, train, known)
         measured.update(

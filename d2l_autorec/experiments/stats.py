@@ -14,6 +14,7 @@ import numpy as np
 from scipy import stats
 
 from d2l_autorec.evaluation.intervals import Interval, interval
+from d2l_autorec.training.result import pooled_rmse
 
 __all__ = [
     "Interval",
@@ -42,11 +43,6 @@ class Paired:
 
     difference: Interval
     p_value: float
-
-
-def pooled_rmse(predicted: np.ndarray, stars: np.ndarray) -> float:
-    """Return the root of the mean squared error over all ratings, in double precision."""
-    return float(np.sqrt(np.mean(np.square(np.asarray(predicted, float) - stars))))
 
 
 def next_run(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from scipy import sparse
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
+from d2l_autorec.training.result import pooled_rmse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +150,7 @@ def blend(
         guess = weights @ np.stack(guesses)
         if isinstance(recipe.clip, tuple):
             guess = guess.clip(*recipe.clip)
-        rmse = float(np.sqrt(np.mean((guess - stars) ** 2)))
+        rmse = pooled_rmse(guess, stars)
     num_seeds = recipe.num_seeds
     networks: list[Network] = []
     factors: list[float] = []
