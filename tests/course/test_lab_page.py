@@ -72,6 +72,7 @@ def browser(url):
 def visit(browser, url):
     """Open pages; each must be without an error and ask nothing of any other machine."""
     contexts, wrong = [], []
+    here = (url, f"blob:{url}", "data:")
 
     def visit(width=1280):
         context = browser.new_context(viewport={"width": width, "height": 900})
@@ -79,7 +80,7 @@ def visit(browser, url):
         page = context.new_page()
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda asked: asked.url.startswith(url) or wrong.append(asked.url))
+        page.on("request", lambda asked: asked.url.startswith(here) or wrong.append(asked.url))
         page.goto(url)
         button(page, "Train").wait_for()
         return page

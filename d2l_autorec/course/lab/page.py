@@ -166,6 +166,8 @@ class Visit:
         self._draw()
         self._show_scores()
         if newest.state == "done":
+            for earlier in self.runs[:-1]:
+                earlier.model = None  # which is no longer asked
             await self.advise()
 
     def _coloured(self) -> list[tuple[Training, str]]:
