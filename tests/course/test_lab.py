@@ -205,3 +205,15 @@ def test_charts(lab):
     loss = charts.options([(run, "orange")], "train_loss")
     assert [row[1] for row in loss["series"][0]["data"]] == [e.train_loss for e in run.epochs]
     assert "max" not in loss["yAxis"] and charts.options([], "rmse")["xAxis"]["max"] == 25
+
+
+def test_the_extra_is_named(monkeypatch):
+    import importlib.util
+
+    from typer.testing import CliRunner
+
+    from d2l_autorec.cli import app
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    said = str(CliRunner().invoke(app, ["lab"]).exception)
+    assert "needs nicegui" in said and 'pip install "d2l-autorec[lab]"' in said

@@ -83,6 +83,7 @@ def options(
             **({} if most is None else {"max": math.ceil(most * 20) / 20}),
             "name": name,
             "nameGap": 42,
+            "splitNumber": 5 if what == "rmse" else 3,
         },
         "series": [*dashed, *curves],
     }

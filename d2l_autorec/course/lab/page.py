@@ -166,6 +166,8 @@ class Visit:
         self._draw()
         self._show_scores()
         if newest.state == "done":
+            for earlier in self.runs[:-1]:
+                earlier.model = None  # which is no longer asked
             await self.advise()
 
     def _coloured(self) -> list[tuple[Training, str]]:
@@ -197,9 +199,9 @@ class Visit:
                 ui.label(f"{rmse:.3f}").classes("tabular-nums text-right")
 
     def _add_film(self, code: int) -> None:
-        low, high = self.material.range
+        (low, high), title = self.material.range, self.material.title(code)
         with self.films, ui.row().classes("w-full items-center no-wrap justify-between"):
-            ui.label(self.material.title(code)).classes("leading-tight")
+            ui.label(title).classes("leading-tight")
 
             async def rate(event: Any) -> None:
                 await self.rate(code, event.value)
@@ -208,7 +210,9 @@ class Visit:
                 stars = ui.rating(max=5, icon="star_border", icon_selected="star", size="sm")
                 stars.on_value_change(rate).props("color=amber-9 no-dimming")
             else:
-                ui.number(min=low, max=high, on_change=rate).props("dense").classes("w-20")
+                stars = ui.number(min=low, max=high, on_change=rate).props("dense")
+                stars.classes("w-20")
+            stars.props["aria-label"] = f"Stars for {title}"
 
     def find(self, event: Any) -> None:
         """Add a film to those to rate."""
