@@ -32,6 +32,7 @@ include_patterns = [
     "results/README.md",
     "results/benchmark/table.md",
     "notebooks/*.ipynb",
+    "notebooks/*.md",
 ]
 exclude_patterns = ["build", "docs/slides"]
 if slides:
