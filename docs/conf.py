@@ -50,8 +50,6 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
 nb_execution_mode = "off"
 
-suppress_warnings = ["toc.empty_glob"]  # docs/lab* before there is a lab
-
 # Docstrings in NumPy's style.
 default_role = "literal"
 autodoc_default_options = {"members": True, "ignore-module-all": True}
