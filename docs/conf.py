@@ -32,6 +32,7 @@ include_patterns = [
     "results/README.md",
     "results/benchmark/table.md",
     "notebooks/*.ipynb",
+    "notebooks/*.md",
 ]
 exclude_patterns = ["build", "docs/slides"]
 if slides:
@@ -55,6 +56,7 @@ autodoc_default_options = {"members": True, "ignore-module-all": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_google_docstring = False
+napoleon_use_param = False
 napoleon_use_rtype = False
 
 # What is needed to read the site is in it: no font, script or picture comes from elsewhere.

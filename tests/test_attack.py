@@ -83,11 +83,12 @@ def test_answers_that_are_not_finite_are_found(monkeypatch):
 
 
 def test_the_table_and_its_page(tmp_path):
-    outcome = frame.Outcome(AREAS["weights"], 3, ["weights 1: no"])
+    outcome = frame.Outcome(AREAS["weights"], 3, ["weights 1: no", "weights 2: no"])
     store(tmp_path / "attack", table([outcome]), [outcome], 0)
     text = (tmp_path / "attack" / "table.md").read_text(encoding="utf-8")
-    assert "Of 3 tries 2 broke no promise." in text
-    assert "| weights | answers finite, or one sentence | 3 | 2 |" in text
+    assert "Of 3 tries 1 broke no promise." in text
+    assert text.count("Not survived among the weights, try 1, 2: no\n") == 1
+    assert "| weights | answers finite, or one sentence | 3 | 1 |" in text
     assert (tmp_path / "attack" / "README.md").read_text(encoding="utf-8") == page(
         tmp_path / "attack"
     )

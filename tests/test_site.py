@@ -48,6 +48,13 @@ def test_the_lecture_takes_45_minutes_and_has_notes_with_questions():
     assert questions.count(None) <= 2  # the ladder and the last
 
 
+def test_the_teachers_page_has_each_lesson_with_its_minutes():
+    page = (TOP / "docs" / "course" / "teaching.md").read_text(encoding="utf-8")
+    for lesson in sorted((TOP / "notebooks").glob("[0-9]*.py")):
+        minutes = re.search(r"^# \*(\d+) minutes", lesson.read_text(encoding="utf-8"), re.M)[1]
+        assert f"| {lesson.stem} | {minutes} |" in page
+
+
 def test_measured_numbers_are_not_typed_into_the_lecture_and_the_course():
     allowed = {
         "0.901",  # the book's, in the title of a page

@@ -69,12 +69,24 @@ def main() -> int:
     return int(any(outcome.lost for outcome in outcomes))
 
 
+def not_survived(outcomes: list[Outcome]) -> list[str]:
+    """Return a sentence for each thing that went wrong, with the tries in which it did."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        for said in outcome.lost:  # AREA NUMBER: WHY
+            place, _, why = said.partition(": ")
+            kinds.setdefault((outcome.area.name, why), []).append(place.rpartition(" ")[2])
+    return [
+        f"Not survived among the {area}, try {', '.join(numbers)}: {why}"
+        for (area, why), numbers in kinds.items()
+    ]
+
+
 def store(out: Path, frame: pd.DataFrame, outcomes: list[Outcome], seed: int) -> None:
     """Write the table, the page, and what did not survive."""
     tried, survived = frame["tried"].iloc[-1], frame["survived"].iloc[-1]
     answer = [f"Of {tried:,} tries {survived:,} broke no promise."]
-    lost = [said for outcome in outcomes for said in outcome.lost]
-    answer += [f"Not survived: {said}" for said in lost[:20]]
+    answer += not_survived(outcomes)[:20]
     save_results(
         out,
         "make attack",
@@ -84,7 +96,9 @@ def store(out: Path, frame: pd.DataFrame, outcomes: list[Outcome], seed: int) ->
         {"table": frame},
         {},
     )
-    lines = ["# The attack", "", *answer, ""]
+    lines = ["# The attack", ""]
+    for sentence in answer:
+        lines += [sentence, ""]
     lines += [f"| {' | '.join(frame.columns)} |", "| --- | --- | ---: | ---: |"]
     lines += [f"| {row[0]} | {row[1]} | {row[2]:,} | {row[3]:,} |" for row in frame.to_numpy()]
     write(out / "table.md", "\n".join(lines) + "\n")

@@ -125,4 +125,9 @@ def figure(runs: pd.DataFrame) -> Figure:
     plots.intervals(axes, labels, shown, colors, "+.1f")
     axes.axvline(0, color=plots.PRINTED, lw=1)
     axes.set(xlabel="test RMSE less that of plain biases, in % of it; mean and 95% interval")
+    axes.errorbar(
+        [], [], xerr=[], fmt="o", capsize=3, color=plots.AUTOREC, label="AutoRec, default or blend"
+    )
+    axes.errorbar([], [], xerr=[], fmt="o", capsize=3, color=plots.OTHER, label="another model")
+    plots.legend(drawn, axes)
     return drawn

@@ -209,6 +209,12 @@ TERMS = {
         "Wilcoxon's signed-rank test of the paired differences, two-sided, not corrected for the "
         "number of comparisons.",
     ),
+    "user and item biases": (
+        r"[Uu]ser and item bias",
+        "The mean of all ratings, plus how far the ratings of this user and of this item lie from "
+        "it. Both are shrunken, that is averaged with ratings of no effect: ten of them where the "
+        "biases are plain, as many as the training ratings suggest where that is estimated.",
+    ),
     "above biases": (
         r"above biases|(, |^)above the mean",
         "The network predicts what is left after the mean of all ratings, or after the mean and "
@@ -217,6 +223,15 @@ TERMS = {
     "blend": (
         r"\b[Bb]lend",
         "A weighted sum of several models, with weights chosen on validation ratings.",
+    ),
+    "cosine": (r"cosine", "The learning rate falls to zero along the first half of a cosine."),
+    "triad": (
+        r"triad",
+        "A loop that reads two long arrays and writes a third: the most that memory can move.",
+    ),
+    "dist_sync": (
+        r"dist_sync",
+        "MXNet's training with several processes that wait for one another's sums in each step.",
     ),
     "over": (
         r" over (the (book|memory|machine|rate)|PyTorch|fast|1M|1 process)",

@@ -82,7 +82,7 @@ def test_pages_are_made_from_what_is_stored(results):
     page = (results / "study" / "README.md").read_text("utf-8")
     assert page.startswith("# Is 0.901 right?\n\n*Is it <so>?*\n\nIt is & stays.\n")
     for text in (
-        "![Figure: spread](spread.png)",
+        "![spread.](spread.png)\n\n*spread.*\n",
         "| <b>MF</b> | 0.9087 | 10 | 2e-06 |",
         "$ d2l-autorec study --x '<1>'",
         "- **RMSE**: Root of",

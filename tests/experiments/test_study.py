@@ -22,7 +22,7 @@ def done(tmp_path, toy_ratings, monkeypatch):
 def test_from_start_to_figure(done):
     folder, told = done
     assert len(told) == 2 and "(2)" in told[0] and "0.901" in told[1]
-    assert "![Figure: histogram](histogram.png)" in (folder / "README.md").read_text("utf-8")
+    assert "is a run.](histogram.png)" in (folder / "README.md").read_text("utf-8")
     assert (folder / "histogram.png").read_bytes().startswith(b"\x89PNG")
     assert len(pd.read_csv(folder / "summary.csv")) == 7
 
