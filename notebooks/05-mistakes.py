@@ -38,7 +38,9 @@ wheels = sorted(Path().glob("d2l_autorec-*.whl"))
 source = wheels[-1] if wheels else ".." if Path("../d2l_autorec").is_dir() else "d2l-autorec"
 
 if importlib.util.find_spec("d2l_autorec") is None:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", f"{source}[course]"], check=True
+    )
 if importlib.util.find_spec("mxnet") is None:
     subprocess.run([sys.executable, "-m", "d2l_autorec", "install-mxnet"], check=True)
 
