@@ -58,7 +58,8 @@ from mxnet.gluon import nn
 
 from d2l_autorec.chapter.quiet import watch
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.course import check, pictures
+from d2l_autorec.course import check
+from d2l_autorec.course import pictures_network as pictures
 from d2l_autorec.course.lesson import movielens, show, small_matrix
 from d2l_autorec.data.matrices import interaction_matrix
 from d2l_autorec.data.split import random_split

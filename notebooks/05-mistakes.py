@@ -55,7 +55,8 @@ import pandas as pd
 from mxnet import autograd, gluon, np, npx
 
 from d2l_autorec.chapter import autorec as right
-from d2l_autorec.course import mistakes, pictures
+from d2l_autorec.course import mistakes
+from d2l_autorec.course import pictures_network as pictures
 from d2l_autorec.course.checker import check_file
 from d2l_autorec.course.lesson import draws, show, small_matrix
 from d2l_autorec.course.questions import synthetic

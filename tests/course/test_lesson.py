@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from d2l_autorec.course import lesson, pictures
+from d2l_autorec.course import lesson, pictures, pictures_network
 from d2l_autorec.errors import InputError
 
 
@@ -31,7 +31,7 @@ def test_stored_results_are_read_and_their_absence_is_said():
 
 
 def test_a_shown_figure_is_a_png_with_words():
-    shown = lesson.show(pictures.network(), "what it shows")
+    shown = lesson.show(pictures_network.network(), "what it shows")
     assert shown.data.startswith(b"\x89PNG") and shown.alt == "what it shows"
 
 
@@ -57,19 +57,19 @@ def test_the_pictures_say_what_is_true():
     model = 3.5, np.array([0.25, -1.0]), np.array([0.5])
     assert {" 4.25", " 3.00"} <= set(texts(pictures.sums(model, 0, {"a": 0, "b": 1})))
     held_out, predicted = np.array([[1, 0, 1, 5, 5]]), np.array([[2.0, 9, 3, 4, 5]])
-    said = texts(pictures.predicted_and_actual(held_out, predicted))
+    said = texts(pictures_network.predicted_and_actual(held_out, predicted))
     assert {"2.5", "4.5"} <= set(said)
 
 
 def test_the_masked_picture_is_empty_where_the_input_is():
     rows, output = np.array([[5, 0]]), np.array([[3.2, 4.4]])
-    figure = pictures.mask(rows, output)
+    figure = pictures_network.mask(rows, output)
     shown = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     assert shown == [["5", "0"], ["3.2", "4.4"], ["1", "0"], ["3.2", "0"]]
 
 
 def test_reported_and_true_scores_stand_where_they_are():
-    figure = pictures.reported_and_true({"A": (1.0, 2.0), "B": (3.0, 0.5)}, 1.5)
+    figure = pictures_network.reported_and_true({"A": (1.0, 2.0), "B": (3.0, 0.5)}, 1.5)
     points = {
         item.get_label(): item.get_offsets()[:, 0].tolist()
         for item in figure.axes[0].collections
