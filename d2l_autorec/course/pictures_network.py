@@ -17,7 +17,10 @@ Array = np.ndarray
 
 def network(num_users: int = 8, num_hidden: int = 4) -> Figure:
     """Draw AutoRec: a film's row, the encoder, the code, the decoder, and a row without gaps."""
-    figure, (axes,) = frame(4.3)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4, 4.3), layout="constrained")  # small, so that it reads on a phone
+    axes = figure.subplots()
     axes.axis("off")
     known = [5, 0, 0, 4, 0, 2, 0, 0]
     predicted = ["4.7", "3.9", "2.2", "4.1", "3.5", "2.4", "4.4", "3.1"]
@@ -43,7 +46,7 @@ def network(num_users: int = 8, num_hidden: int = 4) -> Figure:
             axes.scatter(
                 x,
                 y,
-                480,
+                430,
                 color="white" if empty else "#FFD9B3" if new else "#D6E6F4",
                 edgecolors="grey" if empty else AUTOREC if new else OTHER,
                 linestyles="dotted" if empty else "solid",
@@ -67,7 +70,10 @@ def network(num_users: int = 8, num_hidden: int = 4) -> Figure:
 
 def mask(rows: Array, output: Array) -> Figure:
     """Draw the rows that a network reads, its output, the mask, and the masked output."""
-    figure, panels = frame(2.5, 4)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4, 4.6), layout="constrained")
+    panels = figure.subplots(2, 2).ravel()
     known = np.sign(rows)
     cells = (
         ("input", rows, "{:.0f}", known),
@@ -80,12 +86,10 @@ def mask(rows: Array, output: Array) -> Figure:
         for (row, column), value in np.ndenumerate(values):
             word = form.format(value) if shown[row, column] else "0"
             color = "black" if shown[row, column] else "silver"
-            axes.annotate(word, (column, row), ha="center", va="center", fontsize=7, color=color)
-        axes.set_title(title, fontsize=9)
-        axes.grid(False)
+            axes.annotate(word, (column, row), ha="center", va="center", color=color)
+        axes.set_title(title, fontsize=11)
         axes.spines[:].set_visible(False)
-        axes.set(xticks=[], yticks=[], xlabel="users")
-    panels[0].set_ylabel("films")
+        axes.set(xticks=[], yticks=[], xlabel="users", ylabel="films")
     return figure
 
 
