@@ -22,7 +22,7 @@ from roots import HOME, TOP, Root, bare_root, cache, require_root
 HOSTED = "pip numpy pandas matplotlib scipy ipykernel nbclient"
 IN_SDIST = (
     "tests/chapter",
-    "notebooks/autorec.ipynb",
+    "notebooks/04-autorec.ipynb",
     "docs/fidelity.md",
     "results/study/runs.csv",
     "examples/serve_onnx.py",

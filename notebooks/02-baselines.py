@@ -142,7 +142,7 @@ user_bias = biases(users, stars - mean, num_users, 10)
 scores = {"the mean": rmse(mean, test)}
 scores["the user's bias"] = rmse(mean + user_bias[all_users[test]], test)
 scores["the film's bias"] = rmse(mean + film_bias[all_items[test]], test)
-scores
+{name: round(score, 3) for name, score in scores.items()}
 
 # %% [markdown]
 # ## Task 2: both together (4 points)

@@ -37,7 +37,9 @@ wheels = sorted(Path().glob("d2l_autorec-*.whl"))
 source = wheels[-1] if wheels else ".." if Path("../d2l_autorec").is_dir() else "d2l-autorec"
 
 if importlib.util.find_spec("d2l_autorec") is None:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", f"{source}[course]"], check=True
+    )
 if importlib.util.find_spec("mxnet") is None:
     subprocess.run([sys.executable, "-m", "d2l_autorec", "install-mxnet"], check=True)
 
@@ -118,7 +120,7 @@ class MF(nn.Block):
 # %%
 small = MF(3, num_users=5, num_items=4)
 small.initialize(init.Normal(1))
-small(np.array([0, 1, 1]), np.array([3, 3, 0]))
+small(np.array([0, 1, 1]), np.array([3, 3, 0])).round(2)
 
 # %% check="model" points=1
 assert small(np.array([0, 1]), np.array([3, 3])).shape == (2,), "one rating for each pair"

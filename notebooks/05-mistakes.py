@@ -38,7 +38,9 @@ wheels = sorted(Path().glob("d2l_autorec-*.whl"))
 source = wheels[-1] if wheels else ".." if Path("../d2l_autorec").is_dir() else "d2l-autorec"
 
 if importlib.util.find_spec("d2l_autorec") is None:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", f"{source}[course]"], check=True
+    )
 if importlib.util.find_spec("mxnet") is None:
     subprocess.run([sys.executable, "-m", "d2l_autorec", "install-mxnet"], check=True)
 
@@ -53,7 +55,8 @@ import pandas as pd
 from mxnet import autograd, gluon, np, npx
 
 from d2l_autorec.chapter import autorec as right
-from d2l_autorec.course import mistakes, pictures
+from d2l_autorec.course import mistakes
+from d2l_autorec.course import pictures_network as pictures
 from d2l_autorec.course.checker import check_file
 from d2l_autorec.course.lesson import draws, show, small_matrix
 from d2l_autorec.course.questions import synthetic

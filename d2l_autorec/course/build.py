@@ -17,6 +17,7 @@ import collections
 import re
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def _api(course: Path) -> Any:
     from nbgrader.apps import NbGraderAPI
     from traitlets.config import Config
 
+    warnings.filterwarnings("ignore", "Object of type .* not in session")  # nbgrader's own
     settings = Config()
     settings.CourseDirectory.root = str(course.resolve())
     for line in CONFIG.splitlines()[1:]:

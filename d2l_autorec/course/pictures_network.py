@@ -1,0 +1,147 @@
+"""The pictures of lessons 4 and 5: the network, its mask, its predictions, and wrong versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from d2l_autorec.plots import AUTOREC, OTHER, frame, legend
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = np.ndarray
+
+
+def network(num_users: int = 8, num_hidden: int = 4) -> Figure:
+    """Draw AutoRec: a film's row, the encoder, the code, the decoder, and a row without gaps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4, 4.3), layout="constrained")  # small, so that it reads on a phone
+    axes = figure.subplots()
+    axes.axis("off")
+    known = [5, 0, 0, 4, 0, 2, 0, 0]
+    predicted = ["4.7", "3.9", "2.2", "4.1", "3.5", "2.4", "4.4", "3.1"]
+    layers = (
+        (0.0, num_users, 1.0, [str(star or "") for star in known]),
+        (3.0, num_hidden, 1.35, [""] * num_hidden),
+        (6.0, num_users, 1.0, predicted),
+    )
+    places = []
+    for x, size, apart, _ in layers:
+        ys = (np.arange(size) - (size - 1) / 2) * -apart
+        places.append([(x, y) for y in ys])
+    for before, after, weak in ((places[0], places[1], known), (places[1], places[2], None)):
+        for row, (x, y) in enumerate(before):
+            for to_x, to_y in after:
+                off = weak is not None and not weak[row]
+                style = {"color": "lightgrey", "lw": 0.5} if off else {"color": OTHER, "lw": 0.9}
+                axes.plot([x, to_x], [y, to_y], zorder=1, alpha=0.7, **style)
+    for number, ((x, _, _, words), spots) in enumerate(zip(layers, places)):
+        for row, ((_, y), word) in enumerate(zip(spots, words)):
+            empty = number == 0 and not known[row]
+            new = number == 2 and not known[row]
+            axes.scatter(
+                x,
+                y,
+                430,
+                color="white" if empty else "#FFD9B3" if new else "#D6E6F4",
+                edgecolors="grey" if empty else AUTOREC if new else OTHER,
+                linestyles="dotted" if empty else "solid",
+                zorder=2,
+            )
+            axes.annotate(word, (x, y), ha="center", va="center", fontsize=9, zorder=3)
+    for x, title in (
+        (0, "the ratings of one film\n943 users, most cells empty"),
+        (3, "hidden code\n500 numbers"),
+        (6, "a rating for every user"),
+    ):
+        axes.annotate(title, (x, -4.35), ha="center", va="top", fontsize=10)
+    for x, title in (
+        (1.5, "encoder\n$g(\\mathbf{V}\\mathbf{r}+\\mu)$"),
+        (4.5, "decoder\n$\\mathbf{W}\\cdot+\\mathbf{b}$"),
+    ):
+        axes.annotate(title, (x, 4.0), ha="center", va="bottom", fontsize=10)
+    axes.set(xlim=(-1.3, 7.3), ylim=(-5.6, 5.3))
+    return figure
+
+
+def mask(rows: Array, output: Array) -> Figure:
+    """Draw the rows that a network reads, its output, the mask, and the masked output."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4, 4.6), layout="constrained")
+    panels = figure.subplots(2, 2).ravel()
+    known = np.sign(rows)
+    cells = (
+        ("input", rows, "{:.0f}", known),
+        ("output", output, "{:.1f}", np.ones_like(rows)),
+        ("mask: sign of the input", known, "{:.0f}", known),
+        ("output times mask", output * known, "{:.1f}", known),
+    )
+    for axes, (title, values, form, shown) in zip(panels, cells):
+        axes.imshow(shown, cmap="Blues", vmin=0, vmax=2.5, aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            word = form.format(value) if shown[row, column] else "0"
+            color = "black" if shown[row, column] else "silver"
+            axes.annotate(word, (column, row), ha="center", va="center", color=color)
+        axes.set_title(title, fontsize=11)
+        axes.spines[:].set_visible(False)
+        axes.set(xticks=[], yticks=[], xlabel="users", ylabel="films")
+    return figure
+
+
+def predicted_and_actual(held_out: Array, predicted: Array) -> Figure:
+    """Draw the spread of the predictions for each number of stars that was held out."""
+    figure, (axes,) = frame(3.6)
+    stars = np.unique(held_out[held_out > 0])
+    groups = [predicted[held_out == star] for star in stars]
+    axes.plot([0.6, 5.4], [0.6, 5.4], color="grey", ls="--", lw=1)
+    axes.annotate("as rated", (5.05, 5.2), ha="right", color="grey")
+    parts = axes.violinplot(groups, stars, widths=0.8, showextrema=False)
+    for body in parts["bodies"]:
+        body.set(facecolor=OTHER, alpha=0.4)
+    means = [group.mean() for group in groups]
+    axes.plot(stars, means, marker="o", color=AUTOREC)
+    for star, mean in zip(stars, means):
+        axes.annotate(
+            f"{mean:.1f}",
+            (star, mean),
+            (0, -9),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+        )
+    axes.set(
+        xlabel="held-out rating, in stars",
+        ylabel="prediction; the line is the mean",
+        xticks=stars,
+        xlim=(0.5, 5.5),
+        ylim=(0, 6.5),
+    )
+    return figure
+
+
+def reported_and_true(scores: Mapping[str, tuple[float, float]], mean: float) -> Figure:
+    """Draw the RMSE that each version reports, and the true one of its predictions.
+
+    Parameters
+    ----------
+    scores : mapping of str to (float, float)
+        For each version, the reported and the true RMSE.
+    mean : float
+        The RMSE of the mean rating.
+    """
+    figure, (axes,) = frame(0.9 + 0.36 * len(scores))
+    names = list(scores)
+    reported, true = np.array(list(scores.values())).T
+    axes.hlines(names, reported, true, color="lightgrey", lw=4, zorder=1)
+    axes.scatter(true, names, 90, color=OTHER, label="true", zorder=2)
+    axes.scatter(reported, names, 40, color=AUTOREC, marker="D", label="reported", zorder=3)
+    axes.axvline(mean, color="black", ls="--", lw=1, label="the mean rating")
+    axes.invert_yaxis()
+    axes.set(xlabel="RMSE on held-out ratings, in stars", xlim=(0, None))
+    legend(figure, axes, 3)
+    return figure
