@@ -215,6 +215,21 @@ _TEXT = (
         ),
     ),
     Pin(
+        "a single AutoRec then has {}, a difference of {}, and a blend {}, a difference of {} from",
+        tuple(
+            Cell("best/nested.csv", {"recipes": f"{kind}, searched inside"}, column)
+            for kind in ("single", "blend")
+            for column in ("test RMSE", "less as published")
+        ),
+    ),
+    Pin(
+        "the blend has {} there, and {} with its recipes searched inside",
+        tuple(
+            Cell("canonical/u1.csv", {"model": model}, "test RMSE on u1")
+            for model in ("AutoRec, ours at best", "AutoRec, blend, searched inside")
+        ),
+    ),
+    Pin(
         "test RMSE {} {}",
         (Value("reproduce/run.json", ("book", "test_rmse")), _run("test_rmse", number(".3f"))),
     ),
