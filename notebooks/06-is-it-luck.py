@@ -299,9 +299,9 @@ print(f"best of {len(rmses)}: {best:.3f}, which is {gain:.3f} below the mean")
 assert 0.015 < gain < 0.018
 
 # %% [markdown]
-# An improvement of 0.016 without any idea: only a seed was chosen, by the test ratings. In lesson 7
-# less than that lies between AutoRec and matrix factorization. So fix the seeds before you look,
-# report the mean of all of them, and say how many there were.
+# An improvement of 0.016 without any idea: only a seed was chosen, by the test ratings. Less
+# than that lies between AutoRec and matrix factorization in lesson 7. So fix the seeds before you
+# look, report the mean of all of them, and say how many there were.
 #
 # One more warning. The thirty test sets come from the same 100,000 ratings and overlap. The
 # interval speaks of the luck of the split on *these* ratings, not of other people and other films.
