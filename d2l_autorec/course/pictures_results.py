@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from d2l_autorec.config import CHAPTER
+from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.plots import AUTOREC, OTHER, book_line, frame, intervals, legend
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from d2l_autorec.evaluation.intervals import Interval
@@ -139,4 +142,127 @@ def differences(table: Mapping[str, Interval], reference: str, title: str = "") 
     axes.axvline(0, color="black", lw=1)
     axes.set(xlabel=f"test RMSE less that of {reference}, in stars", title=title)
     axes.title.set_size(11)
+    return figure
+
+
+def validation_curves(curves: Mapping[str, Sequence[float]], highest: float = 1.1) -> Figure:
+    """Draw validation RMSE by epoch, with the best epoch of each curve as a dot.
+
+    Parameters
+    ----------
+    curves : mapping of str to sequence of float
+        By name; the first value is that of epoch 1.
+    highest : float
+        Where the axis of the RMSE ends.
+    """
+    figure, (axes,) = frame(3.4)
+    for name, curve in curves.items():
+        epochs = np.arange(1, len(curve) + 1)
+        (line,) = axes.plot(epochs, curve, lw=2, label=name)
+        best = int(np.argmin(curve))
+        axes.plot(epochs[best], curve[best], "o", ms=9, color=line.get_color())
+    axes.axvline(CHAPTER.num_epochs, color="black", lw=1, ls=":")
+    axes.annotate(f" the book's {CHAPTER.num_epochs} epochs", (CHAPTER.num_epochs, highest))
+    axes.set(xlabel="epoch; the dot is the best one", ylabel="validation RMSE, in stars")
+    axes.set_ylim(None, highest)
+    legend(figure, axes, 3)
+    return figure
+
+
+def by_size(table: pd.DataFrame) -> Figure:
+    """Draw test RMSE and best epoch by the size of the hidden layer.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``hidden``, ``test_rmse``, ``test_rmse_half_width``, ``epoch``.
+    """
+    figure, (left, right) = frame(3.2, 2)
+    left.errorbar(
+        table["hidden"],
+        table["test_rmse"],
+        table["test_rmse_half_width"],
+        marker="o",
+        ms=5,
+        capsize=3,
+        color=OTHER,
+    )
+    left.set(ylabel="test RMSE, in stars")
+    right.plot(table["hidden"], table["epoch"], "o-", ms=5, color=OTHER)
+    right.axhline(CHAPTER.num_epochs, color="black", lw=1, ls=":")
+    right.annotate(
+        f"the book's {CHAPTER.num_epochs}",
+        (table["hidden"].iloc[0], CHAPTER.num_epochs),
+        (0, 4),
+        textcoords="offset points",
+    )
+    right.set(ylabel="best epoch", ylim=(0, None))
+    ticks = [10, 50, 200, 500, 2000]
+    for axes in (left, right):
+        axes.set_xscale("log")
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("hidden units")
+    return figure
+
+
+def by_depth(table: pd.DataFrame) -> Figure:
+    """Draw test RMSE by the number of equal hidden layers, for both kinds of initial weights.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``hidden`` (such as "500-500"), ``init``, ``test_rmse``, ``test_rmse_half_width``.
+    """
+    figure, panels = frame(3.4, 2, sharey=True)
+    sizes = table["hidden"].astype(str).str.split("-")
+    equal = sizes.map(lambda layers: len(set(layers)) == 1)
+    for axes, (init, name) in zip(panels, (("normal", "the chapter's"), ("xavier", "Xavier's"))):
+        chosen = table[equal & (table["init"] == init)]
+        for place, size in enumerate(("50", "100", "200", "500")):
+            rows = chosen[sizes[chosen.index].str[0] == size]
+            axes.errorbar(
+                sizes[rows.index].str.len() + 0.06 * (place - 1.5),
+                rows["test_rmse"],
+                rows["test_rmse_half_width"],
+                marker="o",
+                ms=5,
+                capsize=2,
+                label=f"{size} units",
+            )
+        axes.set(title=f"initial weights: {name}", xlabel="hidden layers", xticks=[1, 2, 3])
+        axes.title.set_size(11)
+        axes.grid(False, axis="x")
+    panels[0].set_ylabel("test RMSE, in stars")
+    legend(figure, panels[0], 4)
+    return figure
+
+
+def activation_tables(table: pd.DataFrame) -> Figure:
+    """Draw test RMSE of each pair of activations, for ratings as they are and divided by 5.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``encoder``, ``decoder``, ``init``, ``targets``, ``test_rmse``.
+    """
+    figure, panels = frame(3.7, 2)
+    for axes, (targets, name) in zip(
+        panels, (("stars", "ratings as they are"), ("unit", "ratings divided by 5"))
+    ):
+        rows = table[(table["init"] == "normal") & (table["targets"] == targets)]
+        wide = rows.pivot(index="encoder", columns="decoder", values="test_rmse")
+        wide = wide.loc[list(ACTIVATIONS), list(ACTIVATIONS)]
+        axes.imshow(wide.clip(upper=1.3), cmap="Blues", vmin=0.86, vmax=1.3, aspect="auto")
+        for (row, column), value in np.ndenumerate(wide.to_numpy()):
+            shade = "white" if value > 1.12 else "black"
+            axes.text(
+                column, row, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=9
+            )
+        axes.set_xticks(range(len(ACTIVATIONS)), list(ACTIVATIONS), rotation=45, fontsize=9)
+        axes.set_yticks(range(len(ACTIVATIONS)), list(ACTIVATIONS), fontsize=9)
+        axes.grid(False)
+        axes.set(xlabel="output", title=name)
+        axes.title.set_size(11)
+    panels[0].set_ylabel("hidden layer")
     return figure
