@@ -14,6 +14,7 @@ The text of a lesson is a notebook in jupytext's percent format. Two kinds of ce
 from __future__ import annotations
 
 import collections
+import os
 import re
 import shutil
 import sys
@@ -66,6 +67,8 @@ def _api(course: Path) -> Any:
     from nbgrader.apps import NbGraderAPI
     from traitlets.config import Config
 
+    # nbgrader starts alembic by name, whether or not the environment is activated
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     warnings.filterwarnings("ignore", "Object of type .* not in session")  # nbgrader's own
     settings = Config()
     settings.CourseDirectory.root = str(course.resolve())
