@@ -14,13 +14,17 @@ The text of a lesson is a notebook in jupytext's percent format. Two kinds of ce
 from __future__ import annotations
 
 import collections
+import multiprocessing
 import os
 import re
 import shutil
 import sys
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from d2l_autorec.errors import InputError
 
 CONFIG = """\
 c = get_config()
@@ -30,6 +34,8 @@ c.CourseDirectory.release_directory = "student"
 """
 NUMBER = "STUDENT = 0"
 ANOTHER = "STUDENT = 7"
+TRIAL = {"solution": "solution", "untouched": "student"}
+"""Two made students, and the folders of what they hand in."""
 
 
 def marked(cell: Any, seen: dict[str, int]) -> None:
@@ -80,13 +86,25 @@ def _api(course: Path) -> Any:
 
 def _done(result: dict[str, Any]) -> None:
     if not result["success"]:
-        sys.exit(result["error"] or result["log"])
+        raise InputError(str(result["log"] or result["error"])[-4000:])
 
 
 def build(texts: list[Path], course: Path) -> None:
-    """Write a course folder: ``solution/``, ``student/`` and the gradebook."""
+    """Write a course folder: ``solution/``, ``student/`` and the gradebook.
+
+    Raises
+    ------
+    InputError
+        If the folder is there and holds what students handed in.
+    """
     import nbformat
 
+    handed_in = sorted({path.name for path in course.glob("submitted/*")} - set(TRIAL))
+    if handed_in:
+        raise InputError(
+            f"{course / 'submitted'} holds the work of {len(handed_in)} student(s), such as "
+            f"{handed_in[0]}, and would be deleted: grade in a copy of {course}."
+        )
     shutil.rmtree(course, ignore_errors=True)
     course.mkdir(parents=True)
     (course / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
@@ -121,20 +139,27 @@ def points(course: Path) -> dict[tuple[str, str], dict[str, tuple[float, float]]
     return found
 
 
+def autograde(course: Path, lesson: str, student: str) -> None:
+    """Run what a student handed in, and put the points into the gradebook."""
+    _done(_api(course).autograde(lesson, student))
+
+
 def grade(course: Path) -> None:
     """Hand in the solution, with another number, and the untouched student version; grade both.
 
-    Ends with a sentence unless the one gets all points and the other none.
+    Raises
+    ------
+    InputError
+        Unless the one gets all points and the other none.
     """
     lessons = sorted(path.name for path in (course / "student").iterdir())
     shutil.rmtree(course / "submitted", ignore_errors=True)
     for lesson in lessons:
-        _submit(course, "solution", "solution", lesson)
-        _submit(course, "untouched", "student", lesson)
-    api = _api(course)
-    for lesson in lessons:
-        for student in ("solution", "untouched"):
-            _done(api.autograde(lesson, student))
+        for student, source in TRIAL.items():
+            _submit(course, student, source, lesson)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        pairs = [(lesson, student) for lesson in lessons for student in TRIAL]
+        list(pool.map(autograde, *zip(*((course, *pair) for pair in pairs))))
     found = points(course)
     wrong = []
     for lesson in lessons:
@@ -149,7 +174,7 @@ def grade(course: Path) -> None:
         ]
         wrong += [f"{lesson}: {n} asks for nothing" for n, (got, _) in none.items() if got]
     if wrong:
-        sys.exit("\n".join(wrong))
+        raise InputError("\n".join(wrong))
 
 
 def main(folder: str, course: str, *words: str) -> None:
@@ -161,4 +186,7 @@ def main(folder: str, course: str, *words: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except InputError as error:
+        sys.exit(str(error))

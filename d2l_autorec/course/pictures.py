@@ -85,8 +85,8 @@ def guesses(scores: Mapping[str, tuple[float, float]]) -> Figure:
         colors = [AUTOREC if value == min(values) else OTHER for value in values]
         bars = axes.barh(list(scores), values, color=colors)
         axes.bar_label(bars, fmt="%.2f", padding=4)
-        axes.set(xlabel="RMSE, in stars", title=title, xlim=(0, max(values) * 1.2))
-        axes.title.set_size(11)
+        axes.set(xlabel="RMSE, in stars", xlim=(0, max(values) * 1.2))
+        axes.set_title(title, fontsize=11)
         axes.invert_yaxis() if which == 0 else None
     return figure
 

@@ -37,8 +37,8 @@ def network(num_users: int = 8, num_hidden: int = 4) -> Figure:
         for row, (x, y) in enumerate(before):
             for to_x, to_y in after:
                 off = weak is not None and not weak[row]
-                style = {"color": "lightgrey", "lw": 0.5} if off else {"color": OTHER, "lw": 0.9}
-                axes.plot([x, to_x], [y, to_y], zorder=1, alpha=0.7, **style)
+                color, width = ("lightgrey", 0.5) if off else (OTHER, 0.9)
+                axes.plot([x, to_x], [y, to_y], color=color, lw=width, zorder=1, alpha=0.7)
     for number, ((x, _, _, words), spots) in enumerate(zip(layers, places)):
         for row, ((_, y), word) in enumerate(zip(spots, words)):
             empty = number == 0 and not known[row]
@@ -101,7 +101,7 @@ def predicted_and_actual(held_out: Array, predicted: Array) -> Figure:
     axes.plot([0.6, 5.4], [0.6, 5.4], color="grey", ls="--", lw=1)
     axes.annotate("as rated", (5.05, 5.2), ha="right", color="grey")
     parts = axes.violinplot(groups, stars, widths=0.8, showextrema=False)
-    for body in parts["bodies"]:
+    for body in parts["bodies"]:  # type: ignore[attr-defined]
         body.set(facecolor=OTHER, alpha=0.4)
     means = [group.mean() for group in groups]
     axes.plot(stars, means, marker="o", color=AUTOREC)

@@ -4,6 +4,7 @@ import jupytext
 import pytest
 
 from d2l_autorec.course import build
+from d2l_autorec.errors import InputError
 
 LESSON = '''\
 # %% [markdown]
@@ -80,7 +81,7 @@ def test_students_see_neither_solution_nor_hidden_tests_and_get_points_in_part(c
     hand_in(course, "all", "x + x")
     hand_in(course, "some", "x if x == 0 else 2 if x == 1 else 4")
     for name in ("all", "some"):
-        assert build._api(course).autograde("01-small", name)["success"]
+        build.autograde(course, "01-small", name)
     found = build.points(course)
     assert found["all", "01-small"] == {"double-1": (1, 1), "double-2": (2, 2), "double-3": (4, 4)}
     assert found["some", "01-small"] == {
@@ -95,5 +96,12 @@ def test_grading_ends_with_what_is_wrong_with_the_course(course, capsys):
     assert "01-small: solution 7 of 7 points, untouched 0" in capsys.readouterr().out
     source = course / "solution" / "01-small" / "01-small.ipynb"
     source.write_text(source.read_text(encoding="utf-8").replace("2 * x", "3 * x"))
-    with pytest.raises(SystemExit, match="the solution fails double-1"):
+    with pytest.raises(InputError, match="the solution fails double-1"):
         build.grade(course)
+
+
+def test_what_students_handed_in_is_not_deleted(text, course):
+    hand_in(course, "ada", "2 * x")
+    with pytest.raises(InputError, match=r"1 student\(s\), such as ada, and would be deleted"):
+        build.build([text], course)
+    assert (course / "submitted" / "ada" / "01-small" / "01-small.ipynb").is_file()
