@@ -105,7 +105,7 @@ def canonical(
     from d2l_autorec.experiments import canonical as experiment
 
     folder = begin("canonical", out, quick)
-    splits, names = (("u1",), experiment.QUICK) if quick else (experiment.SPLITS, None)
+    splits, names = (("u1",), experiment.QUICK) if quick else (experiment.CANONICAL, None)
     ratings = _load(data, quiet)
     end(folder, experiment.canonical(folder, ratings, splits, names, blends, quiet, quick))
 

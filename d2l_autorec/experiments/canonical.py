@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from d2l_autorec.data.protocols import CANONICAL
 from d2l_autorec.experiments.canonical_tables import (
     LIBRARIES,
     OTHERS,
@@ -41,13 +42,12 @@ if TYPE_CHECKING:
 MODELS = ("global mean", "user and item bias", CHAPTER_AUTOREC, SINGLE, *LIBRARIES, BEST)
 QUICK = MODELS[:2]
 SEARCHED = ("u1",)
-SPLITS = ("u1", "u2", "u3", "u4", "u5", "ua", "ub")
 
 
 def canonical(
     folder: Path,
     ratings: Ratings,
-    splits: Sequence[str] = SPLITS,
+    splits: Sequence[str] = CANONICAL,
     names: Sequence[str] | None = None,
     blends: int | None = None,
     quiet: bool = False,
@@ -62,7 +62,7 @@ def canonical(
     ratings : Ratings
         MovieLens 100K.
     splits : sequence of str
-        Of `SPLITS`, ``u1`` among them.
+        Of `d2l_autorec.data.protocols.CANONICAL`, ``u1`` among them.
     names : sequence of str, optional
         Of `MODELS`. All by default, and the recipes that are searched inside the training part. A
         model whose library is not installed is skipped, unless all of its runs are stored.

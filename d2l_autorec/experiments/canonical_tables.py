@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from d2l_autorec import plots
+from d2l_autorec.data.protocols import CANONICAL
 from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, SINGLE
 from d2l_autorec.experiments.nested import INSIDE, NOTE, WITH_OTHERS
 from d2l_autorec.experiments.stats import interval, paired
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-FOLDS = ("u1", "u2", "u3", "u4", "u5")
+FOLDS = CANONICAL[:5]
 LIBRARIES = ("cmfrec, biased MF", "Surprise SVD", "myFM", "myFM, SVD++ features")
 
 SINGLE_INSIDE = f"AutoRec, single, {INSIDE}"
@@ -135,7 +136,7 @@ def summary(runs: pd.DataFrame, inside: pd.DataFrame) -> pd.DataFrame:
         if set(FOLDS) <= set(scores):
             row["u1 to u5"] = str(interval([scores[fold] for fold in FOLDS]))
         rows.append(row)
-    splits = [split for split in (*FOLDS, "ua", "ub") if any(split in r for r in rows)]
+    splits = [split for split in CANONICAL if any(split in r for r in rows)]
     return pd.DataFrame(rows, columns=["model", *splits, "u1 to u5"])
 
 

@@ -131,22 +131,19 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def answer(runs: pd.DataFrame) -> str:
-    """Say what the recipes reach that are searched inside, and what the earlier search was worth.
+    """Say what it changes to search the recipes inside: what the earlier search was worth.
 
     Parameters
     ----------
     runs : pandas.DataFrame
         From `search_inside`.
     """
-    parts = []
-    for kind in ("single", "blend"):
-        inside, published = (runs[f"{kind}, {what}"] for what in (INSIDE, PUBLISHED))
-        parts.append(
-            f"the {kind} has {interval(inside)}, a difference of "
-            f"{paired(inside, published).difference} from the published recipe"
-            f"{'s' if kind == 'blend' else ''} on the same splits"
-        )
+    single, blend = (
+        paired(runs[f"{kind}, {INSIDE}"], runs[f"{kind}, {PUBLISHED}"]).difference
+        for kind in ("single", "blend")
+    )
     return (
-        "Searched inside the training part of each split, with one network for each recipe, "
-        f"{parts[0]}, and {parts[1]}."
+        "With the recipes searched inside the training part of each split instead, and one "
+        f"network for each, the test RMSE of a single AutoRec changes by {single}, and that of a "
+        f"blend by {blend}."
     )
