@@ -117,7 +117,16 @@ def evaluate(
         runs.write(per_user, to_csv(found.per_user))
     if as_json:
         record = {"command": "evaluate", "model": str(model), "test": str(given)}
-        typer.echo(json.dumps({**record, "test_digest": ratings.digest, **found.as_json()}))
+        typer.echo(
+            json.dumps(
+                {
+                    **record,
+                    "held_out": bool(data),
+                    "test_digest": ratings.digest,
+                    **found.as_json(),
+                }
+            )
+        )
         return
     _show(found)
     if per_user is not None:

@@ -120,7 +120,7 @@ def _check_above(sample: list[str], options: ReadOptions, label: str, skip: int)
         fields = re.split(re.escape(options.separator) if options.separator else r"[\t;|,]", line)
         return len(find_columns(fields, COLUMNS[:3])) == 3
 
-    above = [number for number, line in enumerate(sample[:20]) if line.strip() and names_all(line)]
+    above = [number for number, line in enumerate(sample[:20]) if names_all(line[:2000])]
     first = next(number for number, line in enumerate(sample) if line.strip())
     if above and above[0] > first:
         raise InputError(
