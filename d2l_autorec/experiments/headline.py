@@ -1,4 +1,4 @@
-"""The main numbers of ``results/``, with which the README and the report begin."""
+"""The main numbers of ``results/``, for the README and the report."""
 
 from __future__ import annotations
 
