@@ -128,7 +128,7 @@ def _reason(said: str) -> str:
 
 
 def download(requirement: str, digest: str, folder: Path, tags: tuple[str, ...] = ()) -> Path:
-    """Download one wheel, whatever it is made for; none of its code is run.
+    """Download one wheel of any platform. None of its code is run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The course: ``check``."""
+"""The command ``check``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data: ``inspect`` and ``synthetic``."""
+"""The commands ``inspect`` and ``synthetic``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def synthetic(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make up ratings of any size with MovieLens's long tails, for tests of scale."""
+    """Make synthetic ratings of any size with MovieLens's long tails, for tests of scale."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,4 +1,4 @@
-"""How good a model is, and which recipe is best: ``evaluate`` and ``tune``."""
+"""The commands ``evaluate`` and ``tune``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Out of MXNet and back: ``export`` and ``import-weights``."""
+"""The commands ``export`` and ``import-weights``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model in use: ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user``, ``update``.
+"""The commands ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user`` and ``update``.
 
 None of these loads MXNet.
 """
@@ -65,7 +65,7 @@ def recommend(
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Name the items a user has not rated and would, by the model, like best.
+    """Recommend the items with the highest predictions that a user has not rated.
 
     Diversity is the mean of 1 - cosine over all pairs of items in the list.
     """
@@ -124,7 +124,7 @@ def similar(
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
-    """Name the items most like an item, or the users most like a user."""
+    """List the items most similar to an item, or the users most similar to a user."""
     if (user is None) == (item is None):
         raise InputError("Say what to compare with: give one of --item ID and --user ID.")
     from d2l_autorec.serving.folder import load_model
@@ -252,9 +252,9 @@ def update(
     reading: ReadOptions,
     as_json: Json = False,
 ) -> None:
-    """Put new ratings into a model without training it anew, also of new users and items.
+    """Add ratings of known and new users and items to a model, without training it again.
 
-    Of a pair that the model has, the new rating counts. The model named stays as it is.
+    A new rating replaces an older one of the same user and item. The result is a new model folder.
     """
     from d2l_autorec import runs
     from d2l_autorec.data.formats import read_ratings

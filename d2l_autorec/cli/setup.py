@@ -1,4 +1,4 @@
-"""What this machine lacks, and adding it: ``doctor`` and ``install-mxnet``."""
+"""The commands ``doctor`` and ``install-mxnet``."""
 
 from __future__ import annotations
 

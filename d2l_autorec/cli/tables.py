@@ -1,7 +1,7 @@
-"""Tables on their way out: for people, for programs as JSON, for spreadsheets as CSV.
+"""Printing tables: as text, as JSON or as CSV.
 
-Titles and ids come from files of unknown origin. A terminal obeys control characters, Rich its
-markup, and a spreadsheet a cell that begins like a formula: all three are rendered harmless here.
+Titles and ids come from untrusted files. Control characters, Rich's markup and cells that a
+spreadsheet would run as formulas are made harmless.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training: ``reproduce``, ``train``, ``recipes`` and ``launch``."""
+"""The commands ``reproduce``, ``train``, ``recipes`` and ``launch``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Files that may hold anything: opened lazily, read in chunks, refused before they fill memory.
+"""Untrusted files: opened lazily, read in chunks, and refused before they fill memory.
 
 A ratings file may lie in a folder, in a zip archive or compressed. All three become a `Blob`,
-which can be opened again and again, so that nothing is extracted and nothing is held whole.
+which can be opened repeatedly, so that nothing is extracted to disk or held whole in memory.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def unchanged(blob: Blob) -> Iterator[None]:
 
 
 def unpacked(blob: Blob) -> Blob:
-    """Look through one layer of compression, which the first bytes or the name's ending tell."""
+    """Unpack one layer of compression, detected by the first bytes or the file's extension."""
     with readable(blob.label), blob.open() as stream:
         head = stream.read(16)
         for suffix, (magic, opener) in _PACKED.items():
@@ -105,7 +105,7 @@ def unpacked(blob: Blob) -> Blob:
 
 
 class _Unpacking(io.BufferedReader):
-    """What a compressed stream unpacks to; closes that stream too."""
+    """The unpacked content of a compressed stream. Closing it closes that stream too."""
 
     @classmethod
     def of(cls, blob: Blob, opener: Callable[[BinaryIO], Any]) -> BinaryIO:
@@ -123,7 +123,7 @@ class _Unpacking(io.BufferedReader):
 
 
 class _Zstandard(io.RawIOBase):
-    """A reader that, unlike zstandard's own, notices a file that was cut short."""
+    """A reader that, unlike zstandard's own, notices a truncated file."""
 
     def __init__(self, packed: BinaryIO) -> None:
         what = f"{getattr(packed, 'name', 'The file')} is packed with Zstandard, which"
@@ -199,7 +199,7 @@ def _words(error: Exception) -> str:
 
 
 def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
-    """List a zip archive's files, after looking for what an honest archive does not have.
+    """List the files of a zip archive after checking it for unsafe members.
 
     Parameters
     ----------
@@ -266,5 +266,5 @@ def _check_member(info: zipfile.ZipInfo, label: str) -> None:
 
 
 def swells(size: int, packed: int) -> bool:
-    """Whether so many bytes unpack from so few as no honest file's do."""
+    """Return whether a compression ratio is implausible."""
     return size > RATIO_COUNTS_FROM and size > MAX_RATIO * packed

@@ -73,7 +73,7 @@ def read_parquet(blob: Blob, options: ReadOptions) -> Parsed:
             if not whole.all():
                 row = int(np.argmin(whole))
                 raise InputError(
-                    f"{where(row)}: the {column} {numbers[row]:g} is no whole number; save the "
+                    f"{where(row)}: the {column} {numbers[row]:g} is not a whole number; save the "
                     f"{column}s as whole numbers or text."
                 )
             frame[column] = numbers.astype(np.int64)

@@ -87,7 +87,7 @@ class Places:
 
 
 def simple_name(name: str) -> str:
-    """Reduce a column's name to what counts; recbole's ``user_id:token`` is ``userid``."""
+    """Normalise the name of a column; recbole's ``user_id:token`` becomes ``userid``."""
     name = name.strip().strip("\ufeff\"'# ").lower().split(":")[0].rpartition("/")[2]
     return "".join(c for c in name if c.isalnum())
 
@@ -207,7 +207,7 @@ def positions(
     for column, place in asked.items():
         if not re.fullmatch("[1-9][0-9]{0,3}", place) or int(place) > width:
             raise InputError(
-                f"{where}: --columns {column}={place[:80]} is no position in a file of {width} "
+                f"{where}: --columns {column}={place[:80]} is not a position in a file of {width} "
                 f"columns without a header; give a number from 1 to {width}."
             )
         at[column] = int(place) - 1

@@ -1,7 +1,6 @@
 """CSV, TSV and the like: from a blob of text to four columns, in file order.
 
-pandas reads; only when something is wrong is the file read a second time, line by line, to say
-where.
+pandas reads the file. Only if that fails is it read again, line by line, to locate the fault.
 """
 
 from __future__ import annotations
@@ -105,7 +104,8 @@ def read_delimited(
     if seen.encoding in ("iso-8859-1", "cp1252") and not options.encoding:
         name = "Latin-1" if seen.encoding == "iso-8859-1" else "Windows-1252"
         notices.append(
-            f"The text is no UTF-8 and was read as {name}; if letters look wrong, give --encoding."
+            "The text is not UTF-8 and was read as "
+            f"{name}; if letters look wrong, give --encoding."
         )
     if form.comments:
         count = len(form.comments)
@@ -157,12 +157,12 @@ def _read_frame(blob: Blob, form: Form) -> pd.DataFrame:
 
 
 def _texts_of(frame: pd.DataFrame) -> list[str]:
-    """Name the columns that hold texts, other than times."""
+    """Return the names of the text columns, without the timestamp."""
     return [c for c in frame.columns if c != "timestamp" and frame[c].dtype.name == "category"]
 
 
 def _read(blob: Blob, form: Form, timestamp: str) -> pd.DataFrame:
-    """Read with pandas, part by part, so that only the columns that are needed are kept."""
+    """Read with pandas in parts, keeping only the columns that are needed."""
     import pandas as pd
 
     texts: dict[str, dict[str, int]] = {column: {} for column in form.places.at}
@@ -206,7 +206,7 @@ def _read(blob: Blob, form: Form, timestamp: str) -> pd.DataFrame:
 
 
 def _unquoted(column: pd.Series) -> pd.Series:
-    """Take off quote signs, where they enclose all that they begin."""
+    """Remove quotation marks that enclose a whole field."""
     texts = [str(text).strip() for text in column.cat.categories]
     if not any(text.startswith('"') for text in texts):
         return column
@@ -218,7 +218,7 @@ def _unquoted(column: pd.Series) -> pd.Series:
 
 
 def recoded(column: pd.Series, texts: list[str]) -> pd.Series:
-    """Give a column's categories other texts, of which several may be equal."""
+    """Rename the categories of a column; several may get the same name."""
     import pandas as pd
 
     codes, labels = pd.factorize(np.array(texts, dtype=object))
@@ -259,7 +259,7 @@ def _blocks(frame: pd.DataFrame, where: Callable[[int], str]) -> pd.DataFrame:
 
 
 def find_fault(blob: Blob, form: Form) -> None:
-    """Raise for the first record that has not the fields that it should have, if there is one."""
+    """Raise an InputError for the first record with missing or malformed fields, if any."""
     needed = max(i for column, i in form.places.at.items() if column != "timestamp") + 1
     for line, fields in records(blob, form):
         if not needed <= len(fields) <= form.width + 1 or any(fields[form.width :]):

@@ -22,7 +22,7 @@ def without_duplicates(
     timed: bool,
     notices: list[str],
 ) -> tuple[pd.DataFrame, int]:
-    """Leave one rating of each pair, in the place of the latest."""
+    """Keep one rating of each pair of user and item, in the place of the latest."""
     pair = table["item"] * len(ids[0]) + table["user"]
     again = pair.duplicated().to_numpy()
     if not again.any():

@@ -18,7 +18,7 @@ MAX_BYTES = 256 * 1024**2
 
 @dataclass(frozen=True)
 class Site:
-    """What a site calls its columns, and its scale.
+    """The column names and the rating scale of a site.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """MovieLens 100K from the network: GroupLens first, then the copy that pip can reach.
 
-Each way returns the files' bytes with their digests checked, or raises `FetchError`. Nothing is
-written here but what pip needs in a temporary folder of its own.
+Each source returns the bytes of the files with their digests checked, or raises `FetchError`.
+Nothing is written, except by pip to a temporary folder.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def check_digest(label: str, name: str, seen: str) -> None:
 
 @contextmanager
 def progress(what: str, quiet: bool) -> Iterator[Advance]:
-    """Show a bar on stderr while a download runs; nothing when quiet or when nobody watches."""
+    """Show a progress bar on standard error during a download, if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
@@ -107,7 +107,7 @@ def _download(url: str, advance: Advance) -> bytes:
 
 
 def _receive(url: str, news: SimpleQueue[Any], left: threading.Event) -> None:
-    """Put each chunk and the length announced, then None or what was raised."""
+    """Put each chunk with the announced length into a queue, then None or the exception."""
     import requests
 
     waits = (CONNECT_SECONDS, READ_SECONDS)

@@ -1,4 +1,4 @@
-"""What is published about MovieLens: digests, addresses and the licence, written once."""
+"""Published facts about MovieLens: digests, addresses and the licence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a user names, a file, a folder or an archive, to the ratings and the titles in it."""
+"""Find the ratings and the titles in a file, a folder or an archive."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def locate(path: str | Path) -> Located:
                 list(files), lambda name: file_blob(files[name]), path.resolve().name, path
             )
         if found != "file":
-            raise InputError(f"{path} is no file; save the ratings in one.")
+            raise InputError(f"{path} is not a file; save the ratings in one.")
     name = path.name
     if path.suffix in (".zip", ".xlsx", ".xlsm") or _begins(path, b"PK\x03\x04"):
         members = open_archive(path, str(path))
@@ -84,14 +84,14 @@ def _begins(path: Path, magic: bytes) -> bool:
 
 
 def _titles_of(name: str) -> Sequence[str]:
-    """Name the files that may hold the titles for a file of ratings."""
+    """Return the paths of files that may hold the titles for a ratings file."""
     if name.endswith(".inter"):
         return (name[: -len(".inter")] + ".item",)
     return LAYOUTS.get("u.data" if _PARTS.fullmatch(name) else name, ())
 
 
 def _choose(names: list[str], blob: Callable[[str], Blob], stem: str, label: Path) -> Located:
-    """Choose among a folder's or an archive's files, there also one folder down."""
+    """Choose among the files of a folder or an archive, in the latter also one folder down."""
     paths = [PurePosixPath(name.replace("\\", "/")) for name in names]
     of = dict(zip(paths, names))
     paths = [

@@ -53,7 +53,7 @@ def interaction_csr(
     rows: np.ndarray | None = None,
     by_user: bool = False,
 ) -> Any:
-    """Make the same matrix in compressed sparse rows; no dense one is ever made.
+    """Make the same matrix in compressed sparse rows, without a dense one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Arrays from an npz file that may hold anything; nothing is unpickled."""
+"""Read arrays from untrusted npz files. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def read_npz_of(file: BinaryIO, forms: dict[str, Form], remedy: str) -> dict[str
 def read_stored_npz(file: BinaryIO) -> dict[str, np.ndarray]:
     """Read all arrays of an npz file as `d2l_autorec.atomic.write_npz` writes it.
 
-    They must lie unpacked, and no bytes may serve for two of them: so they can't take more memory
-    than the file takes room.
+    The arrays must be uncompressed and must not overlap, so that they take no more memory than the
+    file has bytes.
 
     Parameters
     ----------

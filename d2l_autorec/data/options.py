@@ -1,4 +1,4 @@
-"""How a ratings file is to be read, where the reader is not to find out for itself."""
+"""Options for reading a ratings file, in place of what the reader would detect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space":
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a ratings file is to be read; what is left out, the reader finds out.
+    """Options for reading a ratings file. The reader detects whatever is left out.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if self.decimal not in (None, ".", ","):
-            raise InputError(f"--decimal {self.decimal!r} is no decimal sign; use . or ','.")
+            raise InputError(f"--decimal {self.decimal!r} is not a decimal sign; use . or ','.")
         if self.duplicates not in DUPLICATES:
             raise InputError(
                 f"--duplicates {self.duplicates!r} is unknown; use {', '.join(DUPLICATES)}."
@@ -119,7 +119,7 @@ def parse_columns(text: str) -> dict[str, str]:
     columns = {name.strip(): place.strip() for name, place in pairs}
     if not all(columns.values()) or len(columns) < len(pairs):
         raise InputError(
-            f"--columns {text[:80]!r} is no list of columns; write user=NAME,item=NAME,"
+            f"--columns {text[:80]!r} is not a list of columns; write user=NAME,item=NAME,"
             "rating=NAME, with names from the header or positions from 1."
         )
     return columns

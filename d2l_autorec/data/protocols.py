@@ -1,4 +1,4 @@
-"""Splits by name, as ``--split`` and ``--folds`` know them, and a test file of one's own."""
+"""Named splits for ``--split``, folds for ``--folds``, and test files for ``--test``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = ("random", "seq-aware", "time", "leave-last", *CANONICAL)
 
 
 def named_split(name: str, ratings: Ratings, test_ratio: float = 0.1) -> tuple[Rows, Rows]:
-    """Split ratings as ``--split`` says.
+    """Split ratings by the name of a split, as given to ``--split``.
 
     Parameters
     ----------
@@ -67,13 +67,13 @@ def check_name(name: str) -> None:
     """Raise an InputError unless a split of this name or a file at this path exists."""
     if name not in NAMES and kind(Path(name)) != "file":
         raise InputError(
-            f"--split {clip(name)} is no split and no file; use {', '.join(NAMES)}, or a file of "
-            "row numbers that `study --splits` has saved."
+            f"--split {clip(name)} is neither a split nor a file; use {', '.join(NAMES)}, or a "
+            "file of row numbers that `study --splits` has saved."
         )
 
 
 def canonical_split(name: str, ratings: Ratings) -> tuple[Rows, Rows]:
-    """Give the rows of a split that MovieLens 100K comes with.
+    """Return the rows of a split that MovieLens 100K comes with.
 
     ``u1`` to ``u5`` are five disjoint test sets of a fifth each; ``ua`` and ``ub`` have ten
     ratings of each user. They are those of GroupLens's ``u1.test`` and so on, as row numbers of
@@ -111,7 +111,7 @@ def canonical_split(name: str, ratings: Ratings) -> tuple[Rows, Rows]:
 
 
 def time_split(ratings: Ratings, test_ratio: float = 0.1) -> tuple[Rows, Rows]:
-    """Hold out the latest ratings of all; of equal times, those that stand last in the file.
+    """Hold out the latest ratings; of equal times, those that stand last in the file.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def leave_last_split(ratings: Ratings) -> tuple[Rows, Rows]:
 
 
 def folds(num_rows: int, count: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
-    """Go through the folds of a cross-validation: each row is held out once.
+    """Yield the folds of a cross-validation. Each row is held out once.
 
     The global generators are left alone.
 

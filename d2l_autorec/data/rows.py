@@ -54,7 +54,7 @@ class Form:
 
     @property
     def delimiter(self) -> str:
-        """The one character that parts the fields in what `Lines` gives."""
+        """The character that separates the fields in the text of `Lines`."""
         return JOINED if len(self.separator) > 1 else self.separator
 
 
@@ -65,7 +65,7 @@ def is_number(text: str) -> bool:
 
 
 class Lines(io.TextIOBase):
-    """A blob's text from the first record on, as pandas and csv are to read it."""
+    """The text of a blob from the first record on, in a form that pandas and csv read."""
 
     def __init__(self, blob: Blob, form: Form) -> None:
         self._text = io.TextIOWrapper(blob.open(), encoding=form.encoding, newline="")
@@ -105,7 +105,7 @@ class Lines(io.TextIOBase):
 
 
 def records(blob: Blob, form: Form) -> Iterator[Row]:
-    """Go through the records as pandas counts them, each with the line it starts on."""
+    """Yield the records as pandas counts them, each with the number of its first line."""
     comments = set(form.comments)
     with readable(blob.label), Lines(blob, form) as text:
         kept = (
@@ -134,5 +134,5 @@ def split_rows(
             line = reader.line_num + skip + 1
     except csv.Error as error:
         raise InputError(
-            f"{label}, line {line}: it is no CSV ({error}); look for an unclosed quote."
+            f"{label}, line {line}: it is not valid CSV ({error}); look for an unclosed quote."
         ) from error

@@ -1,4 +1,4 @@
-"""One pass over a text file: its digest, its encoding, and a refusal of what can be no text."""
+"""One pass over a text file: compute its digest, detect its encoding, refuse binary files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_COMMENTS = 100_000
 
 @dataclass(frozen=True)
 class Scan:
-    """What one pass over a blob told.
+    """The results of one pass over a blob.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Scan:
 
 
 def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> Scan:
-    """Read a blob once in chunks of 1 MiB: take its digest, and refuse what cannot be a text.
+    """Read a blob once in chunks of 1 MiB, compute its digest, and refuse what is not text.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ _NOT_WESTERN = re.compile(
 
 
 def _western(blob: Blob) -> str | None:
-    """Latin-1, or Windows-1252 where its quotes and dashes occur, or neither."""
+    """Return Latin-1, Windows-1252 if its quotes or dashes occur, or None for neither."""
     before, guess = b"", "iso-8859-1"
     with readable(blob.label), blob.open() as stream:
         while chunk := stream.read(MAX_LINE):
@@ -147,7 +147,7 @@ def _scan(blob: Blob, encoding: str, limit: int) -> Scan:
             if zero >= 0:
                 raise InputError(
                     f"{blob.label}, line {lines + _breaks(text[:zero]) + 1}: it holds a "
-                    "zero byte, so it is no text file; save it as CSV in UTF-8."
+                    "zero byte, so it is not a text file; save it as CSV in UTF-8."
                 )
             ends = [text.find(end) for end in "\r\n"]
             first = min((end for end in ends if end >= 0), default=-1)

@@ -1,4 +1,4 @@
-"""Where MovieLens 100K comes from: a path, the cache, or the network, each with its digest."""
+"""Load MovieLens 100K from a path, the cache or the network, and check its digest."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def load_ml100k(data: str | Path | None = None, quiet: bool = False) -> Ratings:
 
 
 def ensure_cached(quiet: bool = False) -> None:
-    """Put MovieLens 100K into the cache, unless it is there and whole.
+    """Download MovieLens 100K into the cache, unless it is there and undamaged.
 
     Safe with several processes at once: each file is moved into place complete, and all have the
     same bytes.
@@ -118,7 +118,7 @@ def ensure_cached(quiet: bool = False) -> None:
 
 
 def _read(located: Located) -> Ratings:
-    """Read and check: first each line, then the ids, then the digest, so that faults are named."""
+    """Check each line, then the ids, then the digest, so that an error names the fault."""
     ratings, where = read_located(located, STRICT)
     label = located.ratings.label
     for what, ids, column, count in (
@@ -191,7 +191,7 @@ def _unwritable(folder: Path, error: OSError) -> InputError:
 
 
 def _check_writable(folder: Path) -> None:
-    """Try before anything is fetched; a file of no name leaves no trace."""
+    """Raise an InputError before a download if the folder cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder, older_than=3600.0)  # another process may be writing here

@@ -1,4 +1,4 @@
-"""The book's two splits, a seeded one for validation, and how a split is kept.
+"""The book's two splits, a seeded split for validation, and files for splits.
 
 A split is a pair of arrays of row numbers into a ratings table. Only these are ever saved: the
 ratings themselves may not be passed on.

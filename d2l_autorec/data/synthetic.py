@@ -44,7 +44,7 @@ Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Synthetic:
-    """What to make; equal settings give equal ratings.
+    """Settings of made-up ratings. Equal settings give equal ratings.
 
     Attributes
     ----------
@@ -63,12 +63,12 @@ class Synthetic:
 
     @property
     def name(self) -> str:
-        """What the data is called wherever it shows."""
+        """The name of the data."""
         size = f"{self.num_users}x{self.num_items}-{self.num_ratings}"
         return f"synthetic-{size}{'-half' if self.half_stars else ''}-seed{self.seed}"
 
     def check(self) -> None:
-        """Raise an InputError where no such ratings can be."""
+        """Raise an InputError if such ratings are impossible."""
         users, items, ratings = self.num_users, self.num_items, self.num_ratings
         if min(users, items) < 1:
             raise InputError(f"{users} users and {items} items: give at least one of each.")
@@ -132,7 +132,7 @@ def _chunks(what: Synthetic) -> Iterator[Chunk]:
 
 
 def _activity(what: Synthetic, rng: np.random.Generator) -> np.ndarray:
-    """Draw how many ratings each user has; they add up to what is asked for."""
+    """Draw the number of ratings of each user; they add up to the number asked for."""
     users, items, ratings = what.num_users, what.num_items, what.num_ratings
     least = max(min(MIN_ACTIVITY, ratings // (2 * users)), 1)
     most = int(MAX_ACTIVITY * items)
@@ -192,7 +192,7 @@ def _contains(rising: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def synthetic_ratings(
     num_users: int, num_items: int, num_ratings: int, seed: int = 0, half_stars: bool = False
 ) -> Ratings:
-    """Make ratings in memory; see `Synthetic` for what the numbers mean.
+    """Make ratings in memory; see `Synthetic` for the parameters.
 
     Returns
     -------

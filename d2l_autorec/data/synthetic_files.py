@@ -1,4 +1,4 @@
-"""Made-up ratings on disk: CSV for everybody, NumPy's ``.npz`` where reading must be quick."""
+"""Write made-up ratings as CSV, or as NumPy's ``.npz``, which is read faster."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _write_csv(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chu
 
 
 def _write_npz(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chunk]) -> None:
-    """An archive takes one array after the other: two of them wait in temporary files."""
+    """Write the arrays one after the other; two of them wait in temporary files."""
     kinds = {"user": "<i4", "item": "<i4", "rating": "<f4"}
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         waiting = {name: Path(folder, name) for name in kinds}

@@ -1,4 +1,4 @@
-"""Titles, years and genres of the items, for people to read."""
+"""Titles, years and genres of the items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search for a recipe has found."""
+"""The outcome of a search for a recipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENOUGH = 10  # completed trials, for importances
 
 @dataclass(frozen=True)
 class Brought:
-    """What one choice has brought.
+    """The effect of one choice on the RMSE.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Findings:
 
 
 def findings(study: Study, ground: Ground) -> Findings | None:
-    """Return what a search has found; None while the recipe "default" has no result."""
+    """Return the outcome of a search; None while the recipe "default" has no result."""
     trials = study.get_trials(deepcopy=False)
     done = [trial for trial in trials if trial.state.name == "COMPLETE"]
     defaults = [trial for trial in done if trial.user_attrs.get("default")]

@@ -77,7 +77,7 @@ class Choice:
 
 
 def choices(num_ratings: int, num_users: int, num_items: int) -> tuple[Choice, ...]:
-    """Return what is chosen for ratings of some size.
+    """Return the choices of a search for ratings of some size.
 
     The fewer the ratings, the more epochs: an epoch has one update for every batch of rows. The
     targets "stars" are for dense ratings only: where a row has few, the network does not learn
@@ -123,9 +123,9 @@ def first_values(space: tuple[Choice, ...]) -> list[dict[str, Any]]:
 
 
 def recipe_of(values: dict[str, Any]) -> Recipe:
-    """Return the recipe with these values; all else is as in the recipe "default".
+    """Return the recipe with these values; the rest is as in the recipe "default".
 
-    Where that cannot go with them, all else is plain: summed errors and a cosine schedule.
+    If the two do not go together, the rest is plain: summed errors and a cosine schedule.
     """
     changes = {**values, "hidden": (values["hidden"],), "patience": PATIENCE}
     try:

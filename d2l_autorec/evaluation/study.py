@@ -1,4 +1,4 @@
-"""A search's ratings, its study in SQLite, and its folder."""
+"""The ratings, the SQLite study and the folder of a search."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def optuna() -> ModuleType:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """The ratings that a search may use, and none of those to test on.
+    """The ratings that a search may use: the training part only.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Ground:
 
     @classmethod
     def of(cls, ready: Prepared) -> Ground:
-        """Take the training part of what `train` would split."""
+        """Return the training part of the split that `train` would make."""
         ratings, plan = ready.ratings, ready.plan
         train_rows, test_rows = run.split(ratings, plan, ready.rows)
         table = ratings.table.iloc[train_rows]
@@ -97,7 +97,7 @@ class Ground:
 
 
 def open_study(folder: Path, ground: Ground) -> Study:
-    """Begin the study in a folder, or go on with it.
+    """Create or resume the study in a folder.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def keep(folder: Path, out: Path, record: dict[str, Any], best: Recipe, trials: 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, after waiting for it; the folder is made if it is not there."""
+    """Make a folder if needed, wait for its lock, and hold it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

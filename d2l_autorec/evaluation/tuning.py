@@ -36,11 +36,10 @@ def search(
 ) -> tuple[Study, Ground]:
     """Try recipes until the time is up, and keep each trial in the folder.
 
-    The first trial is the recipe "default", which is trained to its end whatever the time. Other
-    trials are pruned after each tenth of their epochs, where their best validation RMSE is above
-    the median of the former trials' at that point, or from the third tenth on above the mean
-    rating's. A search that was stopped goes on, and several processes may search in one folder at
-    once.
+    The first trial is the recipe "default", which is never cut short. Other trials are pruned
+    after each tenth of their epochs if their best validation RMSE is above the median of the
+    former trials' at that point, or, from the third tenth on, above the mean rating's. A stopped
+    search can be resumed, and several processes may search in one folder at once.
 
     Parameters
     ----------
@@ -110,7 +109,7 @@ def search(
 
 
 class _Clock:
-    """Tells how much time has passed and how good the best trial is."""
+    """Reports the time that has passed and the RMSE of the best trial."""
 
     def __init__(self, advance: Callable[[float, str], object], study: Study) -> None:
         self.advance, self.study = advance, study

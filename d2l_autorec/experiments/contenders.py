@@ -1,7 +1,7 @@
-"""Who is compared with whom, and the settings that each may choose from on validation ratings.
+"""The models that are compared, and the settings that each is tuned over.
 
-Every model that is tuned has the same budget: five settings, the first of them its default. Those
-that tell of their epochs also choose the number of these.
+Every tuned model has the same budget: five settings, the first of them its default. Models that
+report their epochs also choose the number of epochs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Do NumPy's random draws end where the book's do? The chapter's recipe with either, on splits.
+"""Do NumPy's random draws give the same test RMSE as the book's? One recipe, both draws.
 
 The draws are those of initial weights, dropout and the order of rows. The splits are the book's,
 so that both are scored on the same ratings.

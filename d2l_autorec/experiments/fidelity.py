@@ -1,4 +1,4 @@
-"""What each difference between the printed code and the formula or the paper costs.
+"""The effect of each difference between the printed code and the formula or the paper.
 
 Each run uses the splits and draws of the printed code and changes one thing. The runs are in
 `fidelity_runs`. The departures, and where each can be switched, are in `fidelity_departures`.

@@ -49,7 +49,7 @@ CENTRE = 3.0
 
 @dataclass(frozen=True)
 class Change:
-    """What a run does otherwise than the chapter's.
+    """The change of a run from the chapter's code.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Other people's models behind the interface of `d2l_autorec.experiments.baselines`.
+"""Models of other libraries, with the interface of `d2l_autorec.experiments.baselines`.
 
 The libraries come with ``pip install d2l-autorec[compare]`` and are imported when a model is
 fitted. Each model is told its seed and to use the threads of `runtime.num_threads`, where it can

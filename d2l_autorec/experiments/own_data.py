@@ -1,8 +1,8 @@
-"""How good are the recipes for people's own ratings? All models on the same splits of some sets.
+"""How good are the recipes on other data? All models on the same splits of several data sets.
 
 The splits are those of ``d2l-autorec train --data FILE``, seeds 0, 1, ..., and what a recipe
-chooses, it chooses on validation ratings from the training part. Nothing is tuned for a set: the
-recipes are as they come, and so are the settings of the libraries.
+chooses, it chooses on validation ratings from the training part. Nothing is tuned for a data set:
+recipes and libraries have their default settings.
 """
 
 from __future__ import annotations
@@ -174,14 +174,14 @@ def own_data(
 
 
 def parse_sets(texts: Sequence[str]) -> dict[str, Path]:
-    """Turn ``NAME=FILE`` into names and paths; an InputError says what is none."""
+    """Parse ``NAME=FILE`` into names and paths, or raise an InputError."""
     sets = {}
     for text in texts:
         name, sign, path = text.partition("=")
         if not (sign and path and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}", name)):
             raise InputError(
-                f"{text[:200]!r} is no data set; write NAME=FILE, the name in letters, digits and "
-                "hyphens."
+                f"{text[:200]!r} is not a data set; write NAME=FILE, the name in letters, digits "
+                "and hyphens."
             )
         if name in sets:
             raise InputError(f"Two data sets are named {name}; give each a name of its own.")

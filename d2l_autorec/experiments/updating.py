@@ -1,4 +1,4 @@
-"""Ratings put into a trained model by ``update``, compared with training again."""
+"""Updating a trained model with new ratings, compared with training again."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The chapter's model taken further."""
+"""AutoRec models: architecture, recipes, network and trained model."""

@@ -1,4 +1,4 @@
-"""What an AutoRec is made of: axis, layers, activations and dropout."""
+"""The architecture of an AutoRec: axis, layers, activations and dropout."""
 
 from __future__ import annotations
 
@@ -77,5 +77,5 @@ class Architecture:
 
 
 def is_size(value: Any) -> bool:
-    """Tell whether a value is a whole number of at least 1."""
+    """Return whether a value is a whole number of at least 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -1,4 +1,4 @@
-"""User and item biases, shrunken towards zero; and the way from ratings to targets."""
+"""User and item biases, shrunken towards zero, and the conversion of ratings to targets."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ def shrinkage_of(recipe: Recipe, ratings: sparse.csr_matrix) -> Recipe:
 
 @dataclass(frozen=True)
 class Scale:
-    """The way from stars to what a network reads: ``(r - mean - row - col) / unit``.
+    """The conversion of ratings to the inputs of a network: ``(r - mean - row - col) / unit``.
 
-    The way back is ``mean + row + col + unit * gain * output``.
+    The inverse is ``mean + row + col + unit * gain * output``.
 
     Attributes
     ----------
@@ -152,11 +152,11 @@ class Scale:
         return self.unit == 1 and not (self.mean or self.row.any() or self.col.any())
 
     def base(self, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Return the stars at entries where the network says zero."""
+        """Return the ratings predicted at entries where the network's output is zero."""
         return self.mean + self.row[rows] + self.col[cols]
 
     def apply(self, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Return what the network reads of some ratings (rows, columns): float32."""
+        """Convert ratings (rows, columns) to the inputs of the network: float32."""
         rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         data = (matrix.data - self.base(rows, matrix.indices)) / self.unit
         return sparse.csr_matrix(

@@ -117,7 +117,7 @@ class Network:
         return activate(self.recipe.architecture.decoder, z)
 
     def reconstruct(self, rows: sparse.csr_matrix) -> np.ndarray:
-        """Return what the network makes of rows that it reads, (batch, num_inputs)."""
+        """Return the outputs of the network for rows that it reads, (batch, num_inputs)."""
         W, b = self.output_layer
         return self.output(self.encode(self.read(rows))[-1] @ W.T + b)
 
@@ -128,7 +128,7 @@ class Network:
         cols: np.ndarray,
         codes: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return what the network says at single entries, (len(rows),), float32.
+        """Return the outputs of the network at single entries, (len(rows),), float32.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class Network:
         return self.output(z + b[cols])
 
     def to_stars(self, raw: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """Turn what the network says at entries into stars, not clipped."""
+        """Convert outputs at entries to ratings, not clipped."""
         if self.scale.is_stars:
             return raw
         return raw * (self.scale.unit * self.scale.gain) + self.scale.base(rows, cols)

@@ -1,4 +1,4 @@
-"""How an AutoRec is trained."""
+"""The recipe: how an AutoRec is made and trained."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ class Recipe:
     def but(self, **changes: Any) -> Recipe:
         """Return the recipe with some fields changed, those of the architecture among them.
 
-        In a blend, what belongs to networks is changed in every member.
+        In a blend, fields of the networks are changed in every member.
         """
         own = {k: v for k, v in changes.items() if not self.members or k in (*_OF_BLEND, "clip")}
         if self.members and (
@@ -219,7 +219,7 @@ class Recipe:
         return replace(self, **own)
 
     def for_ratings(self, num_users: int, num_items: int, ratings: tuple[float, float]) -> Recipe:
-        """Return the recipe with what depends on the ratings put in.
+        """Return the recipe with the settings filled in that depend on the ratings.
 
         Parameters
         ----------
@@ -274,7 +274,9 @@ class Recipe:
                 raise InputError(f"A recipe has no {str(name)[:80]!r}; it has {names}.")
         members = given.pop("members", [])
         if not isinstance(members, list) or not all(isinstance(m, Mapping) for m in members):
-            raise InputError("members is no list of recipes; write each as a table [[members]].")
+            raise InputError(
+                "members is not a list of recipes; write each as a table [[members]]."
+            )
         try:
             return cls(
                 architecture=Architecture(**layers),

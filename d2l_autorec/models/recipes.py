@@ -128,13 +128,13 @@ def read_toml(path: Path) -> Recipe:
             raise InputError(f"{path} is over {_MAX_BYTES:,} bytes long; name a recipe.")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise InputError(f"{path} cannot be read ({reason}); name a TOML file.") from None
     toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
         return Recipe.from_dict(toml.loads(text))
     except (toml.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is no TOML ({error}); correct it.") from None
+        raise InputError(f"{path} is not valid TOML ({error}); correct it.") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -91,7 +91,7 @@ class TrainedModel:
 
     @property
     def combined(self) -> bool:
-        """Whether there is more than the plain prediction of one network."""
+        """Whether the prediction is more than the plain output of one network."""
         return self.factors != (1.0,)
 
     def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -163,7 +163,7 @@ class TrainedModel:
     def limited(
         self, stars: np.ndarray, recipe: Recipe, users: np.ndarray, items: np.ndarray
     ) -> np.ndarray:
-        """Clip predictions, and put in the default where nothing is known, as a recipe says."""
+        """Clip predictions and apply the default for unknown users or items, as a recipe says."""
         if isinstance(recipe.clip, tuple):
             stars = stars.clip(*recipe.clip)
         if recipe.default is not None:

@@ -1,1 +1,1 @@
-"""A trained model in use: kept in a folder, asked, carried elsewhere. Asking needs no MXNet."""
+"""Using a trained model: saving, predicting, updating, exporting, serving."""

@@ -14,7 +14,7 @@ AGAIN = "copy the model folder again or save the model anew"
 
 
 def ratings_matrix(label: str, arrays: dict[str, np.ndarray], shape: tuple[int, int]) -> Any:
-    """Make the matrix, after checking that it can be one."""
+    """Make the sparse matrix after checking its parts."""
     indptr, indices, data = (arrays[name] for name in ("indptr", "indices", "data"))
     if indptr[0] != 0 or indptr[-1] != len(indices) or (np.diff(indptr) < 0).any():
         raise InputError(f"{label}: indptr does not divide the ratings into rows; {AGAIN}.")
@@ -29,7 +29,7 @@ def ratings_matrix(label: str, arrays: dict[str, np.ndarray], shape: tuple[int, 
 
 
 def take_ids(values: Any, count: int) -> np.ndarray:
-    """Take ids from JSON: whole numbers or strings, in order, each once; else a ValueError."""
+    """Check ids from JSON: sorted and distinct whole numbers or strings; else a ValueError."""
     if not isinstance(values, list) or len(values) != count or len({*map(type, values)}) > 1:
         raise ValueError
     if not values or type(values[0]) not in (int, str):
@@ -42,7 +42,7 @@ def take_ids(values: Any, count: int) -> np.ndarray:
 
 
 def take_titles(columns: Any, item_ids: np.ndarray) -> Any:
-    """Make the table of titles from JSON; a ValueError or KeyError if it is none."""
+    """Make the table of titles from JSON; a ValueError or KeyError if it is malformed."""
     import pandas as pd
 
     items = pd.DataFrame({"item_id": item_ids})

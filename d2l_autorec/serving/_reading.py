@@ -1,4 +1,4 @@
-"""The checks of a model folder: nothing is read before its size is known to be sensible."""
+"""Reading and checking a model folder. Sizes are checked before anything is read."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _networks(said: dict[str, Any]) -> _Described:
 
 
 def _networks_of_format_1(said: dict[str, Any]) -> _Described:
-    """Take the one network of a folder that an older version has written."""
+    """Return the network of a folder written by an older version."""
     parts = dict(said["architecture"])
     rows, columns = _size(parts.pop("num_rows")), _size(parts.pop("num_inputs"))
     for size in parts["hidden"]:
@@ -166,7 +166,7 @@ def _number(value: Any) -> float:
 
 
 def _factor(value: Any) -> float:
-    """Take a network's factor: one that float32 holds."""
+    """Return a network's factor, checked to be within the range of float32."""
     number = _number(value)
     if number and not 1e-30 <= abs(number) <= 1e30:
         raise ValueError
@@ -231,7 +231,7 @@ def _check_place(path: Path) -> None:
     if path.resolve().parent != path.parent.resolve():
         raise InputError(f"{path} is a link out of the folder; copy the file itself there.")
     if kind(path) != "file":
-        raise InputError(f"{path} is no file; {AGAIN}.")
+        raise InputError(f"{path} is not a file; {AGAIN}.")
 
 
 @contextmanager

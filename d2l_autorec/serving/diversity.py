@@ -1,4 +1,4 @@
-"""How different the items of a recommended list are."""
+"""Diversity of recommended lists."""
 
 from __future__ import annotations
 

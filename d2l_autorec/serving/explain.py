@@ -1,4 +1,4 @@
-"""Why a prediction is what it is: each rating that was read is left out in turn."""
+"""Explain a prediction by leaving out each rating that it is read from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK = 4096  # ratings left out at a time: a few arrays of them x hidden[0]
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A prediction, and what each rating did to it.
+    """A prediction, and the effect of each rating on it.
 
     Attributes
     ----------
@@ -40,8 +40,8 @@ def explain(model: Model, user: Any, item: Any) -> Explanation:
     """Leave out each rating that is read for a prediction, in one batch.
 
     An item-based network reads the item's ratings by all users, a user-based one the user's
-    ratings of all items. Biases that a network adds stay as they are. All changes are those of one
-    rating alone: they do not add up.
+    ratings of all items. Biases that a network adds stay as they are. Each change is that of one
+    rating alone, so the changes do not add up.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _PAIRS_AT_ONCE = 2**16
 
 @dataclass(frozen=True)
 class Checked:
-    """How far an ONNX file gives what MXNet and `recommend` give.
+    """How closely an ONNX file agrees with MXNet and `recommend`.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Checked:
 
 
 def export_onnx(model: Model, path: str | Path) -> Checked:
-    """Write a model as an ONNX file, after onnxruntime has answered with it as MXNet does.
+    """Write a model as an ONNX file, after checking its results in onnxruntime against MXNet's.
 
     A single network that reads ratings as they are becomes a graph with the input ``ratings``,
     float32, (batch, num_inputs): zero where there is no rating. Any other model, a blend for one,
@@ -63,8 +63,8 @@ def export_onnx(model: Model, path: str | Path) -> Checked:
     places in the sorted ids. The hidden codes of the ratings trained on are in the file.
 
     The outputs are float32, (batch, num_inputs) or (batch,): ``score`` is what `recommend` ranks
-    by; ``rating`` is the prediction, clipped to the rating range. Many ratings may be clipped to
-    the same value, so that they give no order. The file's metadata is what
+    by; ``rating`` is the prediction, clipped to the rating range. Rank by ``score``: many
+    predictions may be clipped to the same value. The file's metadata is what
     `d2l_autorec.serving.onnx_graph.describe` says.
 
     Parameters
@@ -167,7 +167,7 @@ def _check_pairs(session: Any, model: Model) -> _Check:
 
 
 class _Lists:
-    """The best items of some users, as scores come in by user or by item."""
+    """The best items of some users, collected from scores by user or by item."""
 
     def __init__(self, model: Model, users: np.ndarray) -> None:
         self.seen = model.trained.oriented("user")[users].astype(bool)  # what is stored is rated
@@ -218,7 +218,7 @@ def _compare_lists(
 
 
 def _mxnet_pairs(network: Network, inputs: Any, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Return what MXNet makes of single entries."""
+    """Return MXNet's predictions of single entries."""
     import mxnet as mx
 
     from d2l_autorec.models.autorec import to_net

@@ -1,4 +1,4 @@
-"""A trained model as a folder: written whole, checked on loading, read without MXNet.
+"""Model folders: written atomically, checked on loading, read without MXNet.
 
 ``model.json`` says what the model is and lists size and SHA-256 of the three other files::
 
@@ -31,7 +31,7 @@ __all__ = ["Model", "ids_digest", "load_model", "make_model", "save_model"]
 
 
 def save_model(folder: Path, model: Model) -> None:
-    """Write a model folder whole or not at all.
+    """Write a model folder atomically.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Somebody who was not in training: predictions from their ratings, with the model as it is.
+"""Predictions for a user who was not in training, without training the model again.
 
 A user-based network reads the new ratings as it reads anybody's. An item-based one has no place
 for a new user: its input and output have one column for each user in training. One column more
@@ -8,12 +8,11 @@ Both are learned by ridge regression, with everything else frozen::
     min over w, b   sum over rated i of (r_i - h_i w - b)^2  +  strength * |(w, b) - mean|^2
 
 ``h_i`` is the last hidden layer's output for item i. Mean and distance are those of the trained
-users' ``(w, b)``, the distance being Mahalanobis's, by their covariance: who has rated nothing
-gets what the average user gets, and who has rated little differs from it as users differ. Seen
-so, the strength is the variance of the noise. The model's own training residuals give a first
-value; the leave-one-out errors of the user's ratings, which ridge regression has in closed form
-(Hastie, Tibshirani and Friedman, *The Elements of Statistical Learning*, section 7.10), move it
-the further the more ratings there are.
+users' ``(w, b)``, with the Mahalanobis distance by their covariance. A user without ratings gets
+the predictions of the average user. In this view the strength is the variance of the noise. The
+model's own training residuals give a first value; the leave-one-out errors of the user's ratings,
+which ridge regression has in closed form (Hastie, Tibshirani and Friedman, *The Elements of
+Statistical Learning*, section 7.10), change it the more, the more ratings there are.
 
 `d2l_autorec.experiments.foldin` measures it against training.
 """
@@ -141,7 +140,7 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
 
 
 def _score(trained: TrainedModel, k: int, items: np.ndarray, read: np.ndarray) -> np.ndarray:
-    """Return what a network says of all items for a new user, whose ratings it reads so."""
+    """Return a network's outputs for all items, from a new user's ratings as it reads them."""
     network = trained.networks[k]
     if network.by == "user":
         row = sparse.csr_matrix(
@@ -155,7 +154,7 @@ def _score(trained: TrainedModel, k: int, items: np.ndarray, read: np.ndarray) -
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """What is known of any column of a network's matrix: a user of an item-based one.
+    """The prior of a column's output weights: of a user, if the network is item-based.
 
     Attributes
     ----------
@@ -176,7 +175,7 @@ class Prior:
 
 
 def column_prior(trained: TrainedModel, k: int) -> Prior:
-    """Return what is known of any column of a network's matrix; it is kept."""
+    """Return the prior of a column's output weights; it is cached."""
     kept = vars(trained).setdefault("_priors", {})
     if k in kept:
         return kept[k]

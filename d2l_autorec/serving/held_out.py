@@ -75,7 +75,7 @@ class HeldOut:
             )
 
     def relevant(self, least: float) -> dict[int, list[int]]:
-        """Return the relevant items of each known user; those that the model lacks below zero."""
+        """Return the relevant items of each known user, negative for unknown items."""
         rows = np.flatnonzero((self.stars >= least) & self.user_known[self.test_user])
         items = np.where(self.items < 0, -1 - self.test_item, self.items)
         wanted: dict[int, list[int]] = {}

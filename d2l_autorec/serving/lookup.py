@@ -1,4 +1,4 @@
-"""From the ids that people write to codes, and from codes to tables that people read."""
+"""Conversion of ids to codes, and of codes to columns of tables."""
 
 from __future__ import annotations
 

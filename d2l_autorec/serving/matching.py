@@ -1,4 +1,4 @@
-"""From the entries of an export to a model's items: by id, or by title and year, never guessed.
+"""Match the entries of an export with a model's items, by id, or by title and year.
 
 Titles are compared without case, accents and punctuation, with an article at the end put in front
 ("Matrix, The" is "The Matrix"), and by what stands in brackets too ("Seven (a.k.a. Se7en)").
@@ -36,7 +36,7 @@ _MAX_SEARCHED = 20_000
 
 @dataclass(frozen=True)
 class Match:
-    """What an export has of a model's items.
+    """The matched and the unmatched entries of an export.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Match:
 
 @dataclass
 class _Found:
-    """What an entry was matched with: the surer, the higher the rank."""
+    """The match of an entry; a higher rank is a surer match."""
 
     code: int = -1
     rank: int = 0
@@ -186,7 +186,7 @@ class _Index:
         return _Found(reason=f"it may be any of the items {', '.join(ids[:3])}{more}")
 
     def suggest(self, unknown: list[tuple[Entry, _Found]]) -> None:
-        """Name the nearest title in the first reasons."""
+        """Add the nearest title to the first reasons."""
         titles, items = list(self.main)[:_MAX_SEARCHED], self.model.items
         if items is None:
             return
@@ -212,7 +212,7 @@ def _named(entry: Entry) -> str:
 
 
 def _drop_rivals(model: Model, entries: tuple[Entry, ...], found: list[_Found]) -> None:
-    """Leave each item to the one entry that it fits best; the same film twice is no rival."""
+    """Keep for each item the entry that fits best; entries of the same film are not rivals."""
     of_item: dict[int, list[int]] = defaultdict(list)
     for i, each in enumerate(found):
         if each.code >= 0:

@@ -73,7 +73,7 @@ class Model:
 
 
 def make_model(trained: TrainedModel, ratings: Ratings, record: dict[str, Any]) -> Model:
-    """Put together what a model folder keeps.
+    """Make a model from what training returned and the ratings.
 
     Parameters
     ----------

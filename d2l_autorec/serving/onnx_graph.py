@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, and what an exported file says of it."""
+"""A model as an ONNX graph, and the metadata of an exported file."""
 
 from __future__ import annotations
 

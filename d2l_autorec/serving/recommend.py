@@ -1,4 +1,4 @@
-"""What to show to whom: the best unseen items of each user, and single predictions."""
+"""Recommendations: the best unrated items of each user, and single predictions."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def _best(
 def best_columns(scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return row, column and rank from 1 of the n largest entries of each row.
 
-    What is ``-inf`` is left out. Of equal entries the one further left comes first, so that the
-    first n are the same whatever n is.
+    Entries of ``-inf`` are left out. Of equal entries the one further left comes first, so that a
+    longer list begins with the shorter one.
     """
     n = min(n, scores.shape[1])
     least = -np.partition(-scores, n - 1, axis=1)[:, n - 1 : n]  # the n-th largest of each row

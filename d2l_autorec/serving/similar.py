@@ -1,4 +1,4 @@
-"""What is like what: nearest codes, or nearest output weights."""
+"""Similar items and users, by their hidden codes or output weights."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
 def directions(model: Model, what: str, k: int = 0) -> np.ndarray:
     """Return a network's vectors less the mean of those that have ratings, each of length one.
 
-    Their products are the cosines. What is zero then stays so: it is like nothing. The model keeps
-    them.
+    Their products are the cosines. A zero vector stays zero: it is similar to nothing. The result
+    is cached.
     """
     kept = vars(model).setdefault("_directions", {})
     if (what, k) not in kept:

@@ -1,4 +1,4 @@
-"""New ratings put into a trained model, without training it anew.
+"""Add new ratings to a trained model without training it again.
 
 The ratings become part of what the networks read, so that the codes of the rows (the items of an
 item-based network) follow from the encoder as it is. Mean and biases, where a network's targets
@@ -60,9 +60,9 @@ class Updated:
 
 
 def update(model: Model, ratings: Ratings) -> Updated:
-    """Put new ratings into a model, of known and of new users and items.
+    """Add ratings of known and new users and items to a model.
 
-    Ratings that the model has already change nothing: to update twice is to update once.
+    Ratings that the model already has change nothing, so that a second update has no effect.
 
     Parameters
     ----------

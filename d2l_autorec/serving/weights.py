@@ -1,4 +1,4 @@
-"""A model's weights out to safetensors or npz and, trained further elsewhere, back in."""
+"""Export of a model's weights to safetensors or npz, and import of changed weights."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def export_npz(model: Model, path: str | Path) -> None:
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read weights and metadata from a safetensors or npz file, whoever wrote it.
+    """Read weights and metadata from an untrusted safetensors or npz file.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
     Raises
     ------
     InputError
-        If the file cannot be read, holds what is no array of finite numbers, or needs the
+        If the file cannot be read, holds what is not an array of finite numbers, or needs the
         safetensors package where that is missing.
     """
     path = Path(path)
@@ -86,7 +86,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
             fits = values.dtype.kind == "f" and np.isfinite(values.astype(np.float32)).all()
         if not fits:
             raise InputError(
-                f"{path}: {name[:80]!r} is no array of finite floating-point numbers; "
+                f"{path}: {name[:80]!r} is not an array of finite floating-point numbers; "
                 "export the weights again."
             )
         weights[name] = values
@@ -94,9 +94,9 @@ def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
 
 
 def import_weights(model: Model, path: str | Path) -> Model:
-    """Put weights from a file into a model in place of its own.
+    """Replace the weights of a model by those in a file.
 
-    Its architecture, its ids and the ratings it reads stay.
+    Architecture, ids and ratings stay.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             raise ValueError
     except (ValueError, AttributeError, RecursionError):
         raise InputError(
-            f"{path}: its metadata is no short JSON object; export it again."
+            f"{path}: its metadata is not a short JSON object; export it again."
         ) from None
     return arrays, metadata
 

@@ -1,4 +1,4 @@
-"""A model that has been scored, trained once more on all ratings: the test ratings among them."""
+"""Training a scored model again on all ratings, the test ratings included."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scored:
-    """What is known of a model that has been scored, for training again on all ratings.
+    """What training again on all ratings needs to know of the scored model.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Scored:
 
     @classmethod
     def of(cls, model: TrainedModel, result: Result, history: Sequence[Epoch]) -> Scored:
-        """Take what `train` has returned."""
+        """Make it from what `train` has returned."""
         epochs = tuple(network.epoch for network in model.networks)
         gains = tuple(network.scale.gain for network in model.networks)
         return cls(model.recipe, epochs, gains, result, tuple(history))
@@ -61,7 +61,7 @@ class Scored:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Scored:
-        """Make it of what `to_dict` has returned.
+        """Make it from what `to_dict` has returned.
 
         Raises
         ------
@@ -96,8 +96,8 @@ def train_on_all(
 ) -> TrainedModel:
     """Train a scored model again, on all ratings: those for validation and the test too.
 
-    Epochs, gains and weights are those of the scored model. Nothing can be scored any more: the
-    score of the former model stands for this one, which has read more.
+    Epochs, gains and weights are those of the scored model. No ratings are left to score the new
+    model with; the reported score is that of the scored model.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is asked of a training run, and what it is made of: ratings, their split and a plan."""
+"""From the command line of a training run to its ratings, split and plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from d2l_autorec.training.plan import TEST_FILE, Plan, check, check_batch_size, 
 
 @dataclass(frozen=True)
 class Asked:
-    """What stands on the command line of a training run; None or nothing where it does not.
+    """The options given on the command line of a training run; None or empty where not given.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Asked:
         }
 
     def check_split(self) -> None:
-        """Refuse options of the split that contradict each other, before anything is read."""
+        """Raise an InputError if options of the split contradict each other."""
         split = self.plan.get("split")
         if split is not None:
             check_name(split)
@@ -91,7 +91,7 @@ class Asked:
 
 
 def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
-    """Return what is to be done with the ratings, and a notice of what was chosen.
+    """Return the plan for the ratings, and a notice of what was chosen by default.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
 
 
 def with_whole_path(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return fields of a plan with the path of a split's file in full, for any folder."""
+    """Return fields of a plan with the absolute path of a split's file."""
     split = settings.get("split", "random")
     whole = {} if split in NAMES else {"split": str(Path(split).resolve())}
     return {**settings, **whole}
@@ -135,7 +135,7 @@ def with_whole_path(settings: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Ratings, and a plan for them that has been checked.
+    """Ratings and a checked plan for them.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ def prepare(
     quiet: bool = False,
     num_workers: int = 1,
 ) -> Prepared:
-    """Read what a training run needs, and refuse what cannot work before anything is written.
+    """Read what a training run needs, and check it before anything is written.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def _read(path: Path, reading: ReadOptions, say: Callable[[str | None], None]) -
 
 
 def _strangers(ratings: Ratings, rows: run.Split) -> str | None:
-    """Say how many users and items of the test ratings have no training rating."""
+    """Return a notice of the users and items in the test ratings without training ratings."""
     train, test = (ratings.table.iloc[part] for part in rows)
     counts = {
         what: len(np.setdiff1d(test[what].to_numpy(), train[what].to_numpy()))

@@ -1,4 +1,4 @@
-"""Several networks as one model: weights chosen on validation ratings, then all ratings used."""
+"""Blending: several networks as one model, with weights chosen on validation ratings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mean_prediction(
 
 
 def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.ndarray:
-    """Return the weights of least squares, none below zero.
+    """Return the least-squares weights of a blend, none below zero.
 
     Their sum is free: an average of models varies less than the ratings' own means do. If none is
     above zero, as where all predictions have the wrong sign, the models are averaged.
@@ -53,7 +53,7 @@ def damped(model: TrainedModel, gain: float) -> TrainedModel:
 def damped_weights(
     guesses: Sequence[np.ndarray], base: np.ndarray, are_damped: Sequence[bool], stars: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Choose the weights of a blend in which the biases are one member more.
+    """Choose the weights of a blend that has the biases as an additional member.
 
     The weight of the biases is shared out among the members above biases, which are damped for it:
     ``w (b + f) + v b`` is ``(w + v) (b + w / (w + v) f)``.

@@ -1,4 +1,4 @@
-"""The checks of a checkpoint: first what each part is, then whether it fits the ratings."""
+"""Checks of a checkpoint: the type of each part, then whether it fits the ratings."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def check_fits(
     refit: bool,
     num_epochs: int,
 ) -> None:
-    """Raise an InputError unless a network's training can have come to a checkpoint.
+    """Raise an InputError unless a checkpoint can be of a network's training.
 
     Parameters
     ----------
@@ -181,6 +181,6 @@ def _variance(name: str, array: np.ndarray) -> np.ndarray:
 
 def _unfit(what: str) -> InputError:
     return InputError(
-        f"--resume: the {what} in checkpoint.npz do not fit its settings, so that it is damaged; "
+        f"--resume: the {what} in checkpoint.npz do not fit its settings: the file is damaged; "
         "start the run again in a new folder."
     )

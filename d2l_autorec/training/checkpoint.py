@@ -1,8 +1,8 @@
-"""What a run leaves on the way, so that it can go on from there after its process has died.
+"""Checkpoints, from which a run can be resumed after its process has died.
 
 A checkpoint is one file, ``checkpoint.npz`` in the run's folder, in NumPy's own format without
-pickles: arrays, and a text in JSON. It stands at the end of an epoch. In the middle of one it
-could not go on with the same draws, since MXNet's generator cannot be read back.
+pickles: arrays, and a text in JSON. It is written at the end of an epoch. A run cannot be resumed
+in the middle of an epoch with the same draws, since the state of MXNet's generator cannot be read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORMAT = 3
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at the end of an epoch.
+    """The state of a run at the end of an epoch.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Checkpoint:
 
 @dataclass
 class Keep:
-    """Where a run leaves its checkpoints, and what it goes on from.
+    """Where a run writes its checkpoints, and the checkpoint that it resumes from.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class Keep:
 
 
 class Keeper:
-    """Leaves the checkpoints of a run.
+    """Writes the checkpoints of a run.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class Keeper:
 
     @property
     def epoch_seed(self) -> int:
-        """What the draws of each epoch are seeded from."""
+        """The seed of the draws of all epochs."""
         return self.plan.seed
 
     @property
@@ -170,17 +170,17 @@ class Keeper:
         return best.best
 
     def begin_refit(self, chosen: tuple[Epoch, ...], gain: float) -> None:
-        """Take note that the epoch has been chosen, and the gain."""
+        """Record the chosen epoch and the gain."""
         if not self.chosen:
             self.chosen, self.gain, self.former = chosen, gain, None
 
     def begin_on_all(self, scored: dict[str, Any]) -> None:
-        """Take note that the model has been scored and is trained again on all ratings."""
+        """Record that the model has been scored and is being trained again on all ratings."""
         if self.scored is None:
             self.scored, self.chosen, self.former = scored, (), None
 
     def after(self, history: list[Epoch], best: BestEpoch, engine: Engine, is_over: bool) -> None:
-        """Leave a checkpoint after an epoch, if one is due; all workers call this."""
+        """Write a checkpoint after an epoch, if one is due; all workers call this."""
         if self.keep is None:
             return
         self.stops = self.keep.stopping()
@@ -207,7 +207,7 @@ class Keeper:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; until it is complete, the former one stays.
+    """Write a checkpoint. The former one stays until the new one is complete.
 
     Raises
     ------
@@ -231,12 +231,12 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
             then = "go on with --resume from the former one, which stays"
         raise InputError(
             f"The checkpoint {folder / NAME} cannot be written ({error.strerror or error}); "
-            f"make room or let the folder be written, then {then}."
+            f"make room or make the folder writable, then {then}."
         ) from None
 
 
 def load(folder: Path) -> Checkpoint:
-    """Read the checkpoint of a run that has not come to its end.
+    """Read the checkpoint of an unfinished run.
 
     Raises
     ------
@@ -270,11 +270,11 @@ def load(folder: Path) -> Checkpoint:
 
 
 def check_data(checkpoint: Checkpoint, data_digest: str, split_digest: str) -> None:
-    """Raise an InputError unless a run goes on with the ratings that it began with."""
+    """Raise an InputError unless a resumed run has the ratings that it began with."""
     if checkpoint.data_digest != data_digest:
         raise InputError(
             f"--resume: the run began with ratings of digest {checkpoint.data_digest[:12]}... "
-            f"and these have {data_digest[:12]}...; name its own with --data."
+            f"and these have {data_digest[:12]}...; give the original file with --data."
         )
     if checkpoint.split_digest != split_digest:
         raise InputError("--resume: the ratings are split as the run did not; start a new one.")

@@ -1,4 +1,4 @@
-"""Random draws in training: from MXNet's and NumPy's global generators, or from one of NumPy's."""
+"""Random draws in training, from the book's two global generators or from one NumPy generator."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Draws(Protocol):
     name: str
 
     def seed(self, seed: int) -> None:
-        """Begin anew."""
+        """Seed the draws."""
 
     def shuffle(self, rows: np.ndarray) -> None:
         """Bring row numbers into a random order, in place."""
@@ -35,7 +35,7 @@ class Draws(Protocol):
 
 
 class GlobalDraws:
-    """The book's: dropout from MXNet's global generator, the order of rows from NumPy's.
+    """The book's draws: dropout from MXNet's global generator, the order of rows from NumPy's.
 
     Initial weights come from MXNet's too, when a net is initialised.
     """
@@ -59,7 +59,7 @@ class GlobalDraws:
 
 
 class NumPyDraws:
-    """A generator of NumPy's for everything; MXNet is not needed.
+    """All draws from one NumPy generator. MXNet is not needed.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class NumPyDraws:
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Begin anew."""
+        """Seed the draws."""
         self.generator = np.random.default_rng(seed)
 
     def shuffle(self, rows: np.ndarray) -> None:
@@ -102,7 +102,7 @@ class NumPyDraws:
 
 
 def has_mxnet() -> bool:
-    """Tell whether MXNet can be imported."""
+    """Return whether MXNet can be imported."""
     try:
         import mxnet  # noqa: F401
     except (ImportError, OSError, AttributeError):  # not there, without its libraries, or too old

@@ -1,4 +1,4 @@
-"""The two engines behind one face, for a run that may be interrupted between two epochs."""
+"""One interface to the two engines, for runs that may be interrupted between two epochs."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def choose_engine(num_ratings: int, num_cells: int) -> str:
 
 
 def choose_draws(recipe: Recipe, engine: str) -> str:
-    """Return the draws that a recipe gets here: "mxnet" or "numpy"."""
+    """Return the source of a recipe's draws on this machine: "mxnet" or "numpy"."""
     if engine == "fast":
         return "mxnet"
     return "numpy" if recipe.draws == "numpy" or not has_mxnet() else "mxnet"
@@ -112,7 +112,7 @@ def make_engine(
     compute: Compute,
     keeper: Keeper | None = None,
 ) -> Engine:
-    """Draw initial weights, and make the engine ready.
+    """Draw initial weights and prepare the engine.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def make_engine(
 
 
 def _first_bias(recipe: Recipe, train: sparse.csr_matrix) -> np.ndarray | None:
-    """Return what the output's bias begins with, if it is not zero."""
+    """Return the initial bias of the output, None for zeros."""
     if recipe.start != "mean":
         return None
     mean = float(train.data.mean())

@@ -51,7 +51,7 @@ def fit(
     watch: Watch | None = None,
     keeper: Keeper | None = None,
 ) -> TrainedModel:
-    """Train what a recipe says: a network, several of them averaged, or a blend.
+    """Train the model of a recipe: one network, the average of several, or a blend.
 
     Where the recipe has validation ratings, they choose the epoch of each network, the weights of
     a blend, and how far networks above biases are damped. With ``refit`` each network is then

@@ -1,4 +1,4 @@
-"""What every training loop reports after an epoch."""
+"""The report of a training loop after an epoch."""
 
 from __future__ import annotations
 

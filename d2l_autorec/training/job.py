@@ -1,4 +1,4 @@
-"""What an engine trains on, and how."""
+"""The inputs of a training loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Clip = Optional[tuple[float, float]]
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """All that a training loop reads beside its state, which is what it changes.
+    """What a training loop reads, beside the state that it changes.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a training run does: a recipe, followed on a split of some ratings."""
+"""The plan of a training run: a recipe, an engine, a split and a seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_WEIGHTS = 2**31 - 1  # in one array
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training run does.
+    """The settings of a training run.
 
     Attributes
     ----------
@@ -81,29 +81,31 @@ class Plan:
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:
-    """Turn ``500,100,500`` into sizes; an InputError says what is none."""
+    """Parse ``500,100,500`` into sizes, or raise an InputError."""
     sizes = [size.strip() for size in text.split(",")]
     if not all(size.isdecimal() and len(size) < 10 for size in sizes):
-        raise InputError(f"--hidden {text[:80]!r} is no list of sizes; write 500 or 500,100,500.")
+        raise InputError(
+            f"--hidden {text[:80]!r} is not a list of sizes; write 500 or 500,100,500."
+        )
     return tuple(map(int, sizes))
 
 
 def parse_range(text: str) -> tuple[float, float]:
-    """Turn ``1,5`` into the lowest and the highest rating; an InputError says what is none."""
+    """Parse ``1,5`` into the lowest and the highest rating, or raise an InputError."""
     try:
         low, high = map(float, text.split(","))
         if not -LARGEST <= low < high <= LARGEST:
             raise ValueError
     except ValueError:
         raise InputError(
-            f"--rating-range {text[:80]!r} is no range; write the lowest and the highest rating, "
-            "as in 1,5."
+            f"--rating-range {text[:80]!r} is not a range; write the lowest and the highest "
+            "rating, as in 1,5."
         ) from None
     return low, high
 
 
 def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int = 1) -> None:
-    """Refuse a plan that cannot work, before anything is written.
+    """Check a plan before anything is written.
 
     Raises
     ------
@@ -146,7 +148,7 @@ def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int =
 
 
 def _check_small(recipe: Recipe) -> None:
-    """Refuse numbers that float32 would have as 0, or as 1 in the case of shares."""
+    """Raise an InputError for numbers that float32 rounds to 0, or shares that it rounds to 1."""
     for name in ("lr", "wd", "lam"):
         value = getattr(recipe, name)
         if value and value < 1e-30:
@@ -159,13 +161,13 @@ def _check_small(recipe: Recipe) -> None:
 
 
 def check_seed(seed: int) -> None:
-    """Raise an InputError for a seed that the generators would take for another one."""
+    """Raise an InputError for a seed outside the range of the generators."""
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed is {str(seed)[:40]}; give a number from 0 to {2**32 - 1}.")
 
 
 def check_engine(plan: Plan) -> None:
-    """Raise an InputError if there is no such engine here."""
+    """Raise an InputError if the engine is unknown or not available."""
     if plan.engine not in ENGINES:
         raise InputError(f"--engine {plan.engine!r} is unknown; use fast or sparse.")
     if plan.engine == "fast" and not has_mxnet():

@@ -1,4 +1,4 @@
-"""What the train command needs to stop in good order and to go on."""
+"""Stopping and resuming the train command."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def interrupt_after_epoch(say: Callable[[str], None]) -> Iterator[Callable[[], b
 
 
 def farewell(folder: Path) -> str:
-    """Return the line for a run that was interrupted."""
+    """Return the last message of an interrupted run."""
     if kind(folder / "run.json"):
         return f"Stopped, when all was written: the run in {folder} is complete."
     if kind(folder / checkpoint.NAME):

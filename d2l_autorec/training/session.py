@@ -1,4 +1,4 @@
-"""The train command's work: begin a run or go on with one, and leave its folder."""
+"""The train command: start or resume a run, and write its folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SaveModel = Callable[[Path, TrainedModel, Ratings, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Done:
-    """A finished run: what its table and its ``run.json`` are made of."""
+    """A finished run, with the content of its table and of ``run.json``."""
 
     folder: Path
     name: str
@@ -71,7 +71,7 @@ def begin(asked: Asked, save_model: SaveModel, quiet: bool = False) -> Done | No
 
 
 def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False) -> Done | None:
-    """Train on in the folder of a run that was interrupted.
+    """Resume an interrupted run in its folder.
 
     What is not asked for is taken from the checkpoint.
 
@@ -103,8 +103,8 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
         )
     except (KeyError, TypeError, AttributeError):
         raise InputError(
-            f"{folder / checkpoint.NAME} was not made by the train command; go on with it in "
-            "Python, as it was begun."
+            f"{folder / checkpoint.NAME} was not made by the train command; resume it in "
+            "Python, as it was started."
         ) from None
     if asked.save and not own.save and asked.plan.get("all_ratings") is None:
         former = replace(former, plan=replace(former.plan, all_ratings=True))
@@ -171,7 +171,7 @@ def _train(
             record["test_file"] = str(asked.test.resolve())
         if asked.save:
             record["saved"] = saved_record(plan, model)
-            # What is there was left by a process that came to its end but for run.json.
+            # A former process may have been stopped just before it wrote run.json.
             shutil.rmtree(folder / "model", ignore_errors=True)
             save_model(folder / "model", model, ratings, record)
         runs.save(folder, record, *run.history_table(scored.history))

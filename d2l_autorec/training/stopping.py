@@ -1,4 +1,4 @@
-"""The choice of the epoch on validation ratings."""
+"""Choosing the epoch on validation ratings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BestEpoch:
         self.best = 1 + int(np.argmin(self.rmses)) if self.rmses else 0
 
     def add(self, rmse: float, weights: Callable[[], Arrays]) -> None:
-        """Take in the next epoch; of equal ones the first is best."""
+        """Add the RMSE of the next epoch. Of equal ones the first is the best."""
         self.rmses.append(rmse)
         if not self.best or rmse < self.rmses[self.best - 1]:
             self.best, self.weights = len(self.rmses), weights()

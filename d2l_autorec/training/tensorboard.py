@@ -1,4 +1,4 @@
-"""A run to look at while it goes on, in TensorBoard."""
+"""Log a run for TensorBoard."""
 
 from __future__ import annotations
 

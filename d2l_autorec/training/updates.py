@@ -44,7 +44,7 @@ class Updates:
 
     @classmethod
     def of(cls, recipe: Recipe, num_rows: int, unit: float) -> Updates:
-        """Return what a recipe asks for, with targets in this unit."""
+        """Return the settings of a recipe whose targets have this unit."""
         wd = recipe.wd if recipe.lam is None else recipe.lam / (2 * num_rows * unit**2)
         batch_size = min(recipe.batch_size, num_rows)
         num_steps = num_rows * recipe.num_epochs // batch_size
@@ -59,7 +59,7 @@ class Updates:
         return self.wd if self.decay_biases else 0.0
 
     def divisor(self, num_cols: int) -> int:
-        """What a row's squared error is divided by."""
+        """The number that a row's squared error is divided by."""
         return num_cols if self.objective == "mean" else 1
 
     def rates(self, start: int, count: int) -> list[float]:

@@ -320,7 +320,7 @@ def test_options_that_do_not_fit(options, words, tmp_path):
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: parse_columns("user"), "--columns 'user' is no list"),
+        (lambda: parse_columns("user"), "--columns 'user' is not a list"),
         (lambda: ReadOptions(columns=parse_columns("usr=1")), "--columns 'usr' is unknown"),
         (lambda: ReadOptions(columns={"user": "1", "item": "1"}), "names one column twice"),
         (lambda: ReadOptions(separator="ab"), "--sep 'ab' cannot stand"),

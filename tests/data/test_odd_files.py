@@ -73,7 +73,7 @@ def test_odd_but_honest(tmp_path, content, users):
 
 def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InputError, match="pipe is no file"):
+    with pytest.raises(InputError, match="pipe is not a file"):
         read_ratings(tmp_path / "pipe")
 
 

@@ -76,7 +76,7 @@ def test_names_times_and_the_other_ending(tmp_path):
             "the ratings are of type (large_)?string; save them as numbers",
         ),
         ({"rating": [True, False, True]}, "the ratings are of type bool"),
-        ({"user": [1.0, 2.5, 3.0]}, r"row 2: the user 2\.5 is no whole number"),
+        ({"user": [1.0, 2.5, 3.0]}, r"row 2: the user 2\.5 is not a whole number"),
         ({"user": [b"a", b"b", b"c"]}, "the users are of type binary"),
         ({"user": ["a", None, "c"]}, "row 2: the user is empty"),
         ({"user": ["a", "b", " "]}, "row 3: the user '' is no id"),

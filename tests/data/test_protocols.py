@@ -78,7 +78,9 @@ def test_a_split_from_a_file_and_none(tmp_path):
     rows = np.array([0, 2, 4]), np.array([1, 3])
     save_split(tmp_path / "mine.npz", *rows, toy())
     assert named_split(str(tmp_path / "mine.npz"), toy())[1].tolist() == [1, 3]
-    with pytest.raises(InputError, match="--split 'u9' is no split and no file; use random, "):
+    with pytest.raises(
+        InputError, match="--split 'u9' is neither a split nor a file; use random, "
+    ):
         named_split("u9", toy())
 
 

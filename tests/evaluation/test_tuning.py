@@ -242,7 +242,7 @@ def test_the_space_holds_the_default_and_fits_the_size():
         (["--out", "@own"], "must end with .toml"),
         (["--out", "none/a.toml"], "there is no folder none"),
         (["--split", "u1"], "--split u1 is a split of MovieLens 100K"),
-        (["--split", "u7"], "is no split and no file"),
+        (["--split", "u7"], "is neither a split nor a file"),
         (["--engine", "slow"], "--engine 'slow' is unknown"),
         (["--test", "@own"], "600 of its 600 ratings"),
         (["--test", "@own", "--split", "time"], "exclude each other"),

@@ -193,7 +193,7 @@ def test_plain_values_become_a_recipe():
         assert str(caught.value).startswith(f"A recipe has no '{shown}'; it has {known}, ")
     with pytest.raises(InputError) as caught:
         Recipe.from_dict({"members": 3})
-    expected = "members is no list of recipes; write each as a table [[members]]."
+    expected = "members is not a list of recipes; write each as a table [[members]]."
     assert str(caught.value) == expected
     with pytest.raises(InputError, match=r"^A value of the recipe has a wrong type \(.*\)\.$"):
         Recipe.from_dict({"weights": 5})
@@ -202,11 +202,11 @@ def test_plain_values_become_a_recipe():
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("lr = ", "is no TOML"),
+        ("lr = ", "is not valid TOML"),
         ("speed = 1", "A recipe has no 'speed'; it has by, hidden"),
         ("lr = 'fast'", "lr is 'fast'"),
         ("hidden = 500", "hidden is 500"),
-        ("members = 3", "members is no list"),
+        ("members = 3", "members is not a list"),
         ("by = ['item']", "by"),
         ("[[members]]\nlr = 1", "set val_ratio"),
     ],

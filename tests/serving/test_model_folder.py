@@ -301,7 +301,7 @@ def test_a_link_out_of_the_folder(name, saved, put, tmp_path_factory):
     refused(folder, name, "link")
     (folder / name).unlink()
     (folder / name).mkdir()
-    refused(folder, name, "no file")
+    refused(folder, name, "not a file")
 
 
 def test_other_folders(tmp_path):

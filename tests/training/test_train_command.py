@@ -59,12 +59,12 @@ def test_the_model_keeps_the_range_given_and_says_where_it_is(own, tmp_path):
     "options, words",
     [
         (["--rating-range", "1,5", "--save"], "--rating-range 1,5 leaves out some"),
-        (["--rating-range", "5", "--save"], "--rating-range '5' is no range; write"),
-        (["--rating-range", "5,1", "--save"], "is no range"),
-        (["--rating-range", "1,inf", "--save"], "is no range"),
-        (["--rating-range", "1,5,9", "--save"], "is no range"),
-        (["--hidden", "²"], "--hidden '²' is no list of sizes"),
-        (["--hidden", "1" * 5000], "--hidden '1+' is no list of sizes"),
+        (["--rating-range", "5", "--save"], "--rating-range '5' is not a range; write"),
+        (["--rating-range", "5,1", "--save"], "is not a range"),
+        (["--rating-range", "1,inf", "--save"], "is not a range"),
+        (["--rating-range", "1,5,9", "--save"], "is not a range"),
+        (["--hidden", "²"], "--hidden '²' is not a list of sizes"),
+        (["--hidden", "1" * 5000], "--hidden '1+' is not a list of sizes"),
         (["--lr", "1e30"], "diverged.*--lr"),
     ],
 )

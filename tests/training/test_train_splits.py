@@ -166,7 +166,7 @@ def test_a_run_goes_on_with_its_split(own, tmp_path):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (["--split", "u9"], "--split 'u9' is no split and no file; use random, "),
+        (["--split", "u9"], "--split 'u9' is neither a split nor a file; use random, "),
         (["--split", "u1"], "--split u1 is a split of MovieLens 100K, and own.csv is other"),
         (["--split", "time", "--test", "@"], "--split and --test exclude each other"),
         (["--split", "leave-last", "--test-ratio", 0.2], "--test-ratio is for .* --split leave"),

@@ -1,6 +1,6 @@
 """The book's updates without the book's overheads: same seeds, same batches, same numbers.
 
-What is left out is not arithmetic of the model: the DataLoader, which stacks a batch row by row;
+Only overheads are left out: the DataLoader, which stacks a batch row by row;
 the chain of sign, square and mean, each with an array of its own and a backward pass; the second
 dense matrix for the held-out ratings. The gradient of the loss is formed directly::
 

@@ -1,4 +1,4 @@
-"""One worker's columns of a dense net: how `d2l_autorec.training.dense` shares its work.
+"""One worker's columns of a dense net, for training with several processes.
 
 The first layer's sum over the columns is cut in two: what the worker's own columns add to it, and
 the rest of the net behind the sum. The layers between the first and the last are small; every
@@ -50,12 +50,12 @@ class Shard:
         return {0: np.s_[:, mine], last - 1: mine, last: mine}.get(i)
 
     def own(self, i: int, whole: np.ndarray) -> np.ndarray:
-        """Cut this worker's part out of parameter ``i``, or out of a moment of it."""
+        """Return this worker's part of parameter ``i``, or of one of its moments."""
         columns = self._columns(i)
         return whole if columns is None else whole[columns]
 
     def whole(self, i: int, own: np.ndarray) -> np.ndarray:
-        """Put together what all workers' `own` has cut; all call this with the same ``i``."""
+        """Join the parts of all workers; all call this with the same ``i``."""
         columns = self._columns(i)
         if columns is None:
             return own
@@ -66,7 +66,7 @@ class Shard:
         return self.group.sum([values])[0]
 
     def step(self, batch: sparse.csr_matrix, update: Callable[[], None]) -> list[Any]:
-        """Leave the gradients of a batch, given whole, and update from them.
+        """Compute the gradients of a whole batch and update the parameters.
 
         Returns this worker's sum of squared errors.
         """
@@ -106,7 +106,7 @@ class Shard:
         return hidden
 
     def _drop(self, x: Any) -> Any:
-        """Drop out of the input what one process would: it draws for all columns at once."""
+        """Apply input dropout with the mask that a single process would draw for all columns."""
         rate = self.net.architecture.input_dropout
         if rate == 0:
             return x

@@ -78,7 +78,7 @@ class DenseState:
         return {f"{i}": p.list_data()[0].asnumpy() for i, p in enumerate(parameters)}
 
     def set_weights(self, weights: dict[str, np.ndarray]) -> None:
-        """Put copied weights back."""
+        """Restore copied weights."""
         for i, parameter in enumerate(self.net.collect_params().values()):
             parameter.set_data(mx.np.array(weights[f"{i}"]))
             if self.shard is not None:
@@ -96,7 +96,7 @@ class DenseState:
         return named
 
     def load(self, arrays: dict[str, np.ndarray], step: int) -> None:
-        """Go back to where `arrays` was called, before the first step is taken here."""
+        """Restore what `arrays` returned; call it before the first step."""
         shapes = {f"{i}": p.shape for i, p in enumerate(self.net.collect_params().values())}
         moments = ("mean", "var")
         all_shapes = {f"{i}_{m}": shape for i, shape in shapes.items() for m in moments}
@@ -119,7 +119,7 @@ class DenseState:
 
 
 def squared_errors(net: AutoRec, batch: sparse.csr_matrix, devices: list[mx.Context]) -> list[Any]:
-    """Leave the gradients of a batch; return each device's sum of squared errors."""
+    """Compute the gradients of a batch; return each device's sum of squared errors."""
     inputs, masks = (
         gluon.utils.split_and_load(mx.np.array(part), devices) for part in ratings_and_mask(batch)
     )

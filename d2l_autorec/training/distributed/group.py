@@ -1,4 +1,4 @@
-"""The worker's side of a run that several processes share, over MXNet's KVStore.
+"""The worker's side of a multi-process run over MXNet's KVStore.
 
 What is shared out are the *columns* of the rating matrix: in the chapter's item-based model, the
 users. A worker holds the ratings of its users and the weights that belong to them, ``V[:, lo:hi]``
@@ -39,7 +39,7 @@ from d2l_autorec.training.distributed.timeout import (
 
 
 class Group:
-    """The worker's place among the others, and its way to add up with them.
+    """The group of workers, as one of them sees it, with sums over all of them.
 
     All workers must call the same methods in the same order with arrays of the same shapes.
 
@@ -75,7 +75,7 @@ class Group:
 
     @property
     def threads(self) -> int:
-        """Threads this worker is to use: the launcher deals out the machine's cores."""
+        """Number of threads of this worker: its share of the cores, set by the launcher."""
         return num_threads()
 
     def span(self, work: np.ndarray) -> tuple[int, int]:
@@ -104,7 +104,7 @@ class Group:
         return int(cuts[self.rank]), int(cuts[self.rank + 1])
 
     def start_sum(self, arrays: Sequence[Any]) -> None:
-        """Begin to add up MXNet arrays over the workers, in place; who reads one waits for it.
+        """Begin to add up MXNet arrays over the workers, in place; reading one waits.
 
         Parameters
         ----------
@@ -177,7 +177,7 @@ class Group:
             part[...] = self.sum([own])[0]
 
     def broadcast(self, array: np.ndarray) -> None:
-        """Give all workers worker 0's array, in place."""
+        """Copy worker 0's array to all workers, in place."""
         self.gather(array, 0, len(array) if self.is_first else 0)
 
     def agree(self, what: str, text: str) -> None:

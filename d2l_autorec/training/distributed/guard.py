@@ -1,4 +1,4 @@
-"""Run one command and take it down when the process that asked for it goes.
+"""Run one command, and stop it when the launcher ends.
 
 ``python -m d2l_autorec.training.distributed.guard COMMAND ...`` runs the command until it ends or
 standard input closes, which happens on this machine and through ssh alike when the launcher ends,

@@ -1,4 +1,4 @@
-"""The machines of a run that several share, from a file that names them."""
+"""Read the hosts file of a run on several machines."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_hosts(path: Path) -> list[Host]:
         with open_file(path) as file:
             lines = file.read().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text file"
+        reason = getattr(error, "strerror", None) or "it is not a text file"
         raise InputError(f"--hosts {path} cannot be read: {reason}; name a text file.") from None
     hosts = []
     for number, line in enumerate(lines, 1):
@@ -60,8 +60,8 @@ def read_hosts(path: Path) -> list[Host]:
         where = f"--hosts {path}, line {number}"
         if len(fields) > 2 or not _NAME.fullmatch(fields[0]):
             raise InputError(
-                f"{where}: {line.strip()!r} is no machine; write its name for ssh, and its IPv4 "
-                "address after it if need be."
+                f"{where}: {line.strip()!r} is not a machine; write its name for ssh, followed "
+                "by its IPv4 address if need be."
             )
         hosts.append(Host(fields[0], _address(fields[-1].rpartition("@")[2], where)))
     if not hosts:

@@ -1,8 +1,8 @@
-"""Start a run that several processes share, and see it to its end.
+"""Launch and supervise a multi-process run.
 
 A run has a scheduler, where the processes find each other, servers, which add up, and workers.
-MXNet's own processes wait for ever for one that has died, so they are watched from here: the first
-that fails ends all. Each runs under `guard`, which takes it down when this process is gone.
+MXNet's processes wait for ever for one that has died, so this process watches them, and stops all
+when one fails. Each runs under `guard`, which stops it if this process ends.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class _Failure:
 
 
 def _supervise(processes: list[Process], step_timeout: float) -> int:
-    """Start all, wait for the end or the first failure, and leave none behind."""
+    """Start all processes, wait for the end or the first failure, and stop those that are left."""
     with stopped_at_end(processes):
         try:
             for process in processes:

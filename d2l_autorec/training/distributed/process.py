@@ -73,7 +73,7 @@ class Process:
             self.readers.append(reader)
 
     def _read(self, stream: IO[bytes], is_stdout: bool) -> None:
-        """Pass on what comes, in lines of bounded length; zero bytes are from the guard."""
+        """Pass on the output in lines of bounded length; zero bytes are from the guard."""
         result, waiting = False, b""
         while chunk := os.read(stream.fileno(), _MAX_LINE):
             if b"\0" in chunk:
@@ -107,7 +107,7 @@ class Process:
         return self.popen.poll() if self.popen else None
 
     def join_readers(self) -> None:
-        """Wait until all that it wrote has been passed on."""
+        """Wait until all of its output has been passed on."""
         for reader in self.readers:
             reader.join(timeout=1)
 

@@ -1,4 +1,4 @@
-"""Weights and Adam's state of the sparse engine, and their way from and to a net."""
+"""Weights and Adam's state of the sparse engine, and conversion from and to a net."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Dense:
 
 @dataclass
 class SparseState:
-    """All that changes while the sparse engine trains, level at every yield.
+    """All that changes while the sparse engine trains; consistent after each epoch.
 
     Attributes
     ----------
@@ -159,12 +159,12 @@ class SparseState:
     def _check(self) -> None:
         if self.torn:
             raise InputError(
-                "An epoch was interrupted half-way, and its weights are of no use; make a new "
-                "state, or go on from a checkpoint."
+                "An epoch was interrupted half-way, and its weights cannot be used; make a new "
+                "state, or resume from a checkpoint."
             )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Name the live arrays, for a checkpoint; only ``step`` need be kept with them."""
+        """Return the live arrays by name. With ``step`` they are all that a checkpoint needs."""
         self._check()
         named = {"V": self.V.weight, "V_moments": self.V.moments, "out_bias": self.out_bias}
         named.update({"W": self.W.weight, "W_moments": self.W.moments})
@@ -173,7 +173,7 @@ class SparseState:
         return named
 
     def load(self, arrays: dict[str, np.ndarray], step: int) -> None:
-        """Go on from where `arrays` and ``step`` were kept, by a state of the same shape."""
+        """Restore `arrays` and ``step`` of a state of the same shape."""
         live = self.arrays()
         check_arrays(arrays, {name: array.shape for name, array in live.items()})
         for name, array in live.items():
@@ -181,12 +181,12 @@ class SparseState:
         self.step = step
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Copy the arrays without the two large ones of moments."""
+        """Copy the arrays, except the two large arrays of moments."""
         live = self.arrays()
         return {name: live[name].copy() for name in live if not name.endswith("_moments")}
 
     def set_weights(self, weights: dict[str, np.ndarray]) -> None:
-        """Put copied weights back."""
+        """Restore copied weights."""
         live = self.arrays()
         for name, array in weights.items():
             live[name][...] = array

@@ -1,4 +1,4 @@
-"""Compile the kernels before they are needed, and tell whether they have been."""
+"""Compile the kernels before they are needed, and check whether they are compiled."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ KERNELS = (
 
 
 def kernels_are_cached() -> bool:
-    """Tell whether the kernels have been compiled on this machine, so that a start is quick.
+    """Return whether the kernels have been compiled on this machine, so that a start is quick.
 
-    Compiling takes some seconds, once: say so before the first call where this is False.
+    Compiling takes some seconds. Show a notice before the first call if this is False.
     """
     for kernel in KERNELS:
         source = Path(inspect.getfile(kernel.py_func))
@@ -36,7 +36,7 @@ def kernels_are_cached() -> bool:
 
 
 def compile_kernels() -> None:
-    """Compile every kernel, or load it, by running it on nothing."""
+    """Compile or load every kernel by running it on empty arrays."""
     ints, longs, floats = np.zeros(2, np.int32), np.zeros(2, np.int64), np.zeros(2, np.float32)
     zero, table = np.float32(0), np.zeros((1, 3), np.float32)
     batch, steps = Entries(ints, ints, floats), Steps(floats, zero, zero)
