@@ -7,7 +7,6 @@ the end of the README, with which the site starts, and of the list of results.
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +111,6 @@ myst_substitutions = _numbers() if slides else {}
 
 def setup(app: Any) -> None:
     """Connect what follows to Sphinx."""
-    logging.getLogger().setLevel(logging.WARNING)  # MXNet greets when autodoc imports it
     renderers = {"inline_renderers": (_inline, None), "block_renderers": (_block, None)}
     app.add_html_math_renderer("mathml", **renderers)
     app.connect("source-read", _contents)
