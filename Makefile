@@ -114,7 +114,7 @@ $(VENV)/developer: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage* mutants
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .coverage* mutants
 
 # What works where MXNet and d2l cannot be, in an environment that has neither.
 test-without-mxnet: $(VENV)/developer

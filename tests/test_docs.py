@@ -233,7 +233,7 @@ def test_each_page_of_results_is_made_from_its_tables():
 
 
 def test_links_and_pictures_are_there():
-    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
     for file in [*documents, *RESULTS.rglob("README.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
             if "://" not in target:
