@@ -164,7 +164,7 @@ def validation_curves(curves: Mapping[str, Sequence[float]], highest: float = 1.
     axes.axvline(CHAPTER.num_epochs, color="black", lw=1, ls=":")
     axes.annotate(f" the book's {CHAPTER.num_epochs} epochs", (CHAPTER.num_epochs, highest))
     axes.set(xlabel="epoch; the dot is the best one", ylabel="validation RMSE, in stars")
-    axes.set_ylim(None, highest)
+    axes.set_ylim(min(map(min, curves.values())) - 0.02, highest)
     legend(figure, axes, 3)
     return figure
 

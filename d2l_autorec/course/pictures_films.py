@@ -1,0 +1,124 @@
+"""The pictures of the lessons that show films by title: each draws one idea."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from d2l_autorec.plots import AUTOREC, OTHER, frame, legend
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = np.ndarray
+KINDS = {
+    "Children's": ("#009E73", "o"),
+    "Sci-Fi": ("#0072B2", "^"),
+    "Action": ("#D55E00", "s"),
+    "Romance": ("#CC79A7", "D"),
+    "other": ("#AAAAAA", "."),
+}
+"""Colour and marker of genres; colours by Okabe and Ito, which colour-blind people can tell apart.
+
+A film that has several of them is drawn as the first."""
+
+
+def two_people(titles: Sequence[str], stars: Mapping[str, Array]) -> Figure:
+    """Draw what a model predicts of the same films for two people.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        From top to bottom.
+    stars : mapping of str to numpy.ndarray
+        For each of the two, the predictions.
+    """
+    figure, (axes,) = frame(0.9 + 0.3 * len(titles))
+    rows = np.arange(len(titles))
+    axes.hlines(rows, *stars.values(), color="lightgrey", lw=3)
+    for (name, values), color, marker in zip(stars.items(), (OTHER, AUTOREC), "oD"):
+        axes.scatter(values, rows, 50, color=color, marker=marker, label=name, zorder=3)
+    axes.set_yticks(rows, list(titles))
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    axes.set(xlabel="predicted stars")
+    legend(figure, axes)
+    return figure
+
+
+def reasons(labels: Sequence[str], changes: Array, title: str) -> Figure:
+    """Draw what each rating adds to a prediction, from top to bottom."""
+    figure, (axes,) = frame(0.9 + 0.36 * len(labels))
+    axes.set_axisbelow(True)
+    colors = [OTHER if change > 0 else AUTOREC for change in changes]
+    bars = axes.barh(np.arange(len(labels)), changes, color=colors)
+    axes.bar_label(bars, fmt="%+.2f", padding=4)
+    axes.axvline(0, color="black", lw=1)
+    axes.set_yticks(np.arange(len(labels)), list(labels))
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.grid(False, axis="y")
+    axes.set(xlabel="what reading this rating adds, in stars", title=title)
+    axes.title.set_size(11)
+    return figure
+
+
+def film_map(places: Array, films: pd.DataFrame, named: Sequence[str], axis: str) -> Figure:
+    """Draw films as points coloured by genre, some of them with their titles.
+
+    Parameters
+    ----------
+    places : numpy.ndarray, shape (n, 2)
+    films : pandas.DataFrame
+        ``title`` and ``genres`` of the n films.
+    named : sequence of str
+        Titles to write where there is room, the most important first.
+    axis : str
+        What the axes are; a number is put behind it.
+    """
+    flags = films["genres"].str.get_dummies().assign(other=1)
+    kind = flags.reindex(columns=list(KINDS), fill_value=0).idxmax(axis=1).to_numpy()
+    figure, (axes,) = frame(6.2)
+    for name, (color, marker) in KINDS.items():
+        axes.scatter(*places[kind == name].T, 26, color, marker=marker, label=name, alpha=0.8)
+    axes.set(xlabel=f"{axis} 1", ylabel=f"{axis} 2")
+    axes.margins(0.08)
+    legend(figure, axes, len(KINDS))
+    figure.canvas.draw()
+    titles = films["title"].tolist()
+    _name_films(axes, places, {titles.index(title): title for title in named if title in titles})
+    return figure
+
+
+def _name_films(axes: Axes, places: Array, named: Mapping[int, str]) -> None:
+    """Write each title right of its point, else left, above or below, if one of them is free."""
+    sides = [(7, 0, "left", "center"), (-7, 0, "right", "center")]
+    sides += [(0, 7, "center", "bottom"), (0, -7, "center", "top")]
+    points, taken = axes.transData.transform(places), {}
+    ringed = points[list(named)]
+    for (film, title), (right, up, ha, va) in product(named.items(), sides):
+        if film in taken:
+            continue
+        text = axes.annotate(
+            title,
+            places[film],
+            (right, up),
+            textcoords="offset points",
+            ha=ha,
+            va=va,
+            fontsize=8.5,
+            bbox={"fc": "white", "lw": 0, "alpha": 0.6, "pad": 1},
+        )
+        box = text.get_window_extent().padded(2)
+        outside = not all(axes.bbox.contains(*corner) for corner in box.corners())
+        clash = box.count_overlaps(taken.values()) or box.count_contains(ringed)
+        if outside or clash or box.count_contains(points) > 3:
+            text.remove()
+        else:
+            taken[film] = box
+    axes.scatter(*places[list(taken)].T, 60, "none", edgecolors="black")
