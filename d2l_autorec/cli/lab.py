@@ -41,6 +41,6 @@ def lab(
         if ratings.understood is not None:
             ratings.understood.check_trainable()
         if waiting := compilation("sparse"):
-            tell(f"{waiting[0].capitalize()}; that takes about half a minute.")
+            tell(f"{waiting[0].capitalize()}; that takes up to half a minute.")
             waiting[1]()
         serve(ratings, listener, host, threads, ready)

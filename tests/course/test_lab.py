@@ -1,6 +1,7 @@
 """What the lab computes: settings, trainings with and without the mask, the queue, the lists."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,14 @@ def test_without_the_mask_every_entry_is_stored(lab):
         (lab.train.toarray() ** 2).mean() / 2, rel=0.1
     )
     assert run.model.ratings.nnz == lab.train.nnz  # in use, what is not rated counts as not rated
+
+
+def test_too_few_or_too_many_ratings(lab, monkeypatch):
+    monkeypatch.setattr(material, "MAX_RATINGS", RATINGS - 1)
+    with pytest.raises(InputError, match="12,000 ratings, and the lab takes from 2 to 11,999"):
+        Material.of(lab.ratings)
+    with pytest.raises(InputError, match="1 ratings"):
+        Material.of(replace(lab.ratings, table=lab.ratings.table[:1]))
 
 
 def test_too_many_entries_to_go_without_the_mask(lab, monkeypatch):

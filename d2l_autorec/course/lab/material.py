@@ -17,6 +17,9 @@ from d2l_autorec.errors import InputError
 from d2l_autorec.models.biases import fit_biases
 from d2l_autorec.training.run import baselines
 
+MAX_RATINGS = 2_000_000
+"""Ratings that the lab trains on; a class does not wait for more."""
+
 MAX_CELLS = 3_000_000
 """Entries of a matrix that the lab trains on without the mask; MovieLens 100K has 1.6 million."""
 
@@ -53,11 +56,15 @@ class Material:
         Raises
         ------
         InputError
-            If there are too few ratings.
+            If there are too few ratings, or too many.
         """
-        if len(ratings.table) < 2:
-            raise InputError(f"{ratings.name} has fewer than two ratings; give more.")
-        rows, held_out = holdout_split(len(ratings.table), CHAPTER.test_ratio, seed)
+        count = len(ratings.table)
+        if not 2 <= count <= MAX_RATINGS:
+            raise InputError(
+                f"{ratings.name} has {count:,} ratings, and the lab takes from 2 to "
+                f"{MAX_RATINGS:,}; give others, or use d2l-autorec train."
+            )
+        rows, held_out = holdout_split(count, CHAPTER.test_ratio, seed)
         shape = (ratings.num_users, ratings.num_items)
         train, test = ratings.table.iloc[rows], ratings.table.iloc[held_out]
         items, users, stars = (train[name].to_numpy() for name in ("item", "user", "rating"))
