@@ -11,6 +11,7 @@ import typer
 from d2l_autorec.cli.common import Json, Quiet, Seed, app, reads_ratings
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError, plain
+from d2l_autorec.progress import counting_bar
 
 Size = Annotated[Optional[int], typer.Option(help="In place of that set's.")]
 NewFile = Annotated[
@@ -61,9 +62,6 @@ def synthetic(
     quiet: Quiet = False,
 ) -> None:
     """Make synthetic ratings of any size with MovieLens's long tails, for tests of scale."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from d2l_autorec.data.synthetic import LIKE, Synthetic, chunks
     from d2l_autorec.data.synthetic_files import check_path, write_synthetic
 
@@ -75,14 +73,12 @@ def synthetic(
     what.check()
     path = Path(f"{what.name}.csv.gz") if out is None else out
     check_path(path)
-    console = Console(stderr=True)
-    with Progress(console=console, disable=quiet or not console.is_terminal) as progress:
-        task = progress.add_task("making ratings", total=what.num_ratings)
+    with counting_bar("making ratings", what.num_ratings, quiet) as advance:
 
         def watched():  # type: ignore[no-untyped-def]
             for part in chunks(what):
                 yield part
-                progress.advance(task, len(part[0]))
+                advance(len(part[0]))
 
         write_synthetic(path, what, watched())
     record = {

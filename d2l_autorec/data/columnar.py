@@ -34,10 +34,6 @@ def read_parquet(blob: Blob, options: ReadOptions) -> Parsed:
         as floating point, or text.
     options : ReadOptions
 
-    Returns
-    -------
-    Parsed
-
     Raises
     ------
     InputError

@@ -76,10 +76,6 @@ def read_delimited(
     needed : sequence of str
         The columns to read, in their order where there is no header.
 
-    Returns
-    -------
-    Parsed
-
     Raises
     ------
     InputError

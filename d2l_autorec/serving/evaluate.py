@@ -108,10 +108,6 @@ def evaluate(
     advance : callable
         Told how many more users have been ranked.
 
-    Returns
-    -------
-    Evaluation
-
     Raises
     ------
     InputError

@@ -180,10 +180,6 @@ def fit_again(
     compute, follow, keeper
         As for `fit`.
 
-    Returns
-    -------
-    TrainedModel
-
     Raises
     ------
     InputError

@@ -81,10 +81,6 @@ def fit(
     keeper : Keeper, optional
         For the checkpoints of a recipe with one network.
 
-    Returns
-    -------
-    TrainedModel
-
     Raises
     ------
     InputError

@@ -78,10 +78,6 @@ def train_fast(
         The workers to share the columns with, each on its first device. The net is whole on all
         of them whenever an epoch is given.
 
-    Yields
-    ------
-    Epoch
-
     Raises
     ------
     InputError

@@ -42,7 +42,13 @@ class Batch:
 
 @jit
 def sort_by_column(
-    indptr: Any, indices: Any, data: Any, batch: Any, ptr: Any, rows: Any, ratings: Any
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    data: np.ndarray,
+    batch: np.ndarray,
+    ptr: np.ndarray,
+    rows: np.ndarray,
+    ratings: np.ndarray,
 ) -> None:
     """Counting sort of a batch's entries of a CSR matrix: fills ``ptr``, ``rows``, ``ratings``."""
     ptr[:] = 0
@@ -64,7 +70,7 @@ def sort_by_column(
 
 
 @jit
-def share_columns(ptr: Any, next_ptr: Any, bounds: Any) -> None:
+def share_columns(ptr: np.ndarray, next_ptr: np.ndarray, bounds: np.ndarray) -> None:
     """Cut the columns into shares of about equal work: ``bounds[i]`` to ``bounds[i + 1]``.
 
     A column that is in either batch costs about as much as five entries.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -92,7 +92,7 @@ def pooled_rmse(
         batch, held_out = read_batch(train, rows), read_batch(test, rows)
         pre = np.empty((threads.count, len(rows), V.weight.shape[1]), np.float32)
 
-        def encode(i: int, lo: int, hi: int, batch: Batch = batch, pre: Any = pre) -> None:
+        def encode(i: int, lo: int, hi: int, batch: Batch = batch, pre: np.ndarray = pre) -> None:
             kernels.encoder_pass(
                 lo, hi, empty.read, nothing, batch.read, layer, -1, no_steps, pre[i], grad
             )
@@ -100,7 +100,9 @@ def pooled_rmse(
         threads.run(encode, threads.shares(empty, batch))
         code = pad(forward(state, threads.total(pre), None)[1][-1])
 
-        def score(i: int, lo: int, hi: int, batch: Batch = held_out, code: Any = code) -> float:
+        def score(
+            i: int, lo: int, hi: int, batch: Batch = held_out, code: np.ndarray = code
+        ) -> float:
             return kernels.squared_error(
                 lo, hi, batch.rated, code, state.kinds[1], W.weight, state.out_bias, low, high
             )

@@ -10,8 +10,7 @@ A column without a rating in a batch still changes: its moments fade and the dec
 depends on nothing but the column, so it is put off until the column is next needed, and then done
 step by step with the same arithmetic (``_catch_up``).
 
-Shapes: rows of the batch x width for ``code``, ``delta`` and the like, columns x 3 for the output
-bias with its two moments.
+Shapes: (batch, width) for ``code`` and ``delta``, (columns, 3) for the bias and its moments.
 
 Numba compiles a kernel anew when its own file changes, so what they call stands here with them.
 """
@@ -21,45 +20,45 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
+from numpy import float32 as Float
+from numpy import ndarray as Array
 
 from d2l_autorec.models.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
 from d2l_autorec.training.sparse.jit import jit
 
 IDENTITY, SIGMOID, TANH, RELU, ELU, SELU = range(len(ACTIVATIONS))
 
-_F = np.float32
-_ZERO, _ONE = _F(0), _F(1)
-_BETA1, _BETA2, _EPSILON = _F(0.9), _F(0.999), _F(1e-8)  # MXNet's defaults
+_ZERO, _ONE = Float(0), Float(1)
+_BETA1, _BETA2, _EPSILON = Float(0.9), Float(0.999), Float(1e-8)  # MXNet's defaults
 _REST1, _REST2 = _ONE - _BETA1, _ONE - _BETA2
 
 
 class Entries(NamedTuple):
     """A batch by column: ``rows[k]`` and ``values[k]``, ``ptr[c] <= k < ptr[c + 1]``."""
 
-    ptr: np.ndarray  # (num_cols + 1,)
-    rows: np.ndarray  # (ratings,)
-    values: np.ndarray  # (ratings,)
+    ptr: Array  # (num_cols + 1,)
+    rows: Array  # (ratings,)
+    values: Array  # (ratings,)
 
 
 class Layer(NamedTuple):
     """A large weight matrix, ``V`` or ``W``."""
 
-    weight: np.ndarray  # (num_cols, width)
-    moments: np.ndarray  # (num_cols, 2, width)
-    done: np.ndarray  # (num_cols,): steps of this epoch that a column has been through
+    weight: Array  # (num_cols, width)
+    moments: Array  # (num_cols, 2, width)
+    done: Array  # (num_cols,): steps of this epoch that a column has been through
 
 
 class Steps(NamedTuple):
     """Learning rates of an epoch's steps, corrected for Adam's bias, and weight decay."""
 
-    rates: np.ndarray
-    wd: np.float32
-    bias_wd: np.float32
+    rates: Array
+    wd: Float
+    bias_wd: Float
 
 
 @jit
-def adam(w: Any, m: Any, v: Any, g: Any, rate: Any, wd: Any) -> None:
+def adam(w: Array, m: Array, v: Array, g: Array, rate: Float, wd: Float) -> None:
     """One step of MXNet's ``adam_update``; ``rate`` is the bias-corrected learning rate.
 
     ``g += wd w``, ``m = b1 m + (1 - b1) g``, ``v = b2 v + (1 - b2) g^2``,
@@ -73,7 +72,9 @@ def adam(w: Any, m: Any, v: Any, g: Any, rate: Any, wd: Any) -> None:
 
 
 @jit
-def _catch_up(w: Any, m: Any, v: Any, start: Any, stop: Any, rates: Any, wd: Any) -> None:
+def _catch_up(
+    w: Array, m: Array, v: Array, start: int, stop: int, rates: Array, wd: Float
+) -> None:
     """Take the steps ``start`` to ``stop``, in which this column had no rating: ``g = wd w``."""
     for step in range(start, stop):
         for j in range(w.size):
@@ -84,7 +85,7 @@ def _catch_up(w: Any, m: Any, v: Any, start: Any, stop: Any, rates: Any, wd: Any
 
 
 @jit
-def _activate(kind: Any, z: Any) -> Any:
+def _activate(kind: int, z: Any) -> Any:
     if kind == SIGMOID:
         return _ONE / (_ONE + math.exp(-z))
     if kind == TANH:
@@ -94,12 +95,12 @@ def _activate(kind: Any, z: Any) -> Any:
     if kind == ELU:
         return z if z > _ZERO else math.expm1(z)
     if kind == SELU:
-        return _F(SELU_SCALE) * (z if z > _ZERO else _F(SELU_ALPHA) * math.expm1(z))
+        return Float(SELU_SCALE) * (z if z > _ZERO else Float(SELU_ALPHA) * math.expm1(z))
     return z
 
 
 @jit
-def _slope(kind: Any, y: Any) -> Any:
+def _slope(kind: int, y: Any) -> Any:
     """Derivative of an activation, from its value ``y``."""
     if kind == SIGMOID:
         return y * (_ONE - y)
@@ -110,12 +111,12 @@ def _slope(kind: Any, y: Any) -> Any:
     if kind == ELU:
         return _ONE if y > _ZERO else y + _ONE
     if kind == SELU:
-        return _F(SELU_SCALE) if y > _ZERO else y + _F(SELU_SCALE * SELU_ALPHA)
+        return Float(SELU_SCALE) if y > _ZERO else y + Float(SELU_SCALE * SELU_ALPHA)
     return _ONE
 
 
 @jit
-def _dot(x: Any, y: Any) -> Any:
+def _dot(x: Array, y: Array) -> Float:
     total = _ZERO
     for j in range(x.size):
         total += x[j] * y[j]
@@ -123,17 +124,16 @@ def _dot(x: Any, y: Any) -> Any:
 
 
 @jit
-def _add(y: Any, a: Any, x: Any) -> None:
+def _add(y: Array, a: Float, x: Array) -> None:
     for j in range(y.size):
         y[j] += a * x[j]
 
 
-# The next three do two ratings of a column at a time, so that what these share is read once. An
-# odd number of ratings begins with a single one.
+# The next three take two ratings of a column at a time, so that what these share is read once.
 
 
 @jit
-def _dot_pair(w: Any, x1: Any, x2: Any) -> Any:
+def _dot_pair(w: Array, x1: Array, x2: Array) -> tuple[Float, Float]:
     total1, total2 = _ZERO, _ZERO
     for j in range(w.size):
         total1 += w[j] * x1[j]
@@ -142,13 +142,13 @@ def _dot_pair(w: Any, x1: Any, x2: Any) -> Any:
 
 
 @jit
-def _add_pair(y: Any, a1: Any, x1: Any, a2: Any, x2: Any) -> None:
+def _add_pair(y: Array, a1: Float, x1: Array, a2: Float, x2: Array) -> None:
     for j in range(y.size):
         y[j] += a1 * x1[j] + a2 * x2[j]
 
 
 @jit
-def _add_to_pair(y1: Any, a1: Any, y2: Any, a2: Any, x: Any) -> None:
+def _add_to_pair(y1: Array, a1: Float, y2: Array, a2: Float, x: Array) -> None:
     for j in range(x.size):
         y1[j] += a1 * x[j]
         y2[j] += a2 * x[j]
@@ -156,18 +156,18 @@ def _add_to_pair(y1: Any, a1: Any, y2: Any, a2: Any, x: Any) -> None:
 
 @jit
 def decoder_pass(
-    lo: Any,
-    hi: Any,
-    batch: Any,
-    code: Any,
-    kind: Any,
-    scale: Any,
-    W: Any,
-    bias: Any,
-    step: Any,
-    steps: Any,
-    delta: Any,
-    grad: Any,
+    lo: int,
+    hi: int,
+    batch: Entries,
+    code: Array,
+    kind: int,
+    scale: Float,
+    W: Layer,
+    bias: Array,
+    step: int,
+    steps: Steps,
+    delta: Array,
+    grad: Array,
 ) -> float:
     """Predict the batch's ratings, and update the output layer, in one pass over its columns.
 
@@ -218,16 +218,16 @@ def decoder_pass(
 
 @jit
 def encoder_pass(
-    lo: Any,
-    hi: Any,
-    batch: Any,
-    delta: Any,
-    following: Any,
-    V: Any,
-    step: Any,
-    steps: Any,
-    pre: Any,
-    grad: Any,
+    lo: int,
+    hi: int,
+    batch: Entries,
+    delta: Array,
+    following: Entries,
+    V: Layer,
+    step: int,
+    steps: Steps,
+    pre: Array,
+    grad: Array,
 ) -> None:
     """Update the input layer for this batch, and read the next one with the new weights.
 
@@ -265,7 +265,7 @@ def encoder_pass(
 
 
 @jit
-def settle(lo: Any, hi: Any, layer: Any, bias: Any, step: Any, steps: Any) -> None:
+def settle(lo: int, hi: int, layer: Layer, bias: Array, step: int, steps: Steps) -> None:
     """Bring all columns up to ``step``; ``bias`` may have no rows."""
     moments, done = layer.moments, layer.done
     for c in range(lo, hi):
@@ -279,15 +279,15 @@ def settle(lo: Any, hi: Any, layer: Any, bias: Any, step: Any, steps: Any) -> No
 
 @jit
 def squared_error(
-    lo: Any,
-    hi: Any,
-    held_out: Any,
-    code: Any,
-    kind: Any,
-    weight: Any,
-    bias: Any,
-    low: Any,
-    high: Any,
+    lo: int,
+    hi: int,
+    held_out: Entries,
+    code: Array,
+    kind: int,
+    weight: Array,
+    bias: Array,
+    low: Float,
+    high: Float,
 ) -> float:
     """Sum of ``(pred - r)^2`` over held-out ratings, predictions clipped to ``low .. high``."""
     total = 0.0

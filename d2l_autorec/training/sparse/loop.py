@@ -100,10 +100,6 @@ def train_sparse(
         The workers to share the columns with; ``num_threads`` is of each. Until the end, a state
         holds only the worker's own columns; ``state.gather`` makes it whole for a checkpoint.
 
-    Yields
-    ------
-    Epoch
-
     Raises
     ------
     InputError
