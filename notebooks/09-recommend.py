@@ -268,7 +268,8 @@ first = found.table.head(6)
 assert "Star Wars" in first["title"].tolist()
 show(
     pictures.reasons(
-        [f"{title}: {rating:.0f} ★" for title, rating in zip(first["title"], first["rating"])],
+        first["title"],
+        first["rating"],
         first["change"].to_numpy(),
         f"“{film}” for user 580: predicted {found.prediction:.1f} stars",
     ),
@@ -358,13 +359,12 @@ strength.round(1)
 # %%
 chosen = [int(np.argmax(strength.loc[genre])) for genre in ("Sci-Fi", "Children's")]
 assert chosen[0] != chosen[1]
+directions = [f"direction {one + 1}, {share[one]:.0%} of the variance" for one in chosen]
 named = """Star Wars, The Lion King, Aliens, Sense and Sensibility, Casablanca, Toy Story,
 The Terminator, Mary Poppins, Pretty Woman, Pulp Fiction, Die Hard, Titanic, Aladdin, Scream,
 Psycho, Jurassic Park, Emma, Fargo, Sleepless in Seattle, Alien, Citizen Kane, Volcano"""
 show(
-    pictures.film_map(
-        places[:, chosen], films, " ".join(named.split()).split(", "), "chosen direction"
-    ),
+    pictures.film_map(places[:, chosen], films, " ".join(named.split()).split(", "), directions),
     "Films as points: science fiction and action lie on one side, children's films on another.",
 )
 
@@ -411,5 +411,5 @@ print("a genre in common:", *(f"{name} {part:.0%}" for name, part in found.items
 # ## If you have time
 #
 # 1. Type in five ratings of your own. Which one changes the list most when you leave it out?
-# 2. Color the map by decade (`films["year"] // 10`). On which directions do the decades part?
+# 2. Colour the map by decade (`films["year"] // 10`). On which directions do the decades part?
 # 3. Train with another seed in `Plan`. Which neighbours and which directions stay?

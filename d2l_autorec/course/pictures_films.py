@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
@@ -28,6 +29,11 @@ KINDS = {
 A film that has several of them is drawn as the first."""
 
 
+def shortened(title: str) -> str:
+    """Return a title in at most 34 letters."""
+    return textwrap.shorten(title, 34, placeholder=" …")
+
+
 def two_people(titles: Sequence[str], stars: Mapping[str, Array]) -> Figure:
     """Draw what a model predicts of the same films for two people.
 
@@ -43,7 +49,7 @@ def two_people(titles: Sequence[str], stars: Mapping[str, Array]) -> Figure:
     axes.hlines(rows, *stars.values(), color="lightgrey", lw=3)
     for (name, values), color, marker in zip(stars.items(), (OTHER, AUTOREC), "oD"):
         axes.scatter(values, rows, 50, color=color, marker=marker, label=name, zorder=3)
-    axes.set_yticks(rows, list(titles))
+    axes.set_yticks(rows, [shortened(title) for title in titles])
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     axes.set(xlabel="predicted stars")
@@ -51,24 +57,30 @@ def two_people(titles: Sequence[str], stars: Mapping[str, Array]) -> Figure:
     return figure
 
 
-def reasons(labels: Sequence[str], changes: Array, title: str) -> Figure:
+def reasons(
+    titles: Sequence[str], stars: Sequence[float], changes: Array, headline: str
+) -> Figure:
     """Draw what each rating adds to a prediction, from top to bottom."""
-    figure, (axes,) = frame(0.9 + 0.36 * len(labels))
+    figure, (axes,) = frame(0.9 + 0.36 * len(titles))
     axes.set_axisbelow(True)
     colors = [OTHER if change > 0 else AUTOREC for change in changes]
-    bars = axes.barh(np.arange(len(labels)), changes, color=colors)
+    bars = axes.barh(np.arange(len(titles)), changes, color=colors)
     axes.bar_label(bars, fmt="%+.2f", padding=4)
     axes.axvline(0, color="black", lw=1)
-    axes.set_yticks(np.arange(len(labels)), list(labels))
+    axes.set_yticks(
+        np.arange(len(titles)), [f"{shortened(t)}: {s:g} ★" for t, s in zip(titles, stars)]
+    )
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.grid(False, axis="y")
-    axes.set(xlabel="what reading this rating adds, in stars", title=title)
+    axes.set(xlabel="what reading this rating adds, in stars", title=headline)
     axes.title.set_size(11)
     return figure
 
 
-def film_map(places: Array, films: pd.DataFrame, named: Sequence[str], axis: str) -> Figure:
+def film_map(
+    places: Array, films: pd.DataFrame, named: Sequence[str], axis: Sequence[str]
+) -> Figure:
     """Draw films as points coloured by genre, some of them with their titles.
 
     Parameters
@@ -78,15 +90,15 @@ def film_map(places: Array, films: pd.DataFrame, named: Sequence[str], axis: str
         ``title`` and ``genres`` of the n films.
     named : sequence of str
         Titles to write where there is room, the most important first.
-    axis : str
-        What the axes are; a number is put behind it.
+    axis : (str, str)
+        What the axes are.
     """
     flags = films["genres"].str.get_dummies().assign(other=1)
     kind = flags.reindex(columns=list(KINDS), fill_value=0).idxmax(axis=1).to_numpy()
     figure, (axes,) = frame(6.2)
     for name, (color, marker) in KINDS.items():
         axes.scatter(*places[kind == name].T, 26, color, marker=marker, label=name, alpha=0.8)
-    axes.set(xlabel=f"{axis} 1", ylabel=f"{axis} 2")
+    axes.set(xlabel=axis[0], ylabel=axis[1])
     axes.margins(0.08)
     legend(figure, axes, len(KINDS))
     figure.canvas.draw()
