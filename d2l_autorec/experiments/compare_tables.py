@@ -113,8 +113,8 @@ def answer(runs: pd.DataFrame, resampled: pd.DataFrame) -> list[str]:
             f"against the book's own matrix factorization: AutoRec {interval(own)}, matrix "
             f"factorization {interval(found[PRINTED_MF])}, a difference of {test.difference} (p = "
             f"{test.p_value:.3f}) on the random splits and of {after:+.4f} ({low:+.4f} to "
-            f"{high:+.4f}) on the seq-aware split. The chapter itself compares 0.901 with about "
-            "1.05."
+            f"{high:+.4f}) on the seq-aware split{', an interval around zero' * (low < 0 < high)}. "
+            "The chapter itself compares 0.901 with about 1.05."
         )
     if TUNED_MF in found:
         test = paired(own, found[TUNED_MF])
