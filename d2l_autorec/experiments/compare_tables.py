@@ -107,14 +107,15 @@ def answer(runs: pd.DataFrame, resampled: pd.DataFrame) -> list[str]:
         # that of matrix factorization less AutoRec is stored: signs change, and ends swap
         ends = resampled.set_index("model").loc[PRINTED_MF]
         low, high = -ends["less_high"], -ends["less_low"]
+        around = ", an interval around zero" if low < 0 < high else ""
         holds = test.difference.high < 0 and after < 0
         told.append(
             f"On the same ratings the chapter's claim {'holds' if holds else 'does not hold'} "
             f"against the book's own matrix factorization: AutoRec {interval(own)}, matrix "
             f"factorization {interval(found[PRINTED_MF])}, a difference of {test.difference} (p = "
             f"{test.p_value:.3f}) on the random splits and of {after:+.4f} ({low:+.4f} to "
-            f"{high:+.4f}) on the seq-aware split. The chapter itself compares 0.901 with about "
-            "1.05."
+            f"{high:+.4f}) on the seq-aware split{around}. The chapter itself compares 0.901 with "
+            "about 1.05."
         )
     if TUNED_MF in found:
         test = paired(own, found[TUNED_MF])

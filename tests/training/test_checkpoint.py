@@ -294,7 +294,7 @@ def flip(path):
         (lambda p: rewrite(p, lambda a, _: a["arrays/1"].fill(math.inf)), "damaged"),
         (lambda p: rewrite(p, lambda a, _: a.update(rest=numpy.array([None]))), "damaged"),
         (lambda p: rewrite(p, lambda a, _: a.update({"arrays/1": a["arrays/1"] + 0.0j})), "damag"),
-        (lambda p: rewrite(p, lambda _, d: d.update(data_digest="1" * 64)), "own with --data"),
+        (lambda p: rewrite(p, lambda _, d: d.update(data_digest="1" * 64)), "original file with --data"),
         (lambda p: rewrite(p, lambda _, d: d.update(split_digest="1" * 64)), "are split"),
     ],
 )
@@ -406,7 +406,7 @@ def test_options_that_contradict_the_run(tmp_path, own):
         assert option in refused and "with --resume" in refused, refused
     other = tmp_path / "other.csv"
     other.write_text(own.read_text() + "99,99,1\n")
-    assert "own with --data" in str(resume("--data", other).exception)
+    assert "original file with --data" in str(resume("--data", other).exception)
     assert os.listdir(tmp_path / "run") == [checkpoint.NAME]
     done = resume("--lr", 0.05, "--epochs", 6, "--data", own)
     assert json.loads(done.stdout)["result"]["epoch"] == 6
