@@ -195,7 +195,7 @@ def test_nothing_outlives_the_launcher(marked, number):
         ("127.0.0.1\nno-such-machine.invalid # or is there\n", "line 2.*no IPv4 address"),
         ("127.0.0.1\na..b\n", "line 2.*no IPv4 address"),
         ("localhost\nnode1 10.0.0.5\n", "cannot reach localhost at 127"),
-        (b"\xff\xfe", "no text file"),
+        (b"\xff\xfe", "not a text file"),
         (None, "No such file"),
     ],
 )
