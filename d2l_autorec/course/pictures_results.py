@@ -140,8 +140,8 @@ def differences(table: Mapping[str, Interval], reference: str, title: str = "") 
     colors = [AUTOREC if "AutoRec" in name else OTHER for name in table]
     intervals(axes, list(table), list(table.values()), colors, "+.3f")
     axes.axvline(0, color="black", lw=1)
-    axes.set(xlabel=f"test RMSE less that of {reference}, in stars", title=title)
-    axes.title.set_size(11)
+    axes.set_xlabel(f"test RMSE less that of {reference}, in stars")
+    axes.set_title(title, fontsize=11)
     return figure
 
 
@@ -230,8 +230,8 @@ def by_depth(table: pd.DataFrame) -> Figure:
                 capsize=2,
                 label=f"{size} units",
             )
-        axes.set(title=f"initial weights: {name}", xlabel="hidden layers", xticks=[1, 2, 3])
-        axes.title.set_size(11)
+        axes.set(xlabel="hidden layers", xticks=[1, 2, 3])
+        axes.set_title(f"initial weights: {name}", fontsize=11)
         axes.grid(False, axis="x")
     panels[0].set_ylabel("test RMSE, in stars")
     legend(figure, panels[0], 4)
@@ -262,7 +262,7 @@ def activation_tables(table: pd.DataFrame) -> Figure:
         axes.set_xticks(range(len(ACTIVATIONS)), list(ACTIVATIONS), rotation=45, fontsize=9)
         axes.set_yticks(range(len(ACTIVATIONS)), list(ACTIVATIONS), fontsize=9)
         axes.grid(False)
-        axes.set(xlabel="output", title=name)
-        axes.title.set_size(11)
+        axes.set_xlabel("output")
+        axes.set_title(name, fontsize=11)
     panels[0].set_ylabel("hidden layer")
     return figure
