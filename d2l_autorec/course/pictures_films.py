@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 Array = np.ndarray
 KINDS = {
@@ -46,7 +47,8 @@ def two_people(titles: Sequence[str], stars: Mapping[str, Array]) -> Figure:
     """
     figure, (axes,) = frame(0.9 + 0.3 * len(titles))
     rows = np.arange(len(titles))
-    axes.hlines(rows, *stars.values(), color="lightgrey", lw=3)
+    first, second = stars.values()
+    axes.hlines(rows, first, second, color="lightgrey", lw=3)
     for (name, values), color, marker in zip(stars.items(), (OTHER, AUTOREC), "oD"):
         axes.scatter(values, rows, 50, color=color, marker=marker, label=name, zorder=3)
     axes.set_yticks(rows, [shortened(title) for title in titles])
@@ -73,8 +75,8 @@ def reasons(
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.grid(False, axis="y")
-    axes.set(xlabel="what reading this rating adds, in stars", title=headline)
-    axes.title.set_size(11)
+    axes.set_xlabel("what reading this rating adds, in stars")
+    axes.set_title(headline, fontsize=11)
     return figure
 
 
@@ -97,7 +99,8 @@ def film_map(
     kind = flags.reindex(columns=list(KINDS), fill_value=0).idxmax(axis=1).to_numpy()
     figure, (axes,) = frame(6.2)
     for name, (color, marker) in KINDS.items():
-        axes.scatter(*places[kind == name].T, 26, color, marker=marker, label=name, alpha=0.8)
+        x, y = places[kind == name].T
+        axes.scatter(x, y, 26, color, marker=marker, label=name, alpha=0.8)
     axes.set(xlabel=axis[0], ylabel=axis[1])
     axes.margins(0.08)
     legend(figure, axes, len(KINDS))
@@ -111,7 +114,8 @@ def _name_films(axes: Axes, places: Array, named: Mapping[int, str]) -> None:
     """Write each title right of its point, else left, above or below, if one of them is free."""
     sides = [(7, 0, "left", "center"), (-7, 0, "right", "center")]
     sides += [(0, 7, "center", "bottom"), (0, -7, "center", "top")]
-    points, taken = axes.transData.transform(places), {}
+    points = axes.transData.transform(places)
+    taken: dict[int, Bbox] = {}
     ringed = points[list(named)]
     for (film, title), (right, up, ha, va) in product(named.items(), sides):
         if film in taken:
@@ -133,4 +137,5 @@ def _name_films(axes: Axes, places: Array, named: Mapping[int, str]) -> None:
             text.remove()
         else:
             taken[film] = box
-    axes.scatter(*places[list(taken)].T, 60, "none", edgecolors="black")
+    x, y = places[list(taken)].T
+    axes.scatter(x, y, 60, "none", edgecolors="black")

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.evaluation.intervals import interval
 from d2l_autorec.models.activations import ACTIVATIONS
-from d2l_autorec.plots import AUTOREC, OTHER, book_line, frame, intervals, legend
+from d2l_autorec.plots import AUTOREC, OTHER, book_line, curve, frame, intervals, legend
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from pandas.core.groupby.generic import DataFrameGroupBy
 
     from d2l_autorec.evaluation.intervals import Interval
 
@@ -140,8 +142,8 @@ def differences(table: Mapping[str, Interval], reference: str, title: str = "") 
     colors = [AUTOREC if "AutoRec" in name else OTHER for name in table]
     intervals(axes, list(table), list(table.values()), colors, "+.3f")
     axes.axvline(0, color="black", lw=1)
-    axes.set(xlabel=f"test RMSE less that of {reference}, in stars", title=title)
-    axes.title.set_size(11)
+    axes.set_xlabel(f"test RMSE less that of {reference}, in stars")
+    axes.set_title(title, fontsize=11)
     return figure
 
 
@@ -156,11 +158,11 @@ def validation_curves(curves: Mapping[str, Sequence[float]], highest: float = 1.
         Where the axis of the RMSE ends.
     """
     figure, (axes,) = frame(3.4)
-    for name, curve in curves.items():
-        epochs = np.arange(1, len(curve) + 1)
-        (line,) = axes.plot(epochs, curve, lw=2, label=name)
-        best = int(np.argmin(curve))
-        axes.plot(epochs[best], curve[best], "o", ms=9, color=line.get_color())
+    for name, rmses in curves.items():
+        epochs = np.arange(1, len(rmses) + 1)
+        (line,) = axes.plot(epochs, rmses, lw=2, label=name)
+        best = int(np.argmin(rmses))
+        axes.plot(epochs[best], rmses[best], "o", ms=9, color=line.get_color())
     axes.axvline(CHAPTER.num_epochs, color="black", lw=1, ls=":")
     axes.annotate(f" the book's {CHAPTER.num_epochs} epochs", (CHAPTER.num_epochs, highest))
     axes.set(xlabel="epoch; the dot is the best one", ylabel="validation RMSE, in stars")
@@ -169,34 +171,28 @@ def validation_curves(curves: Mapping[str, Sequence[float]], highest: float = 1.
     return figure
 
 
-def by_size(table: pd.DataFrame) -> Figure:
+def by_size(runs: DataFrameGroupBy) -> Figure:
     """Draw test RMSE and best epoch by the size of the hidden layer.
 
     Parameters
     ----------
-    table : pandas.DataFrame
-        ``hidden``, ``test_rmse``, ``test_rmse_half_width``, ``epoch``.
+    runs : pandas.api.typing.DataFrameGroupBy
+        ``test_rmse`` and ``epoch`` of the runs of each size.
     """
     figure, (left, right) = frame(3.2, 2)
-    left.errorbar(
-        table["hidden"],
-        table["test_rmse"],
-        table["test_rmse_half_width"],
-        marker="o",
-        ms=5,
-        capsize=3,
-        color=OTHER,
-    )
+    scores = runs["test_rmse"].agg(interval)
+    sizes = scores.index.to_numpy()
+    curve(left, sizes, scores.tolist())
     left.set(ylabel="test RMSE, in stars")
-    right.plot(table["hidden"], table["epoch"], "o-", ms=5, color=OTHER)
+    right.plot(sizes, runs["epoch"].median(), "o-", ms=5, color=OTHER)
     right.axhline(CHAPTER.num_epochs, color="black", lw=1, ls=":")
     right.annotate(
         f"the book's {CHAPTER.num_epochs}",
-        (table["hidden"].iloc[0], CHAPTER.num_epochs),
+        (sizes[0], CHAPTER.num_epochs),
         (0, 4),
         textcoords="offset points",
     )
-    right.set(ylabel="best epoch", ylim=(0, None))
+    right.set(ylabel="best epoch (median)", ylim=(0, None))
     ticks = [10, 50, 200, 500, 2000]
     for axes in (left, right):
         axes.set_xscale("log")
@@ -230,8 +226,8 @@ def by_depth(table: pd.DataFrame) -> Figure:
                 capsize=2,
                 label=f"{size} units",
             )
-        axes.set(title=f"initial weights: {name}", xlabel="hidden layers", xticks=[1, 2, 3])
-        axes.title.set_size(11)
+        axes.set(xlabel="hidden layers", xticks=[1, 2, 3])
+        axes.set_title(f"initial weights: {name}", fontsize=11)
         axes.grid(False, axis="x")
     panels[0].set_ylabel("test RMSE, in stars")
     legend(figure, panels[0], 4)
@@ -262,7 +258,7 @@ def activation_tables(table: pd.DataFrame) -> Figure:
         axes.set_xticks(range(len(ACTIVATIONS)), list(ACTIVATIONS), rotation=45, fontsize=9)
         axes.set_yticks(range(len(ACTIVATIONS)), list(ACTIVATIONS), fontsize=9)
         axes.grid(False)
-        axes.set(xlabel="output", title=name)
-        axes.title.set_size(11)
+        axes.set_xlabel("output")
+        axes.set_title(name, fontsize=11)
     panels[0].set_ylabel("hidden layer")
     return figure
