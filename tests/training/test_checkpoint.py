@@ -294,7 +294,7 @@ def flip(path):
         (lambda p: rewrite(p, lambda a, _: a["arrays/1"].fill(math.inf)), "damaged"),
         (lambda p: rewrite(p, lambda a, _: a.update(rest=numpy.array([None]))), "damaged"),
         (lambda p: rewrite(p, lambda a, _: a.update({"arrays/1": a["arrays/1"] + 0.0j})), "damag"),
-        (lambda p: rewrite(p, lambda _, d: d.update(data_digest="1" * 64)), "original file with --data"),
+        (lambda p: rewrite(p, lambda _, d: d.update(data_digest="1" * 64)), "file with --data"),
         (lambda p: rewrite(p, lambda _, d: d.update(split_digest="1" * 64)), "are split"),
     ],
 )
