@@ -13,14 +13,17 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -
 LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
-.PHONY: reproduce test lint format mutate notebooks lab course site bench bench-serving attack lock \
+.PHONY: reproduce test coverage lint format mutate notebooks lab course site bench bench-serving attack lock \
 	clean test-without-mxnet test-as-root lab-check test-contenders fresh dist-check container-check
 
 reproduce: $(VENV)/installed
 	$(BIN)/d2l-autorec reproduce
 
 test: $(VENV)/developer
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST)
+
+coverage:
+	$(MAKE) test PYTEST="--cov --cov-report=term:skip-covered"
 
 lint: $(VENV)/developer
 	$(BIN)/ruff format --check $(CODE)

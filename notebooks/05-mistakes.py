@@ -37,7 +37,7 @@ from pathlib import Path
 wheels = sorted(Path().glob("d2l_autorec-*.whl"))
 source = wheels[-1] if wheels else ".." if Path("../d2l_autorec").is_dir() else "d2l-autorec"
 
-if importlib.util.find_spec("d2l_autorec") is None:
+if not all(importlib.util.find_spec(name) for name in ("d2l_autorec", "cloudpickle")):
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", f"{source}[course]"], check=True
     )
