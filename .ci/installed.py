@@ -3,7 +3,8 @@
 Builds both from a clean clone of HEAD and checks their metadata. Then, on a bare Debian 13, in an
 environment such as hosted notebooks have (NumPy, pandas, Matplotlib and Jupyter of today), runs
 three lessons beside the wheel and nothing else; their first cells install all. Every command is
-then asked for its help, `doctor` and `reproduce` run, and the sdist's tests of the chapter pass. Needs root. Give it the Python that has uv.
+then asked for its help, `doctor` and `reproduce` run, and the sdist's tests of the chapter pass.
+Needs root. Give it the Python that has uv.
 """
 
 from __future__ import annotations
