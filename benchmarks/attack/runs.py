@@ -295,7 +295,7 @@ def attack_leakage(draws: Draws, folder: Path) -> None:
 AREAS = (
     Area("checkpoints", "damage seen; a finite result, or one sentence", 1600, attack_checkpoint),
     Area("resumes", "the same bits as in one go", 150, attack_resume),
-    Area("kills", "the same bits as in one go", 12, attack_kill),
+    Area("kills", "the same bits as in one go", 13, attack_kill),
     Area("exports", "scores and lists of recommend, or one sentence", 1200, attack_export),
     Area("leakage", "test ratings change nothing that is trained", 100, attack_leakage),
 )
