@@ -139,7 +139,7 @@ def forked(work: Callable[[], int]) -> tuple[int, Callable[[], tuple[int, str]]]
             sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
             code = work()
         except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 98
+            code = (end.code or 0) if isinstance(end.code, (int, type(None))) else 98
         except BaseException as error:
             os.write(2, f"Traceback: {error!r}".encode())
         finally:
