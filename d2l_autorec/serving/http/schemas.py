@@ -29,7 +29,6 @@ Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), BeforeValidator(_as_
 User = Annotated[Id, Field(description="Id of a user, as the ratings file has it.")]
 Item = Annotated[Id, Field(description="Id of an item, as the ratings file has it.")]
 Number = Annotated[int, Field(ge=1, le=MAX_ROWS, description="Rows to return.")]
-Items = Annotated[list[Id], Field(min_length=1, max_length=MAX_CHOICE)]
 Genre = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 MinRatings = Annotated[
     int, Field(ge=0, le=10**9, description="Ratings in training that a row needs.")
@@ -42,12 +41,21 @@ class Choice(BaseModel):
     model_config = ConfigDict(extra="forbid")
     n: Number = Field(10, examples=[5])
     min_ratings: MinRatings = 1
-    candidates: Optional[Items] = Field(
-        None, description="Only these items. A query repeats the name; POST takes more of them."
+    # the lengths stand beside the lists: older FastAPIs see no list in Annotated
+    candidates: Optional[list[Id]] = Field(
+        None,
+        min_length=1,
+        max_length=MAX_CHOICE,
+        description="Only these items. A query repeats the name; POST takes more of them.",
     )
-    exclude: Optional[Items] = Field(None, description="None of these items.")
-    genre: Optional[Annotated[list[Genre], Field(min_length=1, max_length=MAX_GENRES)]] = Field(
-        None, description="Only items of at least one of these genres."
+    exclude: Optional[list[Id]] = Field(
+        None, min_length=1, max_length=MAX_CHOICE, description="None of these items."
+    )
+    genre: Optional[list[Genre]] = Field(
+        None,
+        min_length=1,
+        max_length=MAX_GENRES,
+        description="Only items of at least one of these genres.",
     )
     year: Optional[Annotated[str, Field(max_length=20)]] = Field(
         None, description="Only items of 1994, or of 1990-1999."
