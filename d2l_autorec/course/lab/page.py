@@ -206,6 +206,7 @@ class Visit:
             async def rate(event: Any) -> None:
                 await self.rate(code, event.value)
 
+            stars: ui.rating | ui.number
             if high == 5:
                 stars = ui.rating(max=5, icon="star_border", icon_selected="star", size="sm")
                 stars.on_value_change(rate).props("color=amber-9 no-dimming")
@@ -237,16 +238,16 @@ class Visit:
 
     async def advise(self) -> None:
         """Ask the newest network that is trained what the visitor would like."""
-        done = [training for training in self.runs if training.model is not None]
+        done = [(made.settings, made.model) for made in self.runs if made.model is not None]
         if not done or not self.stars:
             self.hint.set_text("Rate a film." if done else "Train a network.")
             self.of_network.rows = []
             return
-        newest, stars = done[-1], dict(self.stars)
-        found = await run.io_bound(advice.by_network, self.material, newest.model, stars)
-        if stars != self.stars:  # a later rating has been asked about meanwhile
+        (settings, model), stars = done[-1], dict(self.stars)
+        found = await run.io_bound(advice.by_network, self.material, model, stars)
+        if found is None or stars != self.stars:  # the page ends; or a later rating was given
             return
-        self.hint.set_text(f"Asked: {newest.settings}.")
+        self.hint.set_text(f"Asked: {settings}.")
         self.of_network.rows = _numbered(found, self.listed)
         self.listed = [row["code"] for row in found]
 
