@@ -42,9 +42,7 @@ def needed(
     return max(_needed(part, engine, num_users, num_items, shared) for part in recipe.parts)
 
 
-def _needed(
-    recipe: Recipe, engine: str, num_users: int, num_items: int, shared: Shared = Shared()
-) -> int:
+def _needed(recipe: Recipe, engine: str, num_users: int, num_items: int, shared: Shared) -> int:
     rows, cols = recipe.architecture.oriented(num_users, num_items)
     weights = _num_weights(recipe.architecture, cols)
     parts = weights * (_OF_WEIGHTS - 1)

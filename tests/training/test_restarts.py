@@ -12,6 +12,8 @@ from test_launch import machines, marked, stop, train_on_toy  # noqa: F401  # tw
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.training import checkpoint
+from d2l_autorec.training.distributed import launch
+from d2l_autorec.training.distributed.hosts import Host
 from d2l_autorec.training.distributed.restarts import with_restarts
 
 
@@ -82,6 +84,32 @@ def test_restarts_that_cannot_be(words, restarts, said):
     with pytest.raises(InputError, match=said):
         with_restarts(words, restarts, first, first)
     assert first.seen == []
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Machines that answer, but for those whose name begins with "lost"."""
+
+    def free_port(host):
+        if host.name.startswith("lost"):
+            raise InputError(f"{host.name} cannot be used")
+        return f"port of {host.name}"
+
+    monkeypatch.setattr(launch, "_free_port", free_port)
+    return lambda *names, leave_out: launch._usable([Host(n, n) for n in names], leave_out)
+
+
+def test_a_machine_that_is_listed_twice_keeps_both_places(asked, capsys):
+    kept, ports = asked("a", "lost", "b", "a", leave_out=True)
+    assert [host.name for host in kept] == ["a", "b", "a"]
+    assert ports == ["port of a", "port of b", "port of a"]
+    assert capsys.readouterr().err == ("d2l-autorec: going on without it: lost cannot be used\n")
+
+
+@pytest.mark.parametrize("names, leave_out", [(["a", "lost"], False), (["lost", "lost2"], True)])
+def test_a_run_needs_all_its_machines_at_first_and_one_later(asked, names, leave_out):
+    with pytest.raises(InputError, match="lost cannot be used"):
+        asked(*names, leave_out=leave_out)
 
 
 def weights(folder):

@@ -114,11 +114,10 @@ def run_group(
     if step_timeout is not None:
         check_step_timeout(step_timeout, "--step-timeout")
     waited = step_timeout_from_environment() if step_timeout is None else step_timeout
-    ports = _free_ports(read_hosts(hosts) if hosts else [HERE], leave_out)
-    machines = list(ports)
+    machines, ports = _usable(read_hosts(hosts) if hosts else [HERE], leave_out)
     shared = {
         "DMLC_PS_ROOT_URI": machines[0].address,
-        "DMLC_PS_ROOT_PORT": ports[machines[0]],
+        "DMLC_PS_ROOT_PORT": ports[0],
         "DMLC_NUM_WORKER": str(workers),
         "DMLC_NUM_SERVER": str(servers),
     }
@@ -144,16 +143,20 @@ def run_group(
     return _supervise(processes, waited)
 
 
-def _free_ports(machines: Sequence[Host], leave_out: bool) -> dict[Host, str]:
-    """Ask all machines at once; leave out those that cannot be used, if that is allowed."""
+def _usable(machines: Sequence[Host], leave_out: bool) -> tuple[list[Host], list[str]]:
+    """Ask all machines at once for a free port; leave out those that fail, if that is allowed.
+
+    A machine that is listed twice stays there twice: it gets twice the processes.
+    """
     with ThreadPoolExecutor(len(machines)) as pool:
-        asked = {host: pool.submit(_free_port, host) for host in machines}
-    failed = {host: error for host, port in asked.items() if (error := port.exception())}
-    for error in failed.values():
-        if not leave_out or len(failed) == len(asked):
+        asked = [pool.submit(_free_port, host) for host in machines]
+    errors = [port.exception() for port in asked]
+    usable = [i for i, error in enumerate(errors) if error is None]
+    for error in filter(None, errors):
+        if not leave_out or not usable:
             raise error
-        print(f"d2l-autorec: going on without it: {error}", file=sys.stderr, flush=True)
-    return {host: port.result() for host, port in asked.items() if host not in failed}
+        tell(f"d2l-autorec: going on without it: {error}")
+    return [machines[i] for i in usable], [asked[i].result() for i in usable]
 
 
 def _free_port(host: Host) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
+from d2l_autorec.progress import tell
 from d2l_autorec.training import checkpoint
 
 _NO_LOSS = (0, 2, 130)  # done, bad input, Ctrl-C: another start would end alike
@@ -64,11 +64,7 @@ def with_restarts(
             threads = checkpoint.load(folder).computed_with[-1][0]
             kept = [word for word in command if word in _KEPT]
             command, where = ["train", "--resume", str(folder), *kept], "from the last checkpoint"
-        print(
-            f"d2l-autorec: starting again {where} ({number} of {restarts} restarts)",
-            file=sys.stderr,
-            flush=True,
-        )
+        tell(f"d2l-autorec: starting again {where} ({number} of {restarts} restarts)")
         code = again(command, threads)
     return code
 
