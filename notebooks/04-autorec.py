@@ -60,6 +60,7 @@ from d2l_autorec.chapter.quiet import watch
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.course import check
 from d2l_autorec.course import pictures_network as pictures
+from d2l_autorec.course.drawing import network
 from d2l_autorec.course.lesson import movielens, show, small_matrix
 from d2l_autorec.data.matrices import interaction_matrix
 from d2l_autorec.data.split import random_split
@@ -88,7 +89,7 @@ STUDENT = 0
 
 # %%
 show(
-    pictures.network(),
+    network(),
     "A film's row, some of it empty, goes through the encoder to the code and through the decoder "
     "to a row without gaps.",
 )

@@ -1,4 +1,4 @@
-"""The drawing of the network, for the README, the site and the lecture.
+"""The drawing of the network, for the README, the site, the lecture and lesson 4.
 
 ``python -m d2l_autorec.course.drawing FOLDER`` writes it there as PNG and SVG.
 """

@@ -1,4 +1,4 @@
-"""The pictures of lessons 4 and 5: the network, its mask, its predictions, and wrong versions."""
+"""The pictures of lessons 4 and 5: the mask, the predictions, and wrong versions."""
 
 from __future__ import annotations
 
@@ -13,59 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = np.ndarray
-
-
-def network(num_users: int = 8, num_hidden: int = 4) -> Figure:
-    """Draw AutoRec: a film's row, the encoder, the code, the decoder, and a row without gaps."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.4, 4.3), layout="constrained")  # small, so that it reads on a phone
-    axes = figure.subplots()
-    axes.axis("off")
-    known = [5, 0, 0, 4, 0, 2, 0, 0]
-    predicted = ["4.7", "3.9", "2.2", "4.1", "3.5", "2.4", "4.4", "3.1"]
-    layers = (
-        (0.0, num_users, 1.0, [str(star or "") for star in known]),
-        (3.0, num_hidden, 1.35, [""] * num_hidden),
-        (6.0, num_users, 1.0, predicted),
-    )
-    places = []
-    for x, size, apart, _ in layers:
-        ys = (np.arange(size) - (size - 1) / 2) * -apart
-        places.append([(x, y) for y in ys])
-    for before, after, weak in ((places[0], places[1], known), (places[1], places[2], None)):
-        for row, (x, y) in enumerate(before):
-            for to_x, to_y in after:
-                off = weak is not None and not weak[row]
-                color, width = ("lightgrey", 0.5) if off else (OTHER, 0.9)
-                axes.plot([x, to_x], [y, to_y], color=color, lw=width, zorder=1, alpha=0.7)
-    for number, ((x, _, _, words), spots) in enumerate(zip(layers, places)):
-        for row, ((_, y), word) in enumerate(zip(spots, words)):
-            empty = number == 0 and not known[row]
-            new = number == 2 and not known[row]
-            axes.scatter(
-                x,
-                y,
-                430,
-                color="white" if empty else "#FFD9B3" if new else "#D6E6F4",
-                edgecolors="grey" if empty else AUTOREC if new else OTHER,
-                linestyles="dotted" if empty else "solid",
-                zorder=2,
-            )
-            axes.annotate(word, (x, y), ha="center", va="center", fontsize=9, zorder=3)
-    for x, title in (
-        (0, "the ratings of one film\n943 users, most cells empty"),
-        (3, "hidden code\n500 numbers"),
-        (6, "a rating for every user"),
-    ):
-        axes.annotate(title, (x, -4.35), ha="center", va="top", fontsize=10)
-    for x, title in (
-        (1.5, "encoder\n$g(\\mathbf{V}\\mathbf{r}+\\mu)$"),
-        (4.5, "decoder\n$\\mathbf{W}\\cdot+\\mathbf{b}$"),
-    ):
-        axes.annotate(title, (x, 4.0), ha="center", va="bottom", fontsize=10)
-    axes.set(xlim=(-1.3, 7.3), ylim=(-5.6, 5.3))
-    return figure
 
 
 def mask(rows: Array, output: Array) -> Figure:

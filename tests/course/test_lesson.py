@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from d2l_autorec.course import lesson, pictures, pictures_network
+from d2l_autorec.course import drawing, lesson, pictures, pictures_network
 from d2l_autorec.errors import InputError
 
 
@@ -31,7 +31,7 @@ def test_stored_results_are_read_and_their_absence_is_said():
 
 
 def test_a_shown_figure_is_a_png_with_words():
-    shown = lesson.show(pictures_network.network(), "what it shows")
+    shown = lesson.show(drawing.network(), "what it shows")
     assert shown.data.startswith(b"\x89PNG") and shown.alt == "what it shows"
 
 
