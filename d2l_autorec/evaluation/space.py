@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipe import Recipe
-from d2l_autorec.models.recipes import RECIPES
+from d2l_autorec.models.recipes import DENSE, RECIPES
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -20,7 +20,6 @@ PATIENCE = 10
 """Epochs without a better validation RMSE after which a trial's training ends."""
 
 _MAX_CODES = 50_000_000  # weights of a layer that still train in reasonable time and memory
-_DENSE = 0.03
 _PLAIN = Recipe(objective="sum", clip="ratings", schedule="cosine", draws="numpy")
 
 
@@ -83,7 +82,7 @@ def choices(num_ratings: int, num_users: int, num_items: int) -> tuple[Choice, .
     targets "stars" are for dense ratings only: where a row has few, the network does not learn
     their level.
     """
-    dense = num_ratings > _DENSE * num_users * num_items
+    dense = num_ratings >= DENSE * num_users * num_items
     widest = max(num_users, num_items)
     epochs = (20, 200) if num_ratings < 10_000 else (10, 100)
     if num_ratings > 2_000_000:
@@ -114,9 +113,9 @@ def values_of(recipe: Recipe, space: tuple[Choice, ...]) -> dict[str, Any]:
     return {choice.name: choice.nearest(given[choice.name]) for choice in space}
 
 
-def first_values(space: tuple[Choice, ...]) -> list[dict[str, Any]]:
+def first_values(default_recipe: Recipe, space: tuple[Choice, ...]) -> list[dict[str, Any]]:
     """Return the values to begin with: those of the recipe "default", and two other ways."""
-    default = values_of(base(), space)
+    default = values_of(default_recipe, space)
     other = {"item": "user", "user": "item"}[default["by"]]
     strong = {"encoder": "tanh", "lam": 300.0, "dropout": 0.5, "input_dropout": 0.3}
     return [default, {**default, "by": other}, {**default, **strong}]

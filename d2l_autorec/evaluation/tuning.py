@@ -15,7 +15,6 @@ from d2l_autorec.errors import InputError
 from d2l_autorec.evaluation.space import recipe_of
 from d2l_autorec.evaluation.study import STUDY, Ground, open_study, optuna
 from d2l_autorec.models.recipe import Recipe
-from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.training.asked import Prepared
 from d2l_autorec.training.engines import Compute
 from d2l_autorec.training.fit import fit
@@ -72,7 +71,7 @@ def search(
         trial.set_user_attr("process", this_process())
         is_default = bool(trial.user_attrs.get("default"))
         values = {choice.name: choice.suggest(trial) for choice in ground.space}
-        recipe = RECIPES["default"] if is_default else recipe_of(values)
+        recipe = ground.default if is_default else recipe_of(values)
         trial.set_user_attr("recipe", recipe.to_dict())
         prune = (
             None if is_default else _Follower(trial, recipe.num_epochs, deadline, ground.mean_rmse)

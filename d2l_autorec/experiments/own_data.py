@@ -33,7 +33,7 @@ from d2l_autorec.experiments.own_data_tables import (
 from d2l_autorec.experiments.runner import are_stored, first_jobs, run_jobs
 from d2l_autorec.experiments.stats import pooled_rmse
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
-from d2l_autorec.models.recipes import RECIPES, Named, for_share
+from d2l_autorec.models.recipes import RECIPES, Named, for_size
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from d2l_autorec.experiments.baselines import Model, Predict
 
 
-def _blend() -> Model:
+def _named(name: str) -> Model:
+    """Return the model of the recipe that a name stands for, given the ratings."""
+
     def fit(table: pd.DataFrame, shape: tuple[int, int], seed: int) -> Predict:
-        named = for_share(Named("blend", RECIPES["blend"]), len(table) / (shape[0] * shape[1]))
+        named = for_size(Named(name, RECIPES[name]), len(table), *shape)
         return baselines.recipe(named.recipe)(table, shape, seed)
 
     return fit
@@ -55,11 +57,11 @@ MODELS = {
     BIASES: Contender(lambda: baselines.biases(10, 10, 10)),
     ESTIMATED: Contender(baselines.estimated_biases),
     CHAPTER: Contender(lambda: baselines.recipe(RECIPES["chapter"].but(draws="numpy"))),
-    DEFAULT: Contender(lambda: baselines.recipe(RECIPES["default"])),
+    DEFAULT: Contender(lambda: _named("default")),
     "cmfrec, biased MF": Contender(libraries.cmfrec_mf, package="cmfrec"),
     "Surprise SVD": Contender(libraries.surprise_svd, package="surprise"),
     "myFM": Contender(libraries.myfm, package="myfm"),
-    BLEND: Contender(_blend),
+    BLEND: Contender(lambda: _named("blend")),
 }
 """The models, the quick ones first. `BIASES` is what ``train`` prints beside its test RMSE."""
 

@@ -132,6 +132,10 @@ class Scale:
     def of(cls, train: sparse.csr_matrix, recipe: Recipe) -> Scale:
         """Fit the scale that a recipe's targets ask for to training ratings (rows, columns)."""
         mean, row, col = 0.0, np.zeros(train.shape[0]), np.zeros(train.shape[1])
+        unit = 1.0
+        if recipe.scaled:
+            assert isinstance(recipe.clip, tuple)
+            unit = (recipe.clip[1] - recipe.clip[0]) / 4 or 1.0
         if recipe.targets == "unit":
             assert isinstance(recipe.clip, tuple)  # Recipe has seen to it
             return cls(mean, recipe.clip[1], row, col)
@@ -144,7 +148,7 @@ class Scale:
             by_item = recipe.architecture.by == "item"
             shrinkage = (of_items, of_users) if by_item else (of_users, of_items)
             mean, row, col = fit_biases(at.row, at.col, at.data, train.shape, shrinkage)
-        return cls(mean, 1.0, row, col)
+        return cls(mean, unit, row, col)
 
     @property
     def is_stars(self) -> bool:

@@ -48,6 +48,9 @@ class Recipe:
         With the targets "biases": whether what the network adds to the biases is multiplied by a
         factor from 0 to 1, by least squares on the validation ratings. In a blend with such
         members the biases are one member more.
+    scaled : bool
+        Whether the network reads and predicts its targets over a quarter of the range ``clip``, so
+        that learning rate and λ, which suit ratings from 1 to 5, suit those from 0 to 100 as well.
     lr : float
         Adam's learning rate, at the start.
     schedule : {"constant", "cosine"}
@@ -99,6 +102,7 @@ class Recipe:
     targets: str = "stars"
     shrinkage: tuple[float, float] | str = (SHRINKAGE, SHRINKAGE)
     damped: bool = False
+    scaled: bool = False
     lr: float = CHAPTER.lr
     schedule: str = "constant"
     wd: float = CHAPTER.wd
@@ -143,6 +147,11 @@ class Recipe:
             raise InputError("lam belongs to the paper's objective; set objective to sum.")
         if self.targets == "unit" and self.clip is None:
             raise InputError("targets='unit' needs the ratings' range; give it as clip.")
+        if self.scaled and (self.targets == "unit" or self.clip is None):
+            raise InputError(
+                "scaled needs the ratings' range, and targets other than unit; give clip, or "
+                "leave scaled out."
+            )
         if self.refit and not self.val_ratio:
             raise InputError("refit needs an epoch chosen on validation ratings; set val_ratio.")
         self._check_members()
@@ -248,6 +257,7 @@ class Recipe:
             of_blend = part.name in (*_OF_BLEND, "clip")
             unused = part.name == "wd" and self.lam is not None
             unused |= part.name in _ABOVE_BIASES and self.targets != "biases"
+            unused |= part.name == "scaled" and not self.scaled
             if part.name == "architecture" or unused or (self.members and not of_blend):
                 continue
             if value is not None and value != ():

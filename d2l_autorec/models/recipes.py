@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,7 +17,7 @@ from d2l_autorec.paths import kind
 _MAX_BYTES = 1024**2
 
 _CHAPTER = Recipe(draws="book")
-_SUMMED = Recipe(objective="sum", lam=30.0, clip="ratings")
+_SUMMED = Recipe(objective="sum", lam=30.0, clip="ratings", scaled=True)
 _COSINE = _SUMMED.but(schedule="cosine", lr=0.004, num_epochs=60)
 _STRONG = _COSINE.but(lam=60.0, lr=0.006, dropout=0.3)
 _ABOVE_BIASES = _COSINE.but(targets="biases", lr=0.002, num_epochs=20)
@@ -44,8 +45,11 @@ SPARSE_POOL = {
 }
 """The members of the blend for sparse ratings, all above biases and damped."""
 
-SPARSE = 0.05
-"""Share of the cells that are rated below which "blend" stands for "sparse-blend"."""
+DENSE = 0.02
+"""Share of the cells that are rated from which on ratings are dense, given `MANY_ITEMS`."""
+
+MANY_ITEMS = 1000
+"""Items from which on ratings are dense: with fewer, an epoch has few updates."""
 
 RECIPES = {
     "chapter": _CHAPTER,
@@ -62,6 +66,7 @@ RECIPES = {
         refit=True,
     ),
     "default": _DAMPED.but(val_ratio=0.1, refit=True),
+    "dense": _COSINE.but(lam=80.0, draws="numpy", val_ratio=0.1, refit=True),
 }
 
 EXPLAINED = {
@@ -70,14 +75,17 @@ EXPLAINED = {
     "best": "The best single network on MovieLens 100K: the paper's objective, a cosine "
     "schedule, the epoch chosen on validation ratings, then trained again on all.",
     "blend": "The best on MovieLens 100K: seven recipes, three networks each, with weights chosen "
-    "on validation ratings. About 40 times the work of the chapter. Where less than 5 % of the "
-    "cells are rated, it stands for sparse-blend.",
+    "on validation ratings. About 40 times the work of the chapter. Where ratings are not dense "
+    "(2 % of the cells, 1,000 items), it stands for sparse-blend.",
     "sparse-blend": "The best for sparse ratings of your own: four recipes above user and item "
     "biases, two networks each, with weights for them and for the biases chosen on validation "
     "ratings.",
     "default": "For your own ratings: a network above user and item biases. The biases' shrinkage "
     "is estimated; validation ratings choose the epoch and a factor from 0 to 1 before what the "
-    "network adds; then it is trained again on all.",
+    "network adds; then it is trained again on all. Where ratings are dense (2 % of the cells, "
+    "1,000 items), it stands for dense.",
+    "dense": "For dense ratings of your own: best, with a λ that goes with the number of ratings "
+    "that users and items have; likewise in blend.",
 }
 
 
@@ -108,11 +116,24 @@ def find_recipe(text: str) -> Named:
     return Named(path.name, read_toml(path))
 
 
-def for_share(named: Named, share: float) -> Named:
-    """Return the recipe that a name stands for where this share of the cells is rated."""
-    if named == Named("blend", RECIPES["blend"]) and share < SPARSE:
-        return Named("sparse-blend", RECIPES["sparse-blend"])
-    return named
+def for_size(named: Named, num_ratings: int, num_users: int, num_items: int) -> Named:
+    """Return the recipe that a name stands for where there are so many ratings.
+
+    The λ of the recipes for dense ratings is for MovieLens 100K, where users and items have 79
+    ratings each (geometric mean). It is doubled for twice as many, and halved for half.
+    """
+    share = num_ratings / max(num_users * num_items, 1)
+    dense = num_items >= MANY_ITEMS and share >= DENSE
+    stands_for = {("default", True): "dense", ("blend", False): "sparse-blend"}
+    name = stands_for.get((named.name, dense), named.name)
+    if name not in ("dense", "sparse-blend", "blend"):
+        return named
+    recipe = RECIPES[name]
+    if name != "sparse-blend" and share:
+        times = 2.0 ** round(math.log2(share * math.sqrt(num_users * num_items) / 80))
+        parts = tuple(part.but(lam=times * (part.lam or 0.0)) for part in recipe.parts)
+        recipe = recipe.but(members=parts) if recipe.members else parts[0]
+    return Named(name, recipe)
 
 
 def read_toml(path: Path) -> Recipe:

@@ -16,7 +16,7 @@ from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.protocols import NAMES, check_name, named_split, with_test_file
 from d2l_autorec.data.sources import load_ml100k
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.recipes import RECIPES, find_recipe, for_share
+from d2l_autorec.models.recipes import RECIPES, find_recipe, for_size
 from d2l_autorec.progress import tell
 from d2l_autorec.training import checkpoint, resume, run
 from d2l_autorec.training.draws import has_mxnet
@@ -98,15 +98,14 @@ def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
     InputError
         If the recipe cannot be used.
     """
-    name, notice = asked.recipe, None
-    if name is None and asked.data:
+    name = asked.recipe or ("default" if asked.data else "chapter")
+    shape = ratings.num_users, ratings.num_items
+    found = for_size(find_recipe(name), len(ratings.table), *shape)
+    recipe, notice = found.recipe, None
+    if name != found.name in RECIPES:
+        notice = f"Recipe: {found.name}, for ratings as dense as these."
+    elif asked.recipe is None and asked.data:
         notice = "Recipe: default (the chapter's is --recipe chapter)."
-    name = name or ("default" if asked.data else "chapter")
-    cells = ratings.num_users * ratings.num_items
-    found = for_share(find_recipe(name), len(ratings.table) / max(cells, 1))
-    recipe = found.recipe
-    if found.name == "sparse-blend" != name:
-        notice = "Recipe: sparse-blend, as few of the cells are rated."
     by_lam = any(part.lam is not None for part in recipe.parts)
     if "wd" in asked.changes and by_lam and "lam" not in asked.changes:
         raise InputError("--wd: this recipe decays weights by λ; give --lam.")
@@ -114,7 +113,7 @@ def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
     if engine is None:
         dense = recipe == RECIPES["chapter"] and not asked.data
         dense = (dense or asked.devices not in (None, "cpu")) and has_mxnet()
-        engine = "fast" if dense else choose_engine(len(ratings.table), cells)
+        engine = "fast" if dense else choose_engine(len(ratings.table), shape[0] * shape[1])
     settings = {"all_ratings": asked.save, **with_whole_path(asked.plan)}
     if asked.test is not None:
         settings["split"] = TEST_FILE

@@ -44,7 +44,7 @@ class Updates:
 
     @classmethod
     def of(cls, recipe: Recipe, num_rows: int, unit: float) -> Updates:
-        """Return the settings of a recipe whose targets have this unit."""
+        """Return the settings of a recipe whose λ is for errors times ``unit``."""
         wd = recipe.wd if recipe.lam is None else recipe.lam / (2 * num_rows * unit**2)
         batch_size = min(recipe.batch_size, num_rows)
         num_steps = num_rows * recipe.num_epochs // batch_size

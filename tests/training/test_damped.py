@@ -9,7 +9,7 @@ import pytest
 
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.models.recipe import Recipe
-from d2l_autorec.models.recipes import RECIPES, Named, for_share
+from d2l_autorec.models.recipes import RECIPES, Named, for_size
 from d2l_autorec.training import checkpoint, run
 from d2l_autorec.training.blend import damped_weights, least_squares_gain
 from d2l_autorec.training.fit import fit
@@ -95,12 +95,38 @@ def test_a_blend_has_the_biases_as_a_member():
     assert model.val_rmse < plain.val_rmse
 
 
-def test_the_blend_for_sparse_ratings_stands_for_the_blend():
-    blend = Named("blend", RECIPES["blend"])
-    assert for_share(blend, 0.06) is blend  # MovieLens 100K: 6.3 % of the cells
-    assert for_share(blend, 0.04).recipe == RECIPES["sparse-blend"]
-    own = Named("my.toml", RECIPES["blend"])  # a file is taken at its word
-    assert for_share(own, 0.01) is own
+@pytest.mark.parametrize(
+    "size, default, blend, times",
+    [
+        ((100_000, 943, 1682), "dense", "blend", 1),  # MovieLens 100K: 6.3 % of the cells
+        ((90_000, 943, 1682), "dense", "blend", 1),  # its training part
+        ((1_000_209, 6040, 3706), "dense", "blend", 2),
+        ((100_480_507, 480_189, 17_770), "default", "sparse-blend", None),  # 1.2 %
+        ((100_836, 610, 9724), "default", "sparse-blend", None),
+        ((40_000, 2000, 1000), "dense", "blend", 0.25),  # the least
+        ((39_999, 2000, 1000), "default", "sparse-blend", None),
+        ((1_800_000, 20_000, 140), "default", "sparse-blend", None),  # dense, but few items
+        ((0, 0, 0), "default", "sparse-blend", None),
+    ],
+)
+def test_what_the_names_stand_for_depends_on_the_ratings(size, default, blend, times):
+    names = (("default", default), ("blend", blend))
+    found = [for_size(Named(name, RECIPES[name]), *size) for name, _ in names]
+    assert [one.name for one in found] == [default, blend]
+    if times:
+        assert found[0].recipe == RECIPES["dense"].but(lam=80.0 * times)
+        lams = [part.lam for part in found[1].recipe.parts]
+        assert lams == [times * lam for lam in (30, 60, 60, 15, 30, 30, 60)]
+    else:
+        assert found == [Named(name, RECIPES[name]) for name in (default, blend)]
+    if times == 1:
+        assert found[1].recipe == RECIPES["blend"]
+    for name in ("chapter", "best", "my.toml"):  # taken at their word
+        own = Named(name, RECIPES["best"])
+        assert for_size(own, *size) is own
+
+
+def test_the_members_of_the_blend_for_sparse_ratings_are_damped():
     assert all(member.is_damped for member in RECIPES["sparse-blend"].members)
     assert not any(member.is_damped for member in RECIPES["blend"].members)
 

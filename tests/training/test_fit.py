@@ -72,6 +72,39 @@ def test_what_the_network_reads_is_what_is_left_of_the_stars():
     np.testing.assert_array_equal(centred.apply(train).data, [2, -2, 0])
 
 
+@engines
+@pytest.mark.parametrize("targets", ["stars", "mean", "biases"])
+def test_a_scaled_recipe_predicts_the_same_on_any_scale(engine, targets):
+    """A power of two leaves every digit; the quarter of 1 to 5 is 1, so that nothing changes."""
+    recipe = SMALL.but(targets=targets, scaled=True, clip="ratings", damped=True, val_ratio=0.2)
+    recipe = recipe.but(lr=0.1, num_epochs=10)
+    pairs = np.divmod(np.arange(20 * 13), 13)
+    table = ratings()
+    guesses = {}
+    for name, factor, changes in (
+        ("stars", 1, {}),
+        ("times 16", 16, {}),
+        ("plain", 1, {"scaled": False}),
+        ("plain, times 16", 16, {"scaled": False}),
+    ):
+        own = table.assign(rating=table["rating"] * factor)
+        model = fit(own, (20, 13), recipe.but(**changes), 1, compute=Compute(engine))
+        guesses[name] = model.predict(*pairs) / factor
+    np.testing.assert_array_equal(guesses["stars"], guesses["plain"])
+    np.testing.assert_allclose(guesses["times 16"], guesses["stars"], rtol=1e-6)
+    assert guesses["stars"].std() > 0.1
+    assert np.abs(guesses["plain, times 16"] - guesses["plain"]).max() > 0.01
+
+
+def test_the_unit_of_a_scaled_recipe_is_a_quarter_of_the_range():
+    train = sparse.csr_matrix(np.array([[5, 0, 1], [0, 3, 0]], np.float32))
+    scaled = Recipe(clip=(0.0, 10.0), scaled=True)
+    np.testing.assert_allclose(Scale.of(train, scaled).apply(train).data, train.data / 2.5)
+    centred = Scale.of(train, replace(scaled, targets="mean"))
+    np.testing.assert_allclose(centred.apply(train).data, [0.8, -0.8, 0])
+    assert Scale.of(train, replace(scaled, clip=(3.0, 3.0))).unit == 1
+
+
 def test_biases_are_at_their_fixed_point():
     at = np.array([0, 0, 1]), np.array([0, 1, 0])
     mean, a, b = fit_biases(*at, np.array([5.0, 3.0, 1.0]), (2, 2))

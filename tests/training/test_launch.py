@@ -33,10 +33,16 @@ def worker(**wanted):
 
 @pytest.fixture
 def marked(monkeypatch):
-    """Give the processes of a test a mark, and assert that none of them is left."""
+    """Give the processes of a test a mark, and assert that none of them is left.
+
+    One that has just been killed, or whose pipe was cut, takes a moment to go.
+    """
     mark = f"D2L_AUTOREC_MARK={uuid.uuid4()}"
     monkeypatch.setenv(*mark.split("="))
     yield mark
+    end = time.monotonic() + 10
+    while left(mark) and time.monotonic() < end:
+        time.sleep(0.1)
     assert left(mark) == []
 
 
