@@ -17,6 +17,9 @@ from d2l_autorec.training.result import pooled_rmse
 if TYPE_CHECKING:
     import pandas as pd
 
+EQUAL_PARTS = 10_000
+"""Validation ratings that weigh as much as the wish for equal parts, in `damped_weights`."""
+
 
 def mean_prediction(
     fits: Sequence[TrainedModel], users: np.ndarray, items: np.ndarray
@@ -53,10 +56,13 @@ def damped(model: TrainedModel, gain: float) -> TrainedModel:
 def damped_weights(
     guesses: Sequence[np.ndarray], base: np.ndarray, are_damped: Sequence[bool], stars: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Choose the weights of a blend that has the biases as an additional member.
+    """Choose the weights of a blend with members above biases, and how far these are damped.
 
-    The weight of the biases is shared out among the members above biases, which are damped for it:
-    ``w (b + f) + v b`` is ``(w + v) (b + w / (w + v) f)``.
+    Non-negative least squares find the factors of what each member adds to the biases. With
+    `EQUAL_PARTS` the members above biases are drawn towards equal parts, as a few thousand
+    validation ratings tell similar members badly apart. What the weights lack to one is a weight of the biases. It is
+    shared out among the members above biases, which are damped for it: ``w (b + f) + v b`` is
+    ``(w + v) (b + w / (w + v) f)``.
 
     Parameters
     ----------
@@ -76,14 +82,21 @@ def damped_weights(
     gain : float
         Of those that are damped.
     """
-    alone, *rest = blend_weights([base, *guesses], stars)
-    weights, among = np.array(rest), np.array(are_damped)
-    total = float(weights[among].sum())
-    if total == 0:
-        weights[int(np.argmax(among))] = alone
+    from scipy.optimize import nnls
+
+    added, left = np.stack(guesses, axis=1) - base[:, None], stars - base
+    among = np.array(are_damped)
+    mean = added[:, among].mean(axis=1)
+    equal = least_squares_gain(mean, left) / among.sum()
+    pull = np.sqrt(EQUAL_PARTS * float(np.mean(mean**2))) * np.diag(among)
+    weights = nnls(np.vstack([added, pull]), np.append(left, pull.sum(axis=1) * equal))[0]
+    own = float(weights[among].sum())
+    total = max(1 - float(weights[~among].sum()), own)
+    if not own:
+        weights[int(np.argmax(among))] = total
         return weights, 0.0
-    weights[among] *= (total + alone) / total
-    return weights, total / (total + alone)
+    weights[among] *= total / own
+    return weights, own / total
 
 
 def least_squares_gain(added: np.ndarray, left: np.ndarray) -> float:

@@ -45,7 +45,8 @@ def test_least_squares_between_zero_and_one():
     assert least_squares_gain(np.zeros(3), added) == 1
 
 
-def test_the_weight_of_the_biases_goes_to_the_members_above_them():
+def test_the_weight_of_the_biases_goes_to_the_members_above_them(monkeypatch):
+    monkeypatch.setattr("d2l_autorec.training.blend.EQUAL_PARTS", 0)
     rng = np.random.default_rng(0)
     base, one, two, other = rng.normal(size=(4, 200))
     stars = 0.5 * base + 0.2 * (base + one) + 0.1 * (base + two) + 0.2 * other
@@ -55,9 +56,20 @@ def test_the_weight_of_the_biases_goes_to_the_members_above_them():
     assert gain == pytest.approx(0.3 / 0.8)
     found = weights @ np.stack([base + gain * one, other, base + gain * two])
     np.testing.assert_allclose(found, stars)
-    alone, none = damped_weights(guesses, base, [True, False, True], 0.9 * base)
-    np.testing.assert_allclose(alone, [0.9, 0, 0], atol=1e-9)
+    alone, none = damped_weights(guesses, base, [True, False, True], base - one - two)
+    np.testing.assert_allclose(alone, [1, 0, 0], atol=1e-9)
     assert none == pytest.approx(0)
+
+
+@pytest.mark.parametrize("ratings, expected", [(0, (0.5, 0)), (200, (5 / 12, 1 / 12))])
+def test_weights_are_drawn_towards_equal_parts(monkeypatch, ratings, expected):
+    """Of two members that add 1 and -1 to half of the ratings each, the second is of no use."""
+    monkeypatch.setattr("d2l_autorec.training.blend.EQUAL_PARTS", ratings)
+    one, two, base = np.tile([1.0, 0.0], 100), np.tile([0.0, 1.0], 100), np.zeros(200)
+    weights, gain = damped_weights([one, two], base, [True, True], 0.5 * one)
+    factors = np.array(expected)
+    np.testing.assert_allclose(weights * gain, factors)
+    assert weights.sum() == pytest.approx(1) and gain == pytest.approx(factors.sum())
 
 
 def test_a_network_is_damped_by_what_validation_says():
@@ -90,9 +102,9 @@ def test_a_blend_has_the_biases_as_a_member():
     model = fit(whole.table, (40, 30), recipe, 3)
     gains = {n.scale.gain for n in model.networks if n.recipe.targets == "biases"}
     assert len(gains) == 1 and 0 < max(gains) < 1
-    assert sum(model.factors) == pytest.approx(1, abs=0.1)
-    plain = fit(whole.table, (40, 30), recipe.but(damped=False), 3)
-    assert model.val_rmse < plain.val_rmse
+    assert sum(model.factors) == pytest.approx(1)
+    alone = fit(whole.table, (40, 30), members[0].but(val_ratio=0.1), 3)
+    assert model.val_rmse < alone.val_rmse
 
 
 @pytest.mark.parametrize(
