@@ -60,9 +60,9 @@ def damped_weights(
 
     Non-negative least squares find the factors of what each member adds to the biases. With
     `EQUAL_PARTS` the members above biases are drawn towards equal parts, as a few thousand
-    validation ratings tell similar members badly apart. What the weights lack to one is a weight of the biases. It is
-    shared out among the members above biases, which are damped for it: ``w (b + f) + v b`` is
-    ``(w + v) (b + w / (w + v) f)``.
+    validation ratings tell similar members badly apart. What the weights lack to one is a weight
+    of the biases. It is shared out among the members above biases, which are damped for it:
+    ``w (b + f) + v b`` is ``(w + v) (b + w / (w + v) f)``.
 
     Parameters
     ----------
