@@ -270,6 +270,7 @@ ALLOWED = {
     r":start-line: 4 :end-before: \"[^\"]*\"": "where an inclusion begins and ends",
     r"for the seeds 0 to 2;": "seeds, not results",
     r"in 500 hidden units|500 sigmoid units": "the chapter's setting",
+    r"dense \(2 % of the cells, 1,000 items\)": "what for_size takes for dense",
     r"devices cpu\(0\)": "the name of a device",
     r"Python 3\.9 to 3\.14|--python 3\.12|Python 3\.9\.0 and later": "versions of Python",
     r"with NumPy 1 or 2, on Linux|refuses NumPy 2, with|emulated Debian 12": "versions",
