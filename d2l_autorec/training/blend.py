@@ -60,9 +60,9 @@ def damped_weights(
 
     Non-negative least squares find the factors of what each member adds to the biases. With
     `EQUAL_PARTS` the members above biases are drawn towards equal parts, as a few thousand
-    validation ratings tell similar members badly apart. What the weights lack to one is a weight
-    of the biases. It is shared out among the members above biases, which are damped for it:
-    ``w (b + f) + v b`` is ``(w + v) (b + w / (w + v) f)``.
+    validation ratings tell similar members badly apart. The weights are then made to sum to one,
+    so that the biases count once, and the gain makes up for it: ``b + w f`` is ``b + gain f`` for
+    one member. It is above one where the members say too little.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def damped_weights(
     weights : numpy.ndarray
         One for each member.
     gain : float
-        Of those that are damped.
+        The factor of what those above biases add.
     """
     from scipy.optimize import nnls
 
@@ -90,8 +90,9 @@ def damped_weights(
     equal = least_squares_gain(mean, left) / among.sum()
     pull = np.sqrt(EQUAL_PARTS * float(np.mean(mean**2))) * np.diag(among)
     weights = nnls(np.vstack([added, pull]), np.append(left, pull.sum(axis=1) * equal))[0]
-    own = float(weights[among].sum())
-    total = max(1 - float(weights[~among].sum()), own)
+    own, total = float(weights[among].sum()), 1 - float(weights[~among].sum())
+    if total <= 0:  # the others leave nothing to the biases
+        return weights, 1.0
     if not own:
         weights[int(np.argmax(among))] = total
         return weights, 0.0
