@@ -59,6 +59,9 @@ def test_the_weight_of_the_biases_goes_to_the_members_above_them(monkeypatch):
     alone, none = damped_weights(guesses, base, [True, False, True], base - one - two)
     np.testing.assert_allclose(alone, [1, 0, 0], atol=1e-9)
     assert none == pytest.approx(0)
+    too_much, full = damped_weights(guesses, base, [True, False, True], base + one + 0.5 * two)
+    np.testing.assert_allclose(too_much, [2 / 3, 0, 1 / 3], atol=1e-9)
+    assert full == pytest.approx(1.5)  # the biases count once
 
 
 @pytest.mark.parametrize("ratings, expected", [(0, (0.5, 0)), (200, (5 / 12, 1 / 12))])
