@@ -173,12 +173,17 @@ class SparseState:
         return named
 
     def load(self, arrays: dict[str, np.ndarray], step: int) -> None:
-        """Restore `arrays` and ``step`` of a state of the same shape."""
+        """Restore `arrays` and ``step`` of a state of the same shape; takes them out."""
         live = self.arrays()
         check_arrays(arrays, {name: array.shape for name, array in live.items()})
         for name, array in live.items():
-            array[...] = arrays[name]
+            array[...] = arrays.pop(name)  # lest all be in memory twice
         self.step = step
+
+    def forget_moments(self) -> None:
+        """Give the memory of Adam's moments back, after the last step."""
+        for columns in (self.V, self.W):
+            columns.moments = columns.moments[:0].copy()
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copy the arrays, except the two large arrays of moments."""
