@@ -1,5 +1,9 @@
 """What would not fit into memory is refused before it starts, with what would."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from test_run import toy_ratings
 
@@ -89,6 +93,34 @@ def test_workers_that_do_not_fit_on_their_machine(monkeypatch):
     memory.check_memory(plan, memory.Size(943, 1682), memory.Shared(4, 1))
     with pytest.raises(InputError, match=r"60000 in 2 workers on .* least 1\.4 GB.*44161 or less"):
         memory.check_memory(plan, memory.Size(943, 1682), memory.Shared(4, 2))
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from d2l_autorec.data.synthetic import synthetic_ratings
+from d2l_autorec.models.recipes import RECIPES
+from d2l_autorec.training import memory, run
+
+recipe = RECIPES["default"].but(num_epochs=2, refit=False, batch_size=1000)
+plan = run.Plan(recipe, "sparse", checkpoint_every=1)
+run.train(synthetic_ratings(50, 40, 800), plan)  # to load all libraries
+ratings = synthetic_ratings(*map(int, sys.argv[1:]))
+pages = int(Path("/proc/self/statm").read_text().split()[1])
+run.train(ratings, plan)
+peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+need = memory.needed(recipe, "sparse", memory.Size.of(ratings))
+print(peak - pages * resource.getpagesize(), need)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is measured on Linux")
+@pytest.mark.parametrize("size", ["40000 50 200000", "15000 300 1200000"])
+def test_what_training_takes_is_what_is_said(size):
+    words = [sys.executable, "-c", MEASURED, *size.split()]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    took, need = map(int, said.split())
+    assert 0.9 * need < took < 1.2 * need
 
 
 def test_what_there_is(monkeypatch):
