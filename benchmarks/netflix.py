@@ -94,11 +94,11 @@ def report(
     answer = [
         f"An epoch over {result['num_train']:,} synthetic ratings of {shape[0]:,} users and "
         f"{shape[1]:,} items takes {epochs['seconds'].median():.1f} s (median of {len(epochs)}) "
-        f"on {of['cores_used']} cores of a {of['cpu']}.",
+        f"on {of['cores_used']} cores ({of['cpu']}).",
         f"After {len(epochs)} epochs the test RMSE is {result['test_rmse']:.4f}; that of plain "
         f"user and item biases is {result['biases_rmse']:.4f}.",
-        f"No command took more than {steps['peak_gb'].max():.1f} GB of memory, that of the ten "
-        "best items of all users included.",
+        f"No command took more than {steps['peak_gb'].max():.1f} GB of memory: neither training, "
+        "with its checkpoints, nor to write the ten best items of all users.",
     ]
     save_results(
         chosen.out,

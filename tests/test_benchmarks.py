@@ -166,7 +166,7 @@ def test_the_report_of_netflix_size(tmp_path):
     text = (tmp_path / "README.md").read_text()
     assert "90,432,456 synthetic ratings of 480,189 users and 17,770 items takes 26.5 s" in text
     assert "RMSE is 0.8000; that of plain user and item biases is 0.9123" in text
-    assert "more than 12.3 GB" in text and "| 1 | 3.0 | 0.9 | 0.9123 | 25.0 |" in text
+    assert "more than 12.3 GB" in text and "| 1 | 3 | 0.9 | 0.9123 | 25 |" in text
 
 
 def test_the_commands_of_netflix_size(tmp_path):
