@@ -107,6 +107,17 @@ class SparseState:
         return cls.from_weights(architecture, weights, draws)
 
     @classmethod
+    def zeros(cls, architecture: Architecture, num_cols: int, draws: Draws) -> SparseState:
+        """Make a state to load a checkpoint into; its memory is untouched until then."""
+        shapes = array_shapes(architecture, num_cols)
+        V, W = (Columns(_zeros(shapes[n]), _zeros(shapes[f"{n}_moments"])) for n in "VW")
+        small = [name for name in shapes if name.isdecimal()]
+        dense = [_dense(np.zeros(shapes[name])) for name in small]
+        return cls(
+            architecture, V, W, np.zeros(shapes["out_bias"], np.float32), dense, draws=draws
+        )
+
+    @classmethod
     def from_weights(
         cls, architecture: Architecture, weights: dict[str, np.ndarray], draws: Draws
     ) -> SparseState:
