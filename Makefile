@@ -13,7 +13,7 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -
 LOCKED_UV = $$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))
 INSTALL = $(UV) install --quiet --python $(BIN)/python --constraints $(LOCK)
 
-.PHONY: reproduce test coverage lint format mutate notebooks lab course site bench bench-serving attack lock \
+.PHONY: reproduce test coverage lint format mutate notebooks lab course site bench bench-serving netflix attack lock \
 	clean test-without-mxnet test-as-root lab-check test-contenders fresh dist-check container-check
 
 reproduce: $(VENV)/installed
@@ -75,6 +75,10 @@ bench: $(VENV)/developer
 # A minute of 32 clients for each size: make bench-serving SIZES=ml-100k,ml-1m
 bench-serving: $(VENV)/developer
 	$(BIN)/python -m benchmarks.serving $(if $(SIZES),--sizes $(SIZES))
+
+# A hundred million ratings within 16 GB of memory; half an hour: make netflix OUT=results/netflix
+netflix: $(VENV)/developer
+	$(BIN)/python -m benchmarks.netflix $(if $(OUT),--out $(OUT))
 
 # Thousands of hostile inputs at random, for a quarter of an hour: make attack SEED=1 MINUTES=5
 attack: $(VENV)/developer

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from d2l_autorec.errors import InputError
@@ -29,11 +31,14 @@ class Ran:
         Wall clock.
     others : float or None
         Share of our cores that others took meanwhile; None where the system does not tell.
+    peak : int
+        The most memory that it held, in bytes.
     """
 
     stdout: str
     seconds: float
     others: float | None
+    peak: int
 
 
 def cores() -> list[int]:
@@ -110,8 +115,16 @@ def run(command: list[str], environment: dict[str, str], anyway: bool) -> Ran:
     return ran
 
 
-def run_unwatched(command: list[str], environment: dict[str, str]) -> Ran:
-    """Run a process, whatever else runs; an InputError tells what it said if it fails."""
+def run_unwatched(
+    command: list[str],
+    environment: dict[str, str],
+    folder: Path | None = None,
+    limit: int | None = None,
+) -> Ran:
+    """Run a process, whatever else runs; an InputError tells what it said if it fails.
+
+    It runs in the folder, where one is given, and gets no more memory than the limit in bytes.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         before, start = busy_seconds(), time.perf_counter()
         process = subprocess.Popen(
@@ -120,6 +133,8 @@ def run_unwatched(command: list[str], environment: dict[str, str]) -> Ran:
             stdout=out,
             stderr=err,
             env={**os.environ, **environment},
+            cwd=folder,
+            preexec_fn=partial(_keep_to, limit) if limit else None,
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds, after = time.perf_counter() - start, busy_seconds()
@@ -133,4 +148,8 @@ def run_unwatched(command: list[str], environment: dict[str, str]) -> Ran:
     if before is not None and after is not None:
         own = usage.ru_utime + usage.ru_stime
         others = max((after - before - own) / seconds / len(cores()), 0.0)
-    return Ran(stdout, seconds, others)
+    return Ran(stdout, seconds, others, 1024 * usage.ru_maxrss)
+
+
+def _keep_to(limit: int) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

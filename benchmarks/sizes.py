@@ -43,6 +43,7 @@ SIZES = {
     "ml-1m": Size((6040, 3706, 1_000_209), 4),
     "ml-10m": Size((69_878, 10_677, 10_000_054), 2, 6, (*ENGINES, LARGE)),
     "ml-20m": Size((138_493, 26_744, 20_000_263), 2, engines=("sparse", LARGE)),
+    "netflix": Size((480_189, 17_770, 100_480_507), 2, engines=(LARGE,)),
 }
 """MovieLens 100K itself; for the others, synthetic ratings of that size."""
 

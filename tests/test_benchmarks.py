@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import data, figure, quiet, ratios, serving, traffic  # noqa: E402
+from benchmarks import data, figure, netflix, quiet, ratios, serving, traffic  # noqa: E402
+from benchmarks.sizes import SIZES  # noqa: E402
 from d2l_autorec.errors import InputError  # noqa: E402
 
 
@@ -142,6 +144,38 @@ def test_own_work_is_not_taken_for_that_of_others():
         other.kill()
         other.wait()
     assert disturbed.others > alone.others + 0.5 / len(quiet.cores())
+
+
+def test_a_process_within_its_memory(tmp_path):
+    work = [sys.executable, "-c", "import os; x = bytearray(10**8); print(os.getcwd())"]
+    ran = quiet.run_unwatched(work, {}, tmp_path, 10**9)
+    assert Path(ran.stdout.strip()) == tmp_path.resolve() and 10**8 < ran.peak < 3 * 10**8
+    with pytest.raises(InputError, match="MemoryError"):
+        quiet.run_unwatched(work, {}, tmp_path, 10**8)
+
+
+def test_the_report_of_netflix_size(tmp_path):
+    steps = pd.DataFrame([{"command": "train", "seconds": 9.0, "peak_gb": 12.34}])
+    epochs = pd.DataFrame({"epoch": [1, 2], "train_loss": 3.0, "test_rmse": [0.9, 0.8]})
+    epochs["seconds"] = [25.0, 28.0]
+    result = {"num_train": 90_432_456, "test_rmse": 0.8, "biases_rmse": 0.91234}
+    shape = SIZES["netflix"].shape
+    netflix.report(
+        steps, epochs, result, shape, argparse.Namespace(out=tmp_path, quick=False, anyway=True)
+    )
+    text = (tmp_path / "README.md").read_text()
+    assert "90,432,456 synthetic ratings of 480,189 users and 17,770 items takes 26.5 s" in text
+    assert "RMSE is 0.8000; that of plain user and item biases is 0.9123" in text
+    assert "more than 12.3 GB" in text and "| 1 | 3 | 0.9 | 0.9123 | 25 |" in text
+
+
+def test_the_commands_of_netflix_size(tmp_path):
+    for name, words in netflix.commands(SIZES["toy"].shape, 2).items():
+        row = netflix.measure(name, words, tmp_path, anyway=True)
+        assert row["peak_gb"] > 0.03
+    lines = (tmp_path / "best.csv").read_text().splitlines()
+    assert len(lines) == 1 + 10 * SIZES["toy"].shape[0]
+    assert (tmp_path / "run" / "checkpoint.npz").exists()
 
 
 def test_the_report_of_the_service(tmp_path):

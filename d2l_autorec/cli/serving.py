@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from d2l_autorec.cli.common import Json, app, reads_ratings
-from d2l_autorec.cli.tables import FORMATS, say, show, show_lists, titled
+from d2l_autorec.cli.tables import (
+    FORMATS,
+    check_one_form,
+    print_csv,
+    say,
+    show,
+    show_lists,
+    titled,
+)
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 from d2l_autorec.progress import tell
@@ -73,12 +81,16 @@ def recommend(
         raise InputError("Say for whom: give one of --user ID, --users FILE and --all.")
     from d2l_autorec.serving.files import read_columns
     from d2l_autorec.serving.folder import load_model
-    from d2l_autorec.serving.recommend import recommend
+    from d2l_autorec.serving.recommend import recommend, recommend_in_blocks
 
+    check_one_form(as_json, as_csv)
     wanted = None if everybody else [user]
     if users is not None:
         wanted = read_columns(users, ("user",))["user"].tolist()
     filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
+    if as_csv:
+        print_csv(recommend_in_blocks(loaded, wanted, number, min_ratings, filters))
+        return
     table = recommend(loaded, wanted, number, min_ratings, filters)
     record = {"command": "recommend", "model": str(model)}
     formats = {name: form for name, form in FORMATS.items() if name != "user" or user is None}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -83,16 +83,27 @@ def show(
     InputError
         If both JSON and CSV are asked for.
     """
-    if as_json and as_csv:
-        raise InputError("--json and --csv exclude each other; give one of them.")
+    check_one_form(as_json, as_csv)
     if as_json:
         typer.echo(json.dumps({**record, "rows": records(table)}))
     elif as_csv:
-        typer.echo(to_csv(table), nl=False)
+        print_csv([table])
     elif len(table):
         _print(table, formats)
     else:
         say(f"Nothing is left to show; {remedy} may leave more.")
+
+
+def check_one_form(as_json: bool, as_csv: bool) -> None:
+    """Raise an InputError if both JSON and CSV are asked for."""
+    if as_json and as_csv:
+        raise InputError("--json and --csv exclude each other; give one of them.")
+
+
+def print_csv(blocks: Iterable[pd.DataFrame]) -> None:
+    """Print a table as CSV, block by block."""
+    for number, block in enumerate(blocks):
+        typer.echo(to_csv(block, header=number == 0), nl=False)
 
 
 def show_lists(
@@ -132,11 +143,12 @@ def say(text: str) -> None:
     Console().print(Text(plain(text)))
 
 
-def to_csv(table: pd.DataFrame) -> str:
+def to_csv(table: pd.DataFrame, header: bool = True) -> str:
     """Return the table as CSV that is safe to open in a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
+    if header:
+        writer.writerow(table.columns)
     writer.writerows(map(csv_cell, row.values()) for row in records(table))
     return text.getvalue()
 

@@ -156,11 +156,12 @@ def read_arrays(blob: Blob, path: Path) -> tuple[Parsed, str]:
         or min(arrays["user"].min(), arrays["item"].min()) < 0
     ):
         raise InputError(f"{path}: its arrays are not columns of ratings; make it again.")
-    frame = pd.DataFrame({"rating": arrays["rating"].astype(np.float64)})
+    frame = pd.DataFrame({"rating": arrays.pop("rating")}, copy=False)
     for column in ("user", "item"):
-        codes, labels = pd.factorize(arrays[column].astype(np.int64), sort=True)
-        texts = [str(label + 1) for label in labels]
+        codes, labels = pd.factorize(arrays.pop(column), sort=True)
+        texts = [str(label + 1) for label in labels.tolist()]
         frame[column] = pd.Categorical.from_codes(codes, texts)
+        del codes  # twice as long as what it has become
     why = {column: f"array {column!r}" for column in kinds}
     where = f"{path}, rating {{}}"
     parsed = Parsed(

@@ -45,7 +45,7 @@ class Ratings:
     Attributes
     ----------
     table : pandas.DataFrame
-        In file order: ``user`` and ``item`` (codes from 0, int64), ``rating`` (float32),
+        In file order: ``user`` and ``item`` (codes from 0, int32), ``rating`` (float32),
         ``timestamp`` (int64, in the file's unit; 0 where the file has none).
     user_ids, item_ids : numpy.ndarray
         The original id of each code, sorted: int64 by size if all are whole numbers, else strings
@@ -140,7 +140,8 @@ def _read_located(
     frame, where, notices = parsed.frame, parsed.where, [*parsed.notices]
     values, decimal = rating_values(frame["rating"], options, where, notices)
     keep, missing, not_rated = rated_rows(frame["rating"], values, options, where, notices)
-    frame, values = frame[keep], values[keep]
+    if not keep.all():
+        frame, values = frame[keep], values[keep]
     if not len(frame):
         raise InputError(f"{blob.label}: no row has a rating; give a file with ratings.")
     _check_values(values, frame.index, where, allow_nonpositive)
@@ -163,9 +164,9 @@ def _read_located(
             )
         notices.extend(alike(labels, column))
     totals = of_totals(str(ids[0][columns["user"][-1]]), lambda: where(int(frame.index[-1])))
-    columns["rating"] = values.astype(np.float32)
+    columns["rating"] = values.astype(np.float32, copy=False)
     columns["timestamp"] = np.zeros(len(frame), np.int64) if times is None else times
-    table = pd.DataFrame(columns)
+    table = pd.DataFrame(columns, copy=False)
     rows = frame.index.to_numpy()
     table, duplicates = without_duplicates(
         table, ids, rows, where, options, times is not None, notices

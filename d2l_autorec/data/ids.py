@@ -31,7 +31,7 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
 
     Returns
     -------
-    codes : numpy.ndarray of int64
+    codes : numpy.ndarray of int32
     ids : numpy.ndarray
         The id of each code, sorted: int64 by size if all are whole numbers, else strings.
     merged : int
@@ -42,9 +42,13 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
     InputError
         If an id is empty, too long, or goes over several lines.
     """
-    column = column.cat.remove_unused_categories()
-    texts = [str(text).strip() for text in column.cat.categories]
     codes = column.cat.codes.to_numpy()
+    used = np.zeros(len(column.cat.categories) + 1, bool)
+    used[codes] = True
+    if not used[:-1].all():  # pandas sorts all rows for this
+        column = column.cat.remove_unused_categories()
+        codes = column.cat.codes.to_numpy()
+    texts = [str(text).strip() for text in column.cat.categories]
     for i, text in enumerate(texts):
         if not 0 < len(text) <= MAX_ID:
             fault, remedy = "is no id", f"write 1 to {MAX_ID} characters"
@@ -66,7 +70,7 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
     if all(_WHOLE.fullmatch(text) for text in labels):
         labels = labels.astype(np.int64)
     ids, position = np.unique(labels, return_inverse=True)
-    codes = position.astype(np.int64)[column.cat.codes.to_numpy()]
+    codes = position.astype(np.int32)[column.cat.codes.to_numpy()]
     return codes, ids, before - len(ids)
 
 

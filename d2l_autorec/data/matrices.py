@@ -74,7 +74,8 @@ def interaction_csr(
     shape = (num_items, num_users)
     matrix = sparse.coo_matrix((values, (items, users)), shape=shape).tocsr()
     if matrix.nnz < len(values):  # SciPy has added up pairs that were rated twice
-        _, from_end = np.unique((items * num_users + users)[::-1], return_index=True)
+        pair = items.astype(np.int64) * num_users + users
+        _, from_end = np.unique(pair[::-1], return_index=True)
         last = np.sort(len(values) - 1 - from_end)
         kept = (values[last], (items[last], users[last]))
         matrix = sparse.coo_matrix(kept, shape=shape).tocsr()

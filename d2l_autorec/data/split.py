@@ -123,12 +123,17 @@ def holdout_split(num_rows: int, test_ratio: float, seed: int) -> tuple[Rows, Ro
     train_rows, test_rows : numpy.ndarray of int64
         Row numbers, rising.
     """
+    num_test = num_held_out(num_rows, test_ratio)
+    order = np.random.default_rng(seed).permutation(num_rows)
+    return np.sort(order[num_test:]), np.sort(order[:num_test])
+
+
+def num_held_out(num_rows: int, test_ratio: float) -> int:
+    """Return how many rows `holdout_split` holds out; it says what is refused."""
     check_ratio(test_ratio)
     if num_rows < 2:
         raise InputError(f"{num_rows} rating(s) cannot be split; give at least 2.")
-    num_test = min(max(round(num_rows * test_ratio), 1), num_rows - 1)
-    order = np.random.default_rng(seed).permutation(num_rows)
-    return np.sort(order[num_test:]), np.sort(order[:num_test])
+    return min(max(round(num_rows * test_ratio), 1), num_rows - 1)
 
 
 def split_digest(test_rows: Rows) -> str:

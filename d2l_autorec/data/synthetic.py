@@ -212,7 +212,7 @@ def synthetic_ratings(
     digest = hashlib.sha256()
     for column, kind in ((user, "<i4"), (item, "<i4"), (rating, "<f4")):
         digest.update(column.astype(kind, copy=False).tobytes())
-    columns = {"user": user.astype(np.int64), "item": item.astype(np.int64), "rating": rating}
-    table = pd.DataFrame(columns).assign(timestamp=np.int64(0))
+    columns = {"user": user, "item": item, "rating": rating}
+    table = pd.DataFrame({**columns, "timestamp": np.zeros(len(user), np.int64)}, copy=False)
     ids = np.arange(1, num_users + 1), np.arange(1, num_items + 1)
     return Ratings(table, *ids, items=None, name=what.name, digest=digest.hexdigest())

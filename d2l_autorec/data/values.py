@@ -37,7 +37,7 @@ def rating_values(
 
     Returns
     -------
-    values : numpy.ndarray of float64
+    values : numpy.ndarray of float64, or of float32 where the column is
         NaN where there is no rating.
     decimal : str or None
         The decimal sign found, if one was.
@@ -48,7 +48,8 @@ def rating_values(
         If a rating is no number, or the decimal sign is not clear.
     """
     if column.dtype.name != "category":
-        return column.to_numpy(np.float64, na_value=np.nan), None
+        kind = np.float32 if column.dtype == np.float32 else np.float64
+        return column.to_numpy(kind, na_value=np.nan), None
     texts = [str(text).strip() for text in column.cat.categories]
     rows = column.index.to_numpy()
     codes = column.cat.codes.to_numpy()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +16,37 @@ if TYPE_CHECKING:
 SHRINKAGE = 10.0
 """Ratings of no effect that each bias is averaged with, in the targets of a network."""
 
+_BLOCK = 4 * 1024**2  # ratings
+
 
 def shrunken_means(
     codes: np.ndarray, values: np.ndarray, size: int, shrinkage: float = SHRINKAGE
 ) -> np.ndarray:
     """Return the mean of the values of each code, with ``shrinkage`` zeros among them: (size,)."""
-    return np.bincount(codes, values, size) / (np.bincount(codes, minlength=size) + shrinkage)
+    return _sums(codes, values.__getitem__, size) / (_counts(codes, size) + shrinkage)
+
+
+def _blocks(codes: np.ndarray) -> Iterator[slice]:
+    """Yield what is worked on at a time: temporary arrays take several times as much."""
+    return (slice(start, start + _BLOCK) for start in range(0, max(len(codes), 1), _BLOCK))
+
+
+def _counts(codes: np.ndarray, size: int) -> np.ndarray:
+    counts = np.zeros(size, np.int64)
+    for part in _blocks(codes):
+        counts += np.bincount(codes[part], minlength=size)
+    return counts
+
+
+def _sums(codes: np.ndarray, values: Callable[[slice], np.ndarray], size: int) -> np.ndarray:
+    """Add up the values of each code, given by blocks, with the bits of a sum over all."""
+    first, *others = _blocks(codes)
+    sums = np.bincount(codes[first], values(first), size)
+    everyone = np.arange(size)
+    for part in others:
+        both = np.concatenate([everyone, codes[part]])
+        sums = np.bincount(both, np.concatenate([sums, values(part)]), size)
+    return sums
 
 
 def fit_biases(
@@ -50,9 +77,12 @@ def fit_biases(
     """
     mean = float(ratings.mean())
     a, b = np.zeros(shape[0]), np.zeros(shape[1])
+    counts = _counts(first, shape[0]), _counts(second, shape[1])
     for _ in range(num_sweeps):
-        a = shrunken_means(first, ratings - mean - b[second], shape[0], shrinkage[0])
-        b = shrunken_means(second, ratings - mean - a[first], shape[1], shrinkage[1])
+        a = _sums(first, partial(_without, ratings, mean, b, second), shape[0])
+        a /= counts[0] + shrinkage[0]
+        b = _sums(second, partial(_without, ratings, mean, a, first), shape[1])
+        b /= counts[1] + shrinkage[1]
     return mean, a, b
 
 
@@ -82,27 +112,37 @@ def estimate_shrinkage(
     """
     left = ratings - ratings.mean(dtype=float)
     codes = (first, second)
-    counts = [np.bincount(own, minlength=size) for own, size in zip(codes, shape)]
+    counts = [_counts(own, size) for own, size in zip(codes, shape)]
     shrinkage, noise = [SHRINKAGE, SHRINKAGE], max(float(np.var(left)), 1e-12)
     biases = [np.zeros(size) for size in shape]
+    squares = np.empty(len(left))
     for _ in range(num_sweeps):
         for own in (0, 1):
-            rest = left - biases[1 - own][codes[1 - own]]
-            biases[own] = shrunken_means(codes[own], rest, shape[own], shrinkage[own])
+            rest = partial(_without, left, 0.0, biases[1 - own], codes[1 - own])
+            sums = _sums(codes[own], rest, shape[own])
+            biases[own] = sums / (counts[own] + shrinkage[own])
         spreads = [noise / (count + part) for count, part in zip(counts, shrinkage)]
-        error = left - biases[0][first] - biases[1][second]
-        noise = float(np.mean(error**2 + spreads[0][first] + spreads[1][second]))
+        for at in _blocks(left):
+            error = left[at] - biases[0][first[at]] - biases[1][second[at]]
+            squares[at] = error**2 + spreads[0][first[at]] + spreads[1][second[at]]
+        noise = float(np.mean(squares))
         for own in (0, 1):
             square = (biases[own] ** 2 + spreads[own])[counts[own] > 0]
             shrinkage[own] = float(np.clip(noise / square.mean(), 0.1, 1e6))
     return shrinkage[0], shrinkage[1]
 
 
+def _without(
+    ratings: np.ndarray, mean: float, biases: np.ndarray, codes: np.ndarray, at: slice
+) -> np.ndarray:
+    return ratings[at] - mean - biases[codes[at]]
+
+
 def shrinkage_of(recipe: Recipe, ratings: sparse.csr_matrix) -> Recipe:
     """Return a network's recipe with the shrinkage of training ratings (items, users) in it."""
     if recipe.targets != "biases" or recipe.shrinkage != "ratings":
         return recipe
-    at = ratings.tocoo()
+    at = ratings.tocoo(copy=False)
     of_items, of_users = estimate_shrinkage(at.row, at.col, at.data, ratings.shape)
     return replace(recipe, shrinkage=(of_users, of_items))
 
@@ -142,7 +182,7 @@ class Scale:
         if recipe.targets == "mean":
             mean = float(train.data.mean())
         elif recipe.targets == "biases":
-            at = train.tocoo()
+            at = train.tocoo(copy=False)
             assert isinstance(recipe.shrinkage, tuple)  # `shrinkage_of` has seen to it
             of_users, of_items = recipe.shrinkage
             by_item = recipe.architecture.by == "item"
@@ -161,8 +201,8 @@ class Scale:
 
     def apply(self, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
         """Convert ratings (rows, columns) to the inputs of the network: float32."""
-        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        data = (matrix.data - self.base(rows, matrix.indices)) / self.unit
-        return sparse.csr_matrix(
-            (data.astype(np.float32), matrix.indices, matrix.indptr), matrix.shape
-        )
+        rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
+        data = np.empty(matrix.nnz, np.float32)
+        for at in _blocks(data):
+            data[at] = (matrix.data[at] - self.base(rows[at], matrix.indices[at])) / self.unit
+        return sparse.csr_matrix((data, matrix.indices, matrix.indptr), matrix.shape)

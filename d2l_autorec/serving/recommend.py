@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,18 +52,29 @@ def recommend(
     InputError
         If a user is unknown, n or min_ratings cannot be, or from the filters.
     """
+    import pandas as pd
+
+    blocks = list(recommend_in_blocks(model, users, n, min_ratings, filters))
+    return blocks[0] if len(blocks) == 1 else pd.concat(blocks, ignore_index=True)
+
+
+def recommend_in_blocks(
+    model: Model,
+    users: Iterable[Any] | None = None,
+    n: int = 10,
+    min_ratings: int = 1,
+    filters: Filters | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Yield the table of `recommend` in blocks of whole users, so that memory is bounded."""
     check_numbers(n, min_ratings)
     everybody = np.arange(len(model.user_ids))
     codes = everybody if users is None else find_codes(model, "user", users)
     counts = model.trained.counts("item")
     left_out = (filters or Filters()).left_out(model) | (counts < min_ratings)
     step = max(1, _CELLS // len(model.item_ids))
-    parts = [
-        _best(model, codes[start : start + step], n, left_out)
-        for start in range(0, max(len(codes), 1), step)
-    ]
-    user, item, rank, value = (np.concatenate(column) for column in zip(*parts))
-    return ranked(model, item, rank, value, counts, user=model.user_ids[user])
+    for start in range(0, max(len(codes), 1), step):
+        user, item, rank, value = _best(model, codes[start : start + step], n, left_out)
+        yield ranked(model, item, rank, value, counts, user=model.user_ids[user])
 
 
 def ranked(

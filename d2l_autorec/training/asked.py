@@ -21,7 +21,7 @@ from d2l_autorec.progress import tell
 from d2l_autorec.training import checkpoint, resume, run
 from d2l_autorec.training.draws import has_mxnet
 from d2l_autorec.training.engines import choose_engine
-from d2l_autorec.training.memory import check_memory, shared_here
+from d2l_autorec.training.memory import Size, check_memory, shared_here
 from d2l_autorec.training.plan import TEST_FILE, Plan, check, check_batch_size, check_engine
 
 
@@ -192,7 +192,7 @@ def prepare(
         raise InputError("--devices: the sparse engine runs on one CPU device; use cpu.")
     check(plan, ratings, max(len(contexts), 1), num_workers)
     if all(context.device_type == "cpu" for context in contexts):
-        check_memory(plan, ratings.num_users, ratings.num_items, shared_here(num_workers))
+        check_memory(plan, Size.of(ratings), shared_here(num_workers))
     _check_range(plan, ratings)
     if rows is None and plan.split != "random":
         rows = named_split(plan.split, ratings, plan.test_ratio)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,8 @@ from d2l_autorec.training.result import pooled_rmse
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from d2l_autorec.training.history import Epoch
 
 EQUAL_PARTS = 10_000
 """Validation ratings that weigh as much as the wish for equal parts, in `damped_weights`."""
@@ -111,12 +113,74 @@ def member_seeds(seed: int, num_seeds: int) -> list[int]:
     return [seed + 1000 * i for i in range(num_seeds)]
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """What the validation ratings say of some models.
+
+    Attributes
+    ----------
+    weights : numpy.ndarray
+        Of each member of the recipe.
+    gain : float
+        Of the networks above biases; see `d2l_autorec.models.biases.Scale`.
+    rmse : float or None
+        Of the blend, over the validation ratings.
+    """
+
+    weights: np.ndarray
+    gain: float
+    rmse: float | None
+
+
+def weigh(
+    recipe: Recipe, members: Sequence[Sequence[TrainedModel]], held_out: pd.DataFrame | None
+) -> Weighed:
+    """Choose the weights of a recipe's members, and how far those above biases are damped.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    members : sequence of sequence of TrainedModel
+        The networks of each member, one for each seed, trained beside the validation ratings,
+        where there are some.
+    held_out : pandas.DataFrame or None
+        These.
+    """
+    weights, gain = np.ones(1), 1.0
+    are_damped = [part.is_damped for part in recipe.parts]
+    if recipe.weights:
+        weights = np.array(recipe.weights)
+    if held_out is None:
+        return Weighed(weights, gain, None)
+    pairs = held_out["user"].to_numpy(), held_out["item"].to_numpy()
+    guesses = [mean_prediction(member, *pairs) for member in members]
+    stars = held_out["rating"].to_numpy(float)
+    if any(are_damped) and not recipe.weights:
+        first = members[are_damped.index(True)][0]
+        base = damped(first, 0.0).predict(*pairs)
+        if recipe.members:
+            weights, gain = damped_weights(guesses, base, are_damped, stars)
+        else:
+            gain = least_squares_gain(guesses[0] - base, stars - base)
+        members = [
+            [damped(model, gain) for model in member] if is_damped else member
+            for member, is_damped in zip(members, are_damped)
+        ]
+        guesses = [mean_prediction(member, *pairs) for member in members]
+    elif recipe.members and not recipe.weights:
+        weights = blend_weights(guesses, stars)
+    guess = weights @ np.stack(guesses)
+    if isinstance(recipe.clip, tuple):
+        guess = guess.clip(*recipe.clip)
+    return Weighed(weights, gain, pooled_rmse(guess, stars))
+
+
 def blend(
     recipe: Recipe,
     ratings: sparse.csr_matrix,
-    members: Sequence[Sequence[TrainedModel]],
-    held_out: pd.DataFrame | None,
-    refit: Callable[[int, float], TrainedModel],
+    weighed: Weighed,
+    model_of: Callable[[int, float], TrainedModel],
+    history: Sequence[Epoch],
 ) -> TrainedModel:
     """Put the networks of a recipe together.
 
@@ -125,57 +189,28 @@ def blend(
     recipe : Recipe
     ratings : scipy.sparse.csr_matrix
         What the model reads, (num_items, num_users).
-    members : sequence of sequence of TrainedModel
-        The networks of each member, one for each seed, trained beside the validation ratings,
-        where there are some.
-    held_out : pandas.DataFrame or None
-        These.
-    refit : callable
-        Trains a network again on all ratings, given its place and its gain.
+    weighed : Weighed
+    model_of : callable
+        Returns or trains a network, given its place and its gain.
+    history : sequence of Epoch
+        Of the training that the weights have been chosen after.
 
     Returns
     -------
     TrainedModel
         Networks of weight zero are left out.
     """
-    weights, rmse, gain = np.ones(1), None, 1.0
-    are_damped = [part.is_damped for part in recipe.parts]
-    history = [epoch for member in members for model in member for epoch in model.history]
-    if recipe.weights:
-        weights = np.array(recipe.weights)
-    if held_out is not None:
-        pairs = held_out["user"].to_numpy(), held_out["item"].to_numpy()
-        guesses = [mean_prediction(member, *pairs) for member in members]
-        stars = held_out["rating"].to_numpy(float)
-        if any(are_damped) and not recipe.weights:
-            first = members[are_damped.index(True)][0]
-            base = damped(first, 0.0).predict(*pairs)
-            if recipe.members:
-                weights, gain = damped_weights(guesses, base, are_damped, stars)
-            else:
-                gain = least_squares_gain(guesses[0] - base, stars - base)
-            members = [
-                [damped(model, gain) for model in member] if is_damped else member
-                for member, is_damped in zip(members, are_damped)
-            ]
-            guesses = [mean_prediction(member, *pairs) for member in members]
-        elif recipe.members and not recipe.weights:
-            weights = blend_weights(guesses, stars)
-        guess = weights @ np.stack(guesses)
-        if isinstance(recipe.clip, tuple):
-            guess = guess.clip(*recipe.clip)
-        rmse = pooled_rmse(guess, stars)
-    num_seeds = recipe.num_seeds
+    weights, epochs, num_seeds = weighed.weights, list(history), recipe.num_seeds
     networks: list[Network] = []
     factors: list[float] = []
-    for i, (member, weight) in enumerate(zip(members, weights)):
-        for j, model in enumerate(member):
-            if weight == 0 and len(members) > 1:
+    for i, (part, weight) in enumerate(zip(recipe.parts, weights)):
+        for j in range(num_seeds):
+            if weight == 0 and len(weights) > 1:
                 continue
+            gain = weighed.gain if part.is_damped else 1.0
+            model = damped(model_of(i * num_seeds + j, gain), gain)
             if recipe.refit:
-                own = gain if are_damped[i] else 1.0
-                model = damped(refit(i * num_seeds + j, own), own)
-                history.extend(model.history)
+                epochs.extend(model.history)
             networks += model.networks
             factors.append(float(weight) / num_seeds)
     return TrainedModel(
@@ -183,6 +218,6 @@ def blend(
         tuple(networks),
         tuple(factors),
         ratings,
-        tuple(history),
-        rmse,
+        tuple(epochs),
+        weighed.rmse,
     )

@@ -158,7 +158,7 @@ def make_engine(
     job = Job(train, held_out, batches, updates, clip, compute.group)
     if compute.engine == "fast":
         return Engine(*_dense(recipe, job, compute.devices), batches)
-    return Engine(*_sparse(recipe, job, draws), batches)
+    return Engine(*_sparse(recipe, job, draws, former is not None), batches)
 
 
 def _first_bias(recipe: Recipe, train: sparse.csr_matrix) -> np.ndarray | None:
@@ -186,13 +186,17 @@ def _dense(recipe: Recipe, job: Job, devices: Sequence[Any]) -> tuple[DenseState
     return state, partial(epochs, state, job), lambda weights: (state.arrays(), weights)
 
 
-def _sparse(recipe: Recipe, job: Job, draws: Draws) -> tuple[SparseState, Epochs, Whole]:
+def _sparse(
+    recipe: Recipe, job: Job, draws: Draws, resumed: bool
+) -> tuple[SparseState, Epochs, Whole]:
     from d2l_autorec.training.sparse.columns import share_out
     from d2l_autorec.training.sparse.loop import epochs
     from d2l_autorec.training.sparse.state import SparseState
 
     num_cols = job.train.shape[1]
-    if isinstance(draws, NumPyDraws):
+    if resumed:
+        state = SparseState.zeros(recipe.architecture, num_cols, draws)
+    elif isinstance(draws, NumPyDraws):
         state = SparseState.new(recipe.architecture, num_cols, draws, recipe.init)
     else:
         from d2l_autorec.models.autorec import AutoRec, initialize

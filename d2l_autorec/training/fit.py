@@ -15,7 +15,7 @@ from d2l_autorec.models.biases import Scale, shrinkage_of
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.training.blend import blend, damped, member_seeds
+from d2l_autorec.training.blend import blend, damped, member_seeds, weigh
 from d2l_autorec.training.checked import check_fits
 from d2l_autorec.training.engines import Compute, Engine, array_shapes, make_engine
 from d2l_autorec.training.history import Epoch
@@ -44,6 +44,7 @@ def fit(
     recipe: Recipe,
     seed: int = 0,
     *,
+    rows: np.ndarray | None = None,
     split: tuple[np.ndarray, np.ndarray] | None = None,
     test: sparse.csr_matrix | None = None,
     compute: Compute | None = None,
@@ -67,8 +68,10 @@ def fit(
     seed : int
         For the validation split and all draws. The networks that are averaged have the seeds
         ``seed``, ``seed + 1000`` and so on.
+    rows : numpy.ndarray, optional
+        The rows of the table that hold the training ratings; all by default.
     split : (numpy.ndarray, numpy.ndarray), optional
-        Rows of the table to train on, and for validation; `holdout_split` by default.
+        Which of these to train on, and which to validate with; `holdout_split` by default.
     test : scipy.sparse.csr_matrix, optional
         Ratings (num_items, num_users) to score after each epoch where there is no validation; for
         the history only.
@@ -89,13 +92,17 @@ def fit(
     from d2l_autorec.data.matrices import interaction_csr
     from d2l_autorec.data.split import holdout_split
 
-    whole = interaction_csr(table, *shape)
+    whole = interaction_csr(table, *shape, rows=rows)
     recipe = recipe.for_ratings(*shape, rating_range(whole))
-    if not recipe.val_ratio:
-        kept, validation = whole, None
-    else:
-        split = split or holdout_split(len(table), recipe.val_ratio, seed)
-        kept, validation = (interaction_csr(table, *shape, rows=rows) for rows in split)
+    kept, validation, held_out = whole, None, None
+    if recipe.val_ratio:
+        rows = np.arange(len(table)) if rows is None else rows
+        split = split or holdout_split(len(rows), recipe.val_ratio, seed)
+        kept, validation = (interaction_csr(table, *shape, rows=rows[part]) for part in split)
+        held_out = table.iloc[rows[split[1]]]
+    if not recipe.refit:
+        whole = kept
+    del rows, split  # large, as what follows is
     seeds = member_seeds(seed, recipe.num_seeds)
     places = [(part, own) for part in recipe.parts for own in seeds]
     resumed = keeper is not None and keeper.refits
@@ -111,21 +118,31 @@ def fit(
         )
         for i, (part, own) in enumerate([] if resumed else places, 1)
     ]
-    members = [fits[i : i + len(seeds)] for i in range(0, len(fits), len(seeds))]
-    held_out = table.iloc[split[1]] if recipe.val_ratio and split is not None else None
+    histories, chosen = [one.history for one in fits], [one.epoch for one in fits]
 
     def refit(place: int, gain: float) -> TrainedModel:
         part, own = places[place]
         if keeper is not None:
-            keeper.begin_refit(fits[place].history if fits else (), gain)
-        chosen = keeper.chosen_epoch if keeper is not None else fits[place].epoch
+            keeper.begin_refit(histories[place] if histories else (), gain)
+        stop = keeper.chosen_epoch if keeper is not None else chosen[place]
         seen = test if len(places) == 1 else None
-        return train(whole, part, own, test=seen, stop=chosen, place=Place(place + 1, True))
+        return train(whole, part, own, test=seen, stop=stop, place=Place(place + 1, True))
 
     if keeper is not None and resumed:
         model = damped(refit(0, keeper.gain), keeper.gain)
         return replace(model, recipe=recipe, history=(*keeper.chosen, *model.history))
-    return blend(recipe, whole if recipe.refit else kept, members, held_out, refit)
+    members = [fits[i : i + len(seeds)] for i in range(0, len(fits), len(seeds))]
+    weighed = weigh(recipe, members, held_out)
+    del members
+    if recipe.refit:  # of the networks so far no more is needed
+        fits.clear()
+    return blend(
+        recipe,
+        whole,
+        weighed,
+        lambda place, gain: refit(place, gain) if recipe.refit else fits[place],
+        [epoch for history in histories for epoch in history],
+    )
 
 
 def fit_network(
@@ -194,9 +211,10 @@ def fit_network(
         )
     engine = make_engine(recipe, scale, train, held_out, seed, compute, keeper)
     rmses = [epoch.rmse or 0.0 for epoch in history] if validation is not None else []
-    best = BestEpoch(recipe.patience, rmses, former.best_weights if former else None)
+    best = BestEpoch(recipe.patience, rmses, dict(former.best_weights) if former else None)
     if former is not None:
         engine.state.load(former.arrays, former.step)
+        former.best_weights.clear()
 
     def is_over() -> bool:
         return len(history) >= num_epochs or (validation is not None and best.is_over)
@@ -228,10 +246,12 @@ def fit_network(
             raise KeyboardInterrupt
     if best.weights:
         engine.state.set_weights(best.weights)
+        best.weights = {}
     if left:
         loop.close()
     else:
         next(loop, None)  # close would do nothing where it has not begun
+    engine.state.forget_moments()
     return model(best.best if validation is not None else len(history))
 
 

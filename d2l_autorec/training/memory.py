@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.architecture import Architecture
@@ -12,8 +13,11 @@ from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.runtime import memory_there
 from d2l_autorec.training.plan import Plan
 
+if TYPE_CHECKING:
+    from d2l_autorec.data.formats import Ratings
+
 _FLOAT = 4  # bytes
-_OF_WEIGHTS = 4  # weights and moments; gradients, or a copy to start from
+_OF_WEIGHTS = {"fast": 4, "sparse": 3}  # weights and moments; the dense engine's gradients
 _OF_BATCH = {"fast": 4, "sparse": 0}  # ratings, mask, output and error, (batch, columns)
 
 
@@ -31,37 +35,64 @@ def shared_here(workers: int) -> Shared:
     return Shared(workers, int(told) if told.isdecimal() else 1)
 
 
-def needed(
-    recipe: Recipe, engine: str, num_users: int, num_items: int, shared: Shared = Shared()
-) -> int:
-    """Return the bytes that the largest network of a recipe needs at least, while it trains.
+@dataclass(frozen=True)
+class Size:
+    """How many users, items and ratings there are."""
 
-    What Python, MXNet and the ratings take comes on top. Of several workers each has all weights
-    to begin and to end with, and its share of the rest.
+    users: int
+    items: int
+    ratings: int = 0
+
+    @classmethod
+    def of(cls, ratings: Ratings) -> Size:
+        """Count them."""
+        return cls(ratings.num_users, ratings.num_items, len(ratings.table))
+
+
+def needed(recipe: Recipe, engine: str, size: Size, shared: Shared = Shared()) -> int:
+    """Return the bytes that a recipe needs at least, while its largest network is trained.
+
+    What Python, MXNet and the table of ratings take comes on top. Of several workers each has all
+    weights to begin and to end with, and its share of the rest.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    engine : {"fast", "sparse"}
+    size : Size
+    shared : Shared
     """
-    return max(_needed(part, engine, num_users, num_items, shared) for part in recipe.parts)
+    largest = max(_of_network(part, recipe, engine, size, shared) for part in recipe.parts)
+    return largest + shared.here * size.ratings * _of_rating(recipe)
 
 
-def _needed(recipe: Recipe, engine: str, num_users: int, num_items: int, shared: Shared) -> int:
-    rows, cols = recipe.architecture.oriented(num_users, num_items)
-    weights = _num_weights(recipe.architecture, cols)
-    parts = weights * (_OF_WEIGHTS - 1)
-    parts += min(recipe.batch_size, rows) * cols * _OF_BATCH[engine]
-    return _FLOAT * shared.here * (weights + -(-parts // shared.workers))
+def _of_network(part: Recipe, recipe: Recipe, engine: str, size: Size, shared: Shared) -> int:
+    rows, cols = part.architecture.oriented(size.users, size.items)
+    weights = _num_weights(part.architecture, cols)
+    kept = bool(recipe.val_ratio)  # the weights of the best epoch
+    others = weights * (_OF_WEIGHTS[engine] - 1 + kept)
+    others += min(part.batch_size, rows) * cols * _OF_BATCH[engine]
+    return _FLOAT * shared.here * (weights + -(-others // shared.workers))
+
+
+def _of_rating(recipe: Recipe) -> int:
+    """Return the bytes of a rating: its row's number, and its place and value in matrices."""
+    scaled = any(part.targets != "stars" for part in recipe.parts)  # shares the places
+    return 16 + 8 * recipe.refit + 4 * scaled
 
 
 def _num_weights(architecture: Architecture, cols: int) -> int:
     return sum(map(math.prod, architecture.weight_shapes(cols).values()))
 
 
-def check_memory(plan: Plan, num_users: int, num_items: int, shared: Shared = Shared()) -> None:
+def check_memory(plan: Plan, size: Size, shared: Shared = Shared()) -> None:
     """Raise an InputError if a run needs more memory than there is on this machine.
 
     The sentence says which engine or which setting would fit. On a GPU, or where the system does
     not tell how much memory there is, nothing is refused.
     """
     there = memory_there()
-    need = needed(plan.recipe, plan.engine, num_users, num_items, shared)
+    need = needed(plan.recipe, plan.engine, size, shared)
     if there is None or need <= there:
         return
     what = f"--engine {plan.engine} with --hidden {_hidden(plan.recipe)}"
@@ -69,25 +100,26 @@ def check_memory(plan: Plan, num_users: int, num_items: int, shared: Shared = Sh
         what += f" in {shared.here} workers on this machine"
     raise InputError(
         f"{what} would need at least {_gb(need)} of memory, and {_gb(there)} are there; "
-        f"{_remedy(plan, num_users, num_items, there, shared)}."
+        f"{_remedy(plan, size, there, shared)}."
     )
 
 
-def _remedy(plan: Plan, num_users: int, num_items: int, there: int, shared: Shared) -> str:
+def _remedy(plan: Plan, size: Size, there: int, shared: Shared) -> str:
+    recipe = plan.recipe
     if plan.engine == "fast":
-        other = needed(plan.recipe, "sparse", num_users, num_items, shared)
+        other = needed(recipe, "sparse", size, shared)
         if other <= there:
             return f"use --engine sparse, which needs {_gb(other)} or more"
-    low, high = 0, max(size for part in plan.recipe.parts for size in part.architecture.hidden)
+    left = there - shared.here * size.ratings * _of_rating(recipe)
+    low, high = 0, max(width for part in recipe.parts for width in part.architecture.hidden)
     while high - low > 1:
-        size = (low + high) // 2
-        of_size = [
-            part.but(hidden=tuple(min(size, n) for n in part.architecture.hidden))
-            for part in plan.recipe.parts
+        width = (low + high) // 2
+        narrower = [
+            part.but(hidden=tuple(min(width, n) for n in part.architecture.hidden))
+            for part in recipe.parts
         ]
-        sizes = [_needed(part, "sparse", num_users, num_items, shared) for part in of_size]
-        fits = max(sizes) <= there
-        low, high = (size, high) if fits else (low, size)
+        needs = [_of_network(part, recipe, "sparse", size, shared) for part in narrower]
+        low, high = (width, high) if max(needs) <= left else (low, width)
     if low:
         return f"use --engine sparse with --hidden {low} or less"
     return "train on fewer users and items, or on a machine with more memory"

@@ -124,7 +124,7 @@ def train(
         After a checkpoint, where `keep` says that the run is to stop.
     """
     from d2l_autorec.data.matrices import interaction_csr
-    from d2l_autorec.data.split import holdout_split, split_digest
+    from d2l_autorec.data.split import num_held_out, split_digest
 
     check(plan, ratings, max(len(devices), 1), group.num_workers if group else 1)
     former = keep.former if keep and plan.checkpoint_every else None
@@ -143,21 +143,18 @@ def train(
             keep, plan, data_digest, digest, start, with_these, not group or group.is_first
         )
     shape, recipe = (ratings.num_users, ratings.num_items), plan.recipe
-    table, test = ratings.table.iloc[train_rows], ratings.table.iloc[test_rows]
-    halves = None
-    if recipe.val_ratio:
-        halves = holdout_split(len(table), recipe.val_ratio, plan.seed)
+    test = ratings.table.iloc[test_rows]
 
     def follow(epoch: Epoch) -> None:
         advance(epoch.train_loss, epoch.rmse)
         log(epoch)
 
     model = fit(
-        table,
+        ratings.table,
         shape,
         recipe,
         plan.seed,
-        split=halves,
+        rows=train_rows,
         test=interaction_csr(test, *shape),
         compute=Compute(plan.engine, tuple(devices), group),
         follow=follow,
@@ -166,7 +163,8 @@ def train(
     users, items, stars = (test[name].to_numpy() for name in ("user", "item", "rating"))
     epochs, one = list(model.history), recipe.num_networks == 1
     chosen = [e for e in epochs if e.epoch == model.epoch] if one else epochs
-    num_val = len(halves[1]) if halves else 0
+    num_val = num_held_out(len(train_rows), recipe.val_ratio) if recipe.val_ratio else 0
+    table = ratings.table.iloc[train_rows]
     mean_rmse, biases_rmse = baselines(table, shape, test)
     per_user = np.bincount(table["user"].to_numpy())
     result = Result(

@@ -210,6 +210,8 @@ def _epochs(
                     ready.ratings, plan, ready.contexts, on, group, keep, log, ready.rows
                 )
             scored, done, before = Scored.of(model, result, history), 0, None
+            if plan.all_ratings:
+                del model  # not beside the next one
         if plan.all_ratings:
             total, label = sum(scored.epochs), "training on all ratings"
             with bar(total, done=done, before=before, label=label) as on:

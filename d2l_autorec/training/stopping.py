@@ -37,7 +37,8 @@ class BestEpoch:
         """Add the RMSE of the next epoch. Of equal ones the first is the best."""
         self.rmses.append(rmse)
         if not self.best or rmse < self.rmses[self.best - 1]:
-            self.best, self.weights = len(self.rmses), weights()
+            self.best, self.weights = len(self.rmses), {}  # not beside the new ones
+            self.weights = weights()
 
     @property
     def is_over(self) -> bool:

@@ -6,7 +6,9 @@ import numpy
 import pandas as pd
 import pytest
 
+from d2l_autorec.data.duplicates import without_duplicates
 from d2l_autorec.data.matrices import interaction_csr, interaction_matrix
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.split import (
     holdout_split,
     load_split,
@@ -88,6 +90,21 @@ def test_last_of_a_pair_stands_and_zero_is_stored():
     numpy.testing.assert_array_equal(interaction_matrix(table, 2, 2), [[0, 0], [2, 0]])
     matrix = interaction_csr(table, 2, 2)
     assert matrix.nnz == 2 and matrix.toarray().tolist() == [[0, 0], [2, 0]]
+
+
+def test_pairs_beyond_32_bits():
+    """With 70,000 users the first two pairs have one number in 32 bits; the last is a double."""
+    user = numpy.array([0, 47_296, 5, 5], "int32")
+    item = numpy.array([0, 61_356, 7, 7], "int32")
+    rating = numpy.array([1, 2, 3, 4], "float32")
+    table = pd.DataFrame({"user": user, "item": item, "rating": rating})
+    matrix = interaction_csr(table, 70_000, 70_000)
+    assert matrix.nnz == 3 and matrix[0, 0] == 1 and matrix[61_356, 47_296] == 2
+    assert matrix[7, 5] == 4
+    ids, rows, said = [numpy.arange(70_000)] * 2, numpy.arange(4), []
+    kept, went = without_duplicates(table, ids, rows, str, ReadOptions(), False, said)
+    assert kept["rating"].tolist() == [1, 2, 4] and went == 1
+    assert without_duplicates(table[:3], ids, rows, str, ReadOptions(), False, said)[1] == 0
 
 
 def best_of(runs, work):

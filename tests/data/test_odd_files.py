@@ -68,7 +68,7 @@ def test_odd_but_honest(tmp_path, content, users):
     ratings = read_ratings(written(tmp_path, content))
     assert ratings.user_ids.tolist() == users
     assert ratings.table["rating"].tolist() == [3] * len(users)
-    assert ratings.table.dtypes.astype(str).tolist() == ["int64", "int64", "float32", "int64"]
+    assert ratings.table.dtypes.astype(str).tolist() == ["int32", "int32", "float32", "int64"]
 
 
 def test_a_pipe_is_no_file(tmp_path):

@@ -48,6 +48,24 @@ def test_the_estimate_predicts_better_than_ten_where_ten_is_wrong():
     assert error(found) < 0.9 * error(None)
 
 
+def test_blocks_change_no_bit(monkeypatch):
+    first, second, ratings = drawn((0.5, 0.25, 1.0), num_each=9)
+    ratings = ratings.astype(np.float32)
+    matrix = sparse.csr_matrix((ratings, (first, second)), (400, 300))
+    recipe = Recipe().but(targets="biases", shrinkage=(2.0, 3.0), hidden=(1,))
+
+    def found():
+        of = first, second, ratings, (400, 300)
+        scale = Scale.of(matrix, recipe)
+        return [*estimate_shrinkage(*of), *fit_biases(*of), scale.col, scale.apply(matrix).data]
+
+    whole = found()
+    monkeypatch.setattr("d2l_autorec.models.biases._BLOCK", 7)
+    for one, other in zip(whole, found()):
+        np.testing.assert_array_equal(one, other)
+    assert len(ratings) > 100 * 7
+
+
 def test_the_ends_of_the_recipe_are_for_users_and_for_items():
     train = sparse.csr_matrix(np.array([[5, 4, 0], [2, 0, 1]], np.float32))  # (items, users)
     recipe = Recipe().but(targets="biases", shrinkage=(2.0, 1e9), hidden=(1,))

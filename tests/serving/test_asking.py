@@ -28,7 +28,7 @@ from d2l_autorec.serving.files import read_columns
 from d2l_autorec.serving.folder import save_model
 from d2l_autorec.serving.foldin import FACTORS, new_user, ridge, score_new_user
 from d2l_autorec.serving.model import Model
-from d2l_autorec.serving.recommend import predict, rated, recommend
+from d2l_autorec.serving.recommend import predict, rated, recommend, recommend_in_blocks
 from d2l_autorec.serving.records import records
 from d2l_autorec.serving.similar import similar
 
@@ -54,6 +54,9 @@ def test_recommended_are_the_best_unseen(by, cells, monkeypatch):
         best = sorted(unseen, key=lambda i: -values[i])[:3]
         rows += [(f"u{user + 1}", rank, 10 + 10 * i) for rank, i in enumerate(best, 1)]
     assert list(zip(table["user"], table["rank"], table["item"])) == rows
+    blocks = list(recommend_in_blocks(model, n=3))
+    assert len(blocks) == (5 if cells == 1 else 1)
+    pd.testing.assert_frame_equal(pd.concat(blocks, ignore_index=True), table)
     asked = recommend(model, ["u3", "u1"], n=2)
     assert asked["user"].tolist() == ["u3", "u3", "u1", "u1"][: len(asked)]
     assert table["prediction"].between(1, 5).all()

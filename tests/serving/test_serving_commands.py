@@ -95,6 +95,14 @@ def test_what_is_printed(folder):
     assert "the 0 ratings" in explained and "without it" not in explained
 
 
+def test_all_users_as_csv_in_blocks(folder, monkeypatch):
+    whole = asked(folder, "recommend --all --csv")
+    monkeypatch.setattr("d2l_autorec.serving.recommend._CELLS", 1)  # one user at a time
+    monkeypatch.setattr("d2l_autorec.serving.recommend.recommend", None)  # which holds all
+    assert asked(folder, "recommend --all --csv") == whole
+    assert whole.startswith("user,rank,item,title,") and whole.count("rank") == 1
+
+
 def test_texts_are_rendered_harmless():
     assert plain("a\x1b]0;x\x07b\u202e\x9bc\td\ne") == "a]0;xbc d e"
     assert plain("Amélie, 愛 [b]") == "Amélie, 愛 [b]"

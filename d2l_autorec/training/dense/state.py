@@ -112,6 +112,11 @@ class DenseState:
                 updater.states[place] = tuple(mx.nd.array(values, ctx=device) for values in own)
                 updater.states_synced[place] = True
 
+    def forget_moments(self) -> None:
+        """Give the memory of Adam's moments back, after the last step."""
+        for updater in self.trainer._updaters:
+            updater.states.clear()
+
     def _places(self) -> list[int]:
         """Return where the trainer, which sorts by name, has each of the net's parameters."""
         net = self.net if self.shard is None else self.shard.part

@@ -107,6 +107,17 @@ class SparseState:
         return cls.from_weights(architecture, weights, draws)
 
     @classmethod
+    def zeros(cls, architecture: Architecture, num_cols: int, draws: Draws) -> SparseState:
+        """Make a state to load a checkpoint into; its memory is untouched until then."""
+        shapes = array_shapes(architecture, num_cols)
+        V, W = (Columns(_zeros(shapes[n]), _zeros(shapes[f"{n}_moments"])) for n in "VW")
+        small = [name for name in shapes if name.isdecimal()]
+        dense = [_dense(np.zeros(shapes[name])) for name in small]
+        return cls(
+            architecture, V, W, np.zeros(shapes["out_bias"], np.float32), dense, draws=draws
+        )
+
+    @classmethod
     def from_weights(
         cls, architecture: Architecture, weights: dict[str, np.ndarray], draws: Draws
     ) -> SparseState:
@@ -173,12 +184,17 @@ class SparseState:
         return named
 
     def load(self, arrays: dict[str, np.ndarray], step: int) -> None:
-        """Restore `arrays` and ``step`` of a state of the same shape."""
+        """Restore `arrays` and ``step`` of a state of the same shape; takes them out."""
         live = self.arrays()
         check_arrays(arrays, {name: array.shape for name, array in live.items()})
         for name, array in live.items():
-            array[...] = arrays[name]
+            array[...] = arrays.pop(name)  # lest all be in memory twice
         self.step = step
+
+    def forget_moments(self) -> None:
+        """Give the memory of Adam's moments back, after the last step."""
+        for columns in (self.V, self.W):
+            columns.moments = columns.moments[:0].copy()
 
     def weights(self) -> dict[str, np.ndarray]:
         """Copy the arrays, except the two large arrays of moments."""
