@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.experiments import paper, paper_variants
+from d2l_autorec.experiments import paper, paper_runs, paper_variants
 
 
 def tiny(recipe):
@@ -23,7 +23,7 @@ def toy(tmp_path, monkeypatch):
             for v in getattr(paper_variants, name)
         ]
         monkeypatch.setattr(paper_variants, name, tuple(small))
-    for name in ("REACH", "TRIED"):
+    for name in ("REACH", "STACKED", "TRIED"):
         for key, recipe in getattr(paper_variants, name).items():
             monkeypatch.setitem(getattr(paper_variants, name), key, tiny(recipe))
     rng = np.random.default_rng(0)
@@ -58,8 +58,8 @@ def test_all_questions_from_start_to_summary(toy, tmp_path):
 
 
 def test_the_three_parts_of_a_split_share_nothing(toy):
-    ratings = paper._ratings(toy)
-    parts = paper._split(ratings, 3)
+    ratings = paper_runs.load(toy)
+    parts = paper_runs.split_rows(ratings, 3)
     assert sorted(np.concatenate(parts)) == list(range(len(ratings.table)))
     assert [len(part) for part in parts] == [243, 27, 30]
 
