@@ -24,6 +24,10 @@ Searched = Annotated[
     Optional[int],
     typer.Option(min=2, help="Splits with a search inside the training part, if fewer."),
 ]
+Others = Annotated[
+    Optional[int],
+    typer.Option(min=0, help="Splits with other libraries' models, if fewer; with --data."),
+]
 SlowSplits = Annotated[
     Optional[int],
     typer.Option(
@@ -36,16 +40,17 @@ SlowSplits = Annotated[
 def paper(
     data: Named = None,
     splits: Splits = 5,
+    others: Others = None,
     quick: Quick = False,
     out: Folder = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare with the paper's results (about a minute on two cores; with ML-1M an hour)."""
+    """Compare with the paper's results (about a minute on two cores; with ML-1M two hours)."""
     folder = begin("paper", out, quick)
     from d2l_autorec.experiments.paper import paper as experiment
 
-    table = experiment(folder, data, 2 if quick else splits, quiet, quick=quick)
+    table = experiment(folder, data, 2 if quick else splits, quiet, quick=quick, num_others=others)
     _show("paper", table, folder, as_json, quick)
 
 

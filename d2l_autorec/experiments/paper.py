@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d2l_autorec.experiments import paper_variants as variants
-from d2l_autorec.experiments.paper_runs import load, reach, run_one, stack, try_one
+from d2l_autorec.experiments.contenders import CONTENDERS, lacking
+from d2l_autorec.experiments.paper_runs import load, other, reach, run_one, stack, try_one
 from d2l_autorec.experiments.paper_tables import answer, figures, tables
 from d2l_autorec.experiments.paper_variants import NUM_LARGE, Variant
-from d2l_autorec.experiments.runner import run_jobs
+from d2l_autorec.experiments.runner import first_jobs, run_jobs
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def paper(
     quiet: bool = False,
     processes: int | None = None,
     quick: bool = False,
+    num_others: int | None = None,
 ) -> pd.DataFrame:
     """Follow the paper's protocol on MovieLens 100K, and answer its questions on other data.
 
@@ -52,6 +54,9 @@ def paper(
         One for each core by default.
     quick : bool
         A smoke run, which draws no conclusion.
+    num_others : int, optional
+        The first of the splits, beside those that are stored, on which other libraries' models
+        are run as well; all by default. Those that are not installed are left out.
 
     Returns
     -------
@@ -64,7 +69,8 @@ def paper(
         If the data cannot be read.
     """
     command = f"d2l-autorec paper{f' --data {data.name}' if data else ''} "
-    command += "--quick" if quick else f"--splits {num_splits}"
+    count = num_splits if num_others is None else min(num_others, num_splits)
+    command += "--quick" if quick else f"--splits {num_splits} --others {count}"
     stop = 1 if quick else None
     refuse_to_shrink(folder, command)
     sets = [None] if data is None else [None, data]
@@ -92,6 +98,21 @@ def paper(
             splits = [{"split": split} for split in range(num_splits)]
             found["reach"] = go(place / "reach", partial(reach, path, stop=stop), splits)
             found["stack"] = go(place / "stack", partial(stack, path, stop=stop), splits)
+            missing = lacking({name: CONTENDERS[name] for name in variants.OTHERS})
+            found["others"] = go(
+                place / "others",
+                partial(other, path),
+                [
+                    job
+                    for model in variants.OTHERS
+                    for job in first_jobs(
+                        [{"model": model, **split} for split in splits],
+                        0 if model in missing else count,
+                        place / "others",
+                        ratings.digest,
+                    )
+                ],
+            )
         measured[name] = found
     shown = tables(measured)
     save_results(

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from d2l_autorec.experiments import paper_variants as variants
+from d2l_autorec.experiments.contenders import CONTENDERS
 from d2l_autorec.experiments.paper_variants import NUM_LARGE, VAL_RATIO
 from d2l_autorec.experiments.stats import pooled_rmse
 from d2l_autorec.models.recipe import Recipe
@@ -162,6 +163,17 @@ def stack(data: Path | None, job: Mapping[str, Any], stop: int | None = None) ->
     )
     weights = blend_weights(list(fits.beside), stars)
     return {"stack": fits.test.rmse(guess), "fixed weights": fits.test.rmse(weights @ whole)}
+
+
+def other(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
+    """Fit and score another library's model."""
+    start, ratings, seed = time.perf_counter(), load(data), int(job["split"])
+    train, validation, test = split_rows(ratings, seed)
+    table = ratings.table.iloc[np.concatenate([train, validation])]
+    asked, shape = Part.of(ratings, test), (ratings.num_users, ratings.num_items)
+    predict = CONTENDERS[job["model"]].make()(table, shape, seed)
+    rmse = asked.rmse(predict(asked.users, asked.items))
+    return {"rmse": rmse, "seconds": round(time.perf_counter() - start, 1)}
 
 
 @dataclass(frozen=True)

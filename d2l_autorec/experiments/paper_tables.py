@@ -10,12 +10,13 @@ from d2l_autorec.experiments.paper_variants import (
     ACTIVATIONS,
     DEPTH,
     HIDDEN,
+    OTHERS,
     PRETRAINED,
     REACH,
     STACKED,
     TRIED,
 )
-from d2l_autorec.experiments.stats import interval, paired
+from d2l_autorec.experiments.stats import Interval, interval, paired
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,6 +99,11 @@ def tables(measured: Measured) -> dict[str, pd.DataFrame]:
         ],
         columns=["I-AutoRec with, or", "test RMSE", "weight in the blend"],
     )
+    if len(found["others"]):
+        made["others"] = pd.DataFrame(
+            [(name, str(interval(own["rmse"])), str(gain)) for name, own, gain in _others(found)],
+            columns=["other models", "test RMSE", "the stack less this model"],
+        )
     tried = found["tried"].set_index("recipe").loc[list(TRIED)].reset_index()
     made["tried"] = (
         tried[["recipe", "rmse", "epoch"]]
@@ -151,6 +157,15 @@ def answer(measured: Measured) -> list[str]:
         "values were chosen on validation ratings of the first split."
         + (_verdict(stack, MARK, "The mark") if ML1M in name else "")
     )
+    if len(found["others"]):
+        told.append(
+            "Without side information and dates, on the same splits: "
+            + "; ".join(
+                f"{name} {interval(own['rmse'])}, from which the stack differs by {gain}"
+                for name, own, gain in _others(found)
+            )
+            + ". Below zero the stack wins."
+        )
     return told
 
 
@@ -158,6 +173,19 @@ def _verdict(rmses: pd.Series, mark: float, what: str) -> str:
     """Say whether a mean RMSE is at most what was to be reached."""
     met = "met" if rmses.mean() <= mark else "missed"
     return f" {what}, {mark:.4g}, is {met}."
+
+
+def _others(
+    found: Mapping[str, pd.DataFrame],
+) -> list[tuple[str, pd.DataFrame, Interval]]:
+    """Return each other library's model, its runs, and by how much the stack differs from it."""
+    others, stack = found["others"], found["stack"].set_index("split")["stack"]
+    runs = [others[others["model"] == name] for name in OTHERS]
+    return [
+        (name, own, paired(stack[own["split"]], own["rmse"]).difference)
+        for name, own in zip(OTHERS, runs)
+        if len(own)
+    ]
 
 
 def figures(measured: Measured) -> dict[str, Figure]:

@@ -177,3 +177,6 @@ TRIED = {
     "lr 0.002 over 80 epochs, λ 250": _DROPPED.but(lr=0.002, num_epochs=80, lam=250.0),
 }
 """Recipes scored on the validation ratings of the first split, each at its best epoch."""
+
+OTHERS = ("myFM", "myFM, SVD++ features")
+"""Contenders that are run on the same splits, each with its defaults."""
