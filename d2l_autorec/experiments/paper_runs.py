@@ -203,20 +203,19 @@ def _fit_members(
 ) -> Fits:
     """Train each network beside validation ratings, and up to its best epoch on these too."""
     ratings, seed = load(data), int(job["split"])
-    train, validation, test = split_rows(ratings, seed)
-    rows = (train, validation, np.concatenate([train, validation]), test)
-    parts = tuple(Part.of(ratings, part) for part in rows)
+    kept, validation, test = split_rows(ratings, seed)
+    rows = (kept, validation, np.concatenate([kept, validation]), test)
+    train, held_out, everything, asked = (Part.of(ratings, part) for part in rows)
     beside, whole = [], []
     for name, recipe in recipes.items():
-        known, held_out, everything = (
-            _highest(part.matrix) if name == variants.HIGHEST else part.matrix
-            for part in parts[:3]
-        )
-        chosen = fit_network(known, recipe, seed, validation=held_out, stop=stop)
-        again = fit_network(everything, recipe, seed, stop=chosen.epoch)
-        beside.append(parts[1].predicted(chosen))
-        whole.append(parts[3].predicted(again))
-    return Fits(*parts, np.stack(beside), np.stack(whole))
+        matrices = [part.matrix for part in (train, held_out, everything)]
+        if name == variants.HIGHEST:
+            matrices = [_highest(matrix) for matrix in matrices]
+        chosen = fit_network(matrices[0], recipe, seed, validation=matrices[1], stop=stop)
+        again = fit_network(matrices[2], recipe, seed, stop=chosen.epoch)
+        beside.append(held_out.predicted(chosen))
+        whole.append(asked.predicted(again))
+    return Fits(train, held_out, everything, asked, np.stack(beside), np.stack(whole))
 
 
 def _highest(ratings: sparse.csr_matrix) -> sparse.csr_matrix:
