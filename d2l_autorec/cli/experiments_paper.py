@@ -24,9 +24,9 @@ Searched = Annotated[
     Optional[int],
     typer.Option(min=2, help="Splits with a search inside the training part, if fewer."),
 ]
-Others = Annotated[
+Slow = Annotated[
     Optional[int],
-    typer.Option(min=0, help="Splits with other libraries' models, if fewer; with --data."),
+    typer.Option(min=1, help="Of the stack, deep pre-training and other libraries, if fewer."),
 ]
 SlowSplits = Annotated[
     Optional[int],
@@ -40,7 +40,7 @@ SlowSplits = Annotated[
 def paper(
     data: Named = None,
     splits: Splits = 5,
-    others: Others = None,
+    slow_splits: Slow = None,
     quick: Quick = False,
     out: Folder = None,
     as_json: Json = False,
@@ -50,7 +50,9 @@ def paper(
     folder = begin("paper", out, quick)
     from d2l_autorec.experiments.paper import paper as experiment
 
-    table = experiment(folder, data, 2 if quick else splits, quiet, quick=quick, num_others=others)
+    table = experiment(
+        folder, data, 2 if quick else splits, quiet, quick=quick, slow_splits=slow_splits
+    )
     _show("paper", table, folder, as_json, quick)
 
 

@@ -37,7 +37,7 @@ def paper(
     quiet: bool = False,
     processes: int | None = None,
     quick: bool = False,
-    num_others: int | None = None,
+    slow_splits: int | None = None,
 ) -> pd.DataFrame:
     """Follow the paper's protocol on MovieLens 100K, and answer its questions on other data.
 
@@ -54,9 +54,9 @@ def paper(
         One for each core by default.
     quick : bool
         A smoke run, which draws no conclusion.
-    num_others : int, optional
-        The first of the splits, beside those that are stored, on which other libraries' models
-        are run as well; all by default. Those that are not installed are left out.
+    slow_splits : int, optional
+        The first of the splits, all by default, on which the pre-trained network, the stack and
+        other libraries' models are run. A library that is not installed is left out.
 
     Returns
     -------
@@ -69,8 +69,8 @@ def paper(
         If the data cannot be read.
     """
     command = f"d2l-autorec paper{f' --data {data.name}' if data else ''} "
-    count = num_splits if num_others is None else min(num_others, num_splits)
-    command += "--quick" if quick else f"--splits {num_splits} --others {count}"
+    slow = num_splits if slow_splits is None else min(slow_splits, num_splits)
+    command += "--quick" if quick else f"--splits {num_splits} --slow-splits {slow}"
     stop = 1 if quick else None
     refuse_to_shrink(folder, command)
     sets = [None] if data is None else [None, data]
@@ -91,13 +91,13 @@ def paper(
         if path is not None:
             asked += variants.QUESTIONS
         work = partial(run_one, path, stop=stop)
-        found = {"protocol": _tuned(go, place, work, asked, num_splits)}
+        found = {"protocol": _tuned(go, place, work, asked, num_splits, slow)}
         if path is not None:
             tried = [{"recipe": recipe} for recipe in variants.TRIED]
             found["tried"] = go(place / "tried", partial(try_one, path, stop=stop), tried)
             splits = [{"split": split} for split in range(num_splits)]
             found["reach"] = go(place / "reach", partial(reach, path, stop=stop), splits)
-            found["stack"] = go(place / "stack", partial(stack, path, stop=stop), splits)
+            found["stack"] = go(place / "stack", partial(stack, path, stop=stop), splits[:slow])
             missing = lacking({name: CONTENDERS[name] for name in variants.OTHERS})
             found["others"] = go(
                 place / "others",
@@ -107,7 +107,7 @@ def paper(
                     for model in variants.OTHERS
                     for job in first_jobs(
                         [{"model": model, **split} for split in splits],
-                        0 if model in missing else count,
+                        0 if model in missing else slow,
                         place / "others",
                         ratings.digest,
                     )
@@ -150,6 +150,7 @@ def _tuned(
     work: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     asked: Sequence[Variant],
     num_splits: int,
+    slow_splits: int,
 ) -> pd.DataFrame:
     """Choose λ on validation ratings, then score on test ratings."""
     trials = [
@@ -162,7 +163,7 @@ def _tuned(
     finals = []
     for variant in asked:
         own = tuned[(tuned["part"] == variant.part) & (tuned["variant"] == variant.name)]
-        for split in range(num_splits):
+        for split in range(slow_splits if variant.pretrained else num_splits):
             choices = own[own["split"] == (split if variant.own else 0)]
             lam = float(choices.loc[choices["rmse"].idxmin(), "lam"])
             finals.append(_job(variant, "test", lam, split))

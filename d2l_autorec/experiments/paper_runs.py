@@ -207,19 +207,9 @@ def _fit_members(
     rows = (kept, validation, np.concatenate([kept, validation]), test)
     train, held_out, everything, asked = (Part.of(ratings, part) for part in rows)
     beside, whole = [], []
-    for name, recipe in recipes.items():
-        matrices = [part.matrix for part in (train, held_out, everything)]
-        if name == variants.HIGHEST:
-            matrices = [_highest(matrix) for matrix in matrices]
-        chosen = fit_network(matrices[0], recipe, seed, validation=matrices[1], stop=stop)
-        again = fit_network(matrices[2], recipe, seed, stop=chosen.epoch)
+    for recipe in recipes.values():
+        chosen = fit_network(train.matrix, recipe, seed, validation=held_out.matrix, stop=stop)
+        again = fit_network(everything.matrix, recipe, seed, stop=chosen.epoch)
         beside.append(held_out.predicted(chosen))
         whole.append(asked.predicted(again))
     return Fits(train, held_out, everything, asked, np.stack(beside), np.stack(whole))
-
-
-def _highest(ratings: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return 4 for the highest rating and 2 for the others."""
-    marked = ratings.copy()
-    marked.data = np.where(ratings.data == ratings.data.max(), 4, 2).astype(np.float32)
-    return marked

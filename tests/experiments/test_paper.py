@@ -40,7 +40,7 @@ def test_all_questions_from_start_to_summary(toy, tmp_path, monkeypatch):
     out = tmp_path / "out"
     mean = contenders.Contender(baselines.global_mean)
     monkeypatch.setitem(contenders.CONTENDERS, "myFM", mean)  # where myFM is not installed too
-    summary = paper.paper(out, toy, num_splits=2, quiet=True, processes=1, num_others=1)
+    summary = paper.paper(out, toy, num_splits=2, quiet=True, processes=1, slow_splits=1)
     assert summary["data"].tolist() == ["MovieLens 100K"] * 2 + ["toy.csv"] * 2
     assert (summary["the paper"] == "").all()  # nothing printed stands for other data
     record = json.loads((out / "experiment.json").read_text())
@@ -72,7 +72,7 @@ def test_all_questions_from_start_to_summary(toy, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"--data toy\.csv"):  # it would drop these tables
         paper.paper(out, None, num_splits=2, quiet=True, processes=1)
     written = (out / "named" / "runs.csv").read_bytes()
-    paper.paper(out, toy, num_splits=2, quiet=True, processes=1, num_others=1)
+    paper.paper(out, toy, num_splits=2, quiet=True, processes=1, slow_splits=1)
     assert (out / "named" / "runs.csv").read_bytes() == written  # nothing ran again
 
 
@@ -100,8 +100,3 @@ def test_pre_training_puts_the_autoencoder_of_the_codes_between_the_layers_of_an
     expected = inner.networks[0].reconstruct(sparse.csr_matrix(codes)) @ W.T + b
     deep = fit_network(ratings, recipe, initial=paper_runs.pretrained(ratings, recipe, 5))
     np.testing.assert_allclose(deep.networks[0].reconstruct(ratings), expected, atol=1e-4)
-
-
-def test_the_network_of_the_highest_rating_reads_four_for_it_and_two_for_others():
-    ratings = sparse.csr_matrix(np.array([[5, 0, 4], [1, 5, 0]], np.float32))
-    assert paper_runs._highest(ratings).toarray().tolist() == [[4, 0, 2], [2, 4, 0]]
