@@ -24,6 +24,10 @@ Searched = Annotated[
     Optional[int],
     typer.Option(min=2, help="Splits with a search inside the training part, if fewer."),
 ]
+Slow = Annotated[
+    Optional[int],
+    typer.Option(min=1, help="Of the stack, deep pre-training and other libraries, if fewer."),
+]
 SlowSplits = Annotated[
     Optional[int],
     typer.Option(
@@ -36,16 +40,19 @@ SlowSplits = Annotated[
 def paper(
     data: Named = None,
     splits: Splits = 5,
+    slow_splits: Slow = None,
     quick: Quick = False,
     out: Folder = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare with the paper's results (about a minute on two cores; with ML-1M an hour)."""
+    """Compare with the paper's results (about a minute on two cores; with ML-1M 80 minutes)."""
     folder = begin("paper", out, quick)
     from d2l_autorec.experiments.paper import paper as experiment
 
-    table = experiment(folder, data, 2 if quick else splits, quiet, quick=quick)
+    table = experiment(
+        folder, data, 2 if quick else splits, quiet, quick=quick, slow_splits=slow_splits
+    )
     _show("paper", table, folder, as_json, quick)
 
 

@@ -8,29 +8,24 @@ Sedhain, Menon, Sanner and Xie, "AutoRec: Autoencoders Meet Collaborative Filter
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import lru_cache, partial
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from d2l_autorec.experiments import paper_variants as variants
+from d2l_autorec.experiments.contenders import CONTENDERS, lacking
+from d2l_autorec.experiments.paper_runs import load, other, reach, run_one, stack, try_one
 from d2l_autorec.experiments.paper_tables import answer, figures, tables
-from d2l_autorec.experiments.paper_variants import NUM_LARGE, VAL_RATIO, Variant
-from d2l_autorec.experiments.runner import run_jobs
-from d2l_autorec.experiments.stats import pooled_rmse
+from d2l_autorec.experiments.paper_variants import NUM_LARGE, Variant
+from d2l_autorec.experiments.runner import first_jobs, run_jobs
 from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
-from d2l_autorec.training.blend import blend_weights
-from d2l_autorec.training.fit import fit_network
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from d2l_autorec.data.formats import Ratings
-    from d2l_autorec.data.split import Rows
 
 ML1M = (1_000_209, 6040, 3706)  # ratings, users, items
 
@@ -42,6 +37,7 @@ def paper(
     quiet: bool = False,
     processes: int | None = None,
     quick: bool = False,
+    slow_splits: int | None = None,
 ) -> pd.DataFrame:
     """Follow the paper's protocol on MovieLens 100K, and answer its questions on other data.
 
@@ -58,6 +54,9 @@ def paper(
         One for each core by default.
     quick : bool
         A smoke run, which draws no conclusion.
+    slow_splits : int, optional
+        The first of the splits, all by default, on which the pre-trained network, the stack and
+        other libraries' models are run. A library that is not installed is left out.
 
     Returns
     -------
@@ -70,11 +69,12 @@ def paper(
         If the data cannot be read.
     """
     command = f"d2l-autorec paper{f' --data {data.name}' if data else ''} "
-    command += "--quick" if quick else f"--splits {num_splits}"
+    slow = num_splits if slow_splits is None else min(slow_splits, num_splits)
+    command += "--quick" if quick else f"--splits {num_splits} --slow-splits {slow}"
     stop = 1 if quick else None
     refuse_to_shrink(folder, command)
     sets = [None] if data is None else [None, data]
-    loaded = {path: _ratings(path) for path in sets}  # bad data is refused before work starts
+    loaded = {path: load(path) for path in sets}  # bad data is refused before work starts
     measured: dict[str, dict[str, pd.DataFrame]] = {}
     for path, ratings in loaded.items():
         name = data_name(ratings)
@@ -91,12 +91,28 @@ def paper(
         if path is not None:
             asked += variants.QUESTIONS
         work = partial(run_one, path, stop=stop)
-        found = {"protocol": _tuned(go, place, work, asked, num_splits)}
+        found = {"protocol": _tuned(go, place, work, asked, num_splits, slow)}
         if path is not None:
             tried = [{"recipe": recipe} for recipe in variants.TRIED]
             found["tried"] = go(place / "tried", partial(try_one, path, stop=stop), tried)
             splits = [{"split": split} for split in range(num_splits)]
             found["reach"] = go(place / "reach", partial(reach, path, stop=stop), splits)
+            found["stack"] = go(place / "stack", partial(stack, path, stop=stop), splits[:slow])
+            missing = lacking({name: CONTENDERS[name] for name in variants.OTHERS})
+            found["others"] = go(
+                place / "others",
+                partial(other, path),
+                [
+                    job
+                    for model in variants.OTHERS
+                    for job in first_jobs(
+                        [{"model": model, **split} for split in splits],
+                        0 if model in missing else slow,
+                        place / "others",
+                        ratings.digest,
+                    )
+                ],
+            )
         measured[name] = found
     shown = tables(measured)
     save_results(
@@ -134,6 +150,7 @@ def _tuned(
     work: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     asked: Sequence[Variant],
     num_splits: int,
+    slow_splits: int,
 ) -> pd.DataFrame:
     """Choose λ on validation ratings, then score on test ratings."""
     trials = [
@@ -146,7 +163,7 @@ def _tuned(
     finals = []
     for variant in asked:
         own = tuned[(tuned["part"] == variant.part) & (tuned["variant"] == variant.name)]
-        for split in range(num_splits):
+        for split in range(slow_splits if variant.pretrained else num_splits):
             choices = own[own["split"] == (split if variant.own else 0)]
             lam = float(choices.loc[choices["rmse"].idxmin(), "lam"])
             finals.append(_job(variant, "test", lam, split))
@@ -162,94 +179,3 @@ def _job(variant: Variant, scored_on: str, lam: float, split: int) -> dict[str, 
         "lam": lam,
         "split": split,
     }
-
-
-@lru_cache(maxsize=2)
-def _ratings(data: Path | None) -> Ratings:
-    from d2l_autorec.data.formats import read_ratings
-    from d2l_autorec.data.sources import load_ml100k
-
-    return load_ml100k(quiet=True) if data is None else read_ratings(data)
-
-
-def _split(ratings: Ratings, seed: int) -> tuple[Rows, Rows, Rows]:
-    """Return the rows for training, validation and test."""
-    from d2l_autorec.data.split import holdout_split
-
-    train, test = holdout_split(len(ratings.table), 0.1, seed)
-    kept, held_out = holdout_split(len(train), VAL_RATIO, seed)
-    return train[kept], train[held_out], test
-
-
-def run_one(
-    data: Path | None, job: Mapping[str, Any], stop: int | None = None
-) -> dict[str, float]:
-    """Train and score one variant on validation ratings or, trained on these too, on test."""
-    from d2l_autorec.data.matrices import interaction_csr
-
-    start, ratings = time.perf_counter(), _ratings(data)
-    large = len(ratings.table) >= NUM_LARGE
-    known = (*(variants.LARGE if large else variants.SMALL), *variants.QUESTIONS)
-    variant = next(v for v in known if (v.part, v.name) == (job["part"], job["variant"]))
-    train, validation, test = _split(ratings, int(job["split"]))
-    if job["scored_on"] == "validation":
-        test = validation
-    else:
-        train = np.sort(np.concatenate([train, validation]))
-    shape = ratings.num_users, ratings.num_items
-    recipe = replace(variant.recipe, lam=float(job["lam"]))
-    fitted = fit_network(
-        interaction_csr(ratings.table, *shape, rows=train), recipe, int(job["split"]), stop=stop
-    )
-    asked = ratings.table.iloc[test]
-    predicted = fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy())
-    rmse = pooled_rmse(predicted, asked["rating"].to_numpy())
-    return {"rmse": rmse, "seconds": round(time.perf_counter() - start, 1)}
-
-
-def try_one(
-    data: Path | None, job: Mapping[str, Any], stop: int | None = None
-) -> dict[str, float]:
-    """Score a recipe on the first split's validation ratings, at its best epoch."""
-    from d2l_autorec.data.matrices import interaction_csr
-
-    start, ratings = time.perf_counter(), _ratings(data)
-    train, validation, _ = _split(ratings, 0)
-    shape = ratings.num_users, ratings.num_items
-    rows = (interaction_csr(ratings.table, *shape, rows=rows) for rows in (train, validation))
-    train_csr, held_out = rows
-    recipe = variants.TRIED[job["recipe"]]
-    fitted = fit_network(train_csr, recipe, 0, validation=held_out, stop=stop)
-    asked = ratings.table.iloc[validation]
-    predicted = fitted.predict(asked["user"].to_numpy(), asked["item"].to_numpy())
-    rmse = pooled_rmse(predicted, asked["rating"].to_numpy())
-    seconds = round(time.perf_counter() - start, 1)
-    return {"rmse": rmse, "epoch": fitted.epoch, "seconds": seconds}
-
-
-def reach(data: Path | None, job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
-    """Fit the networks of the blend, and score each of them and the blend."""
-    from d2l_autorec.data.matrices import interaction_csr
-
-    ratings, seed = _ratings(data), int(job["split"])
-    shape = ratings.num_users, ratings.num_items
-    train, validation, test = _split(ratings, seed)
-    rows = np.concatenate([train, validation])
-    table, asked = ratings.table.iloc[rows], ratings.table.iloc[test]
-    held_out = ratings.table.iloc[validation]
-    matrices = (interaction_csr(ratings.table, *shape, rows=part) for part in (train, validation))
-    train_csr, validation_csr = matrices
-    everything = interaction_csr(table, *shape)
-    beside: list[np.ndarray] = []
-    whole: list[np.ndarray] = []
-    for recipe in variants.REACH.values():
-        chosen = fit_network(train_csr, recipe, seed, validation=validation_csr, stop=stop)
-        again = fit_network(everything, recipe, seed, stop=chosen.epoch)
-        for model, pairs, into in ((chosen, held_out, beside), (again, asked, whole)):
-            into.append(model.predict(pairs["user"].to_numpy(), pairs["item"].to_numpy()))
-    weights = blend_weights(beside, held_out["rating"].to_numpy())
-    clip = next(iter(variants.REACH.values())).clip or (-np.inf, np.inf)
-    stars = asked["rating"].to_numpy()
-    scores = {name: pooled_rmse(guess, stars) for name, guess in zip(variants.REACH, whole)}
-    scores["blend"] = pooled_rmse((weights @ np.stack(whole)).clip(*clip), stars)
-    return {**scores, **{f"weight: {n}": float(w) for n, w in zip(variants.REACH, weights)}}

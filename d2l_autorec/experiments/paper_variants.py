@@ -26,6 +26,8 @@ class Variant:
         Tried on validation ratings.
     own : bool
         Every split chooses its own λ. Otherwise the first split chooses for all.
+    pretrained : bool
+        Whether its layers are first trained one by one.
     """
 
     part: str
@@ -33,6 +35,7 @@ class Variant:
     recipe: Recipe
     lams: tuple[float, ...]
     own: bool = False
+    pretrained: bool = False
 
 
 _ITEM = Recipe().but(
@@ -106,6 +109,26 @@ DEPTH = {
     "500, 500": (_ITEM.but(hidden=(500, 500), init="xavier", lr=0.004), (30.0, 60.0)),
 }
 
+PRETRAINED = Variant(
+    "depth",
+    "500, 100, 500, pre-trained",
+    _ITEM.but(hidden=(500, 100, 500), lr=0.001, num_epochs=20),
+    (60.0, 100.0, 200.0),
+    pretrained=True,
+)
+OUTER = _ITEM
+"""The AutoRec of one hidden layer that gives it its first and its last layer."""
+INNER = _ITEM.but(
+    decoder="sigmoid",
+    init="xavier",
+    lam=1.0,
+    lr=0.004,
+    batch_size=64,
+    clip=None,
+    default=None,
+)
+"""The autoencoder of the codes between them."""
+
 QUESTIONS = (
     *(Variant("activations", name, *what) for name, what in ACTIVATIONS.items()),
     *(
@@ -118,6 +141,7 @@ QUESTIONS = (
         for size, (lr, batch_size) in HIDDEN.items()
     ),
     *(Variant("depth", name, *what) for name, what in DEPTH.items()),
+    PRETRAINED,
 )
 """Only for the data given with ``--data``."""
 
@@ -134,6 +158,11 @@ REACH = {
 }
 """The networks of the blend, each a single change of I-AutoRec."""
 
+STACKED = {
+    name: REACH[name] for name in ("1000 units, dropout 0.05", "user-based", "above biases")
+}
+"""Those of the stack: the fewest that differ."""
+
 TRIED = {
     **REACH,
     "500 units, dropout 0.3": _DROPPED.but(dropout=0.3),
@@ -146,3 +175,6 @@ TRIED = {
     "lr 0.002 over 80 epochs, λ 250": _DROPPED.but(lr=0.002, num_epochs=80, lam=250.0),
 }
 """Recipes scored on the validation ratings of the first split, each at its best epoch."""
+
+OTHERS = ("myFM", "myFM, SVD++ features")
+"""Contenders that are run on the same splits, each with its defaults."""

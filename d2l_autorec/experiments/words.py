@@ -50,8 +50,10 @@ CAPTIONS = {
     "paper/summary": "Item-based and user-based AutoRec with the paper's protocol.",
     "paper/activations": "I-AutoRec by activations.",
     "paper/hidden": "I-AutoRec by size of the hidden layer.",
-    "paper/depth": "I-AutoRec with more hidden layers, without layer-wise pre-training.",
-    "paper/reach": "Networks beyond the paper, and their blend.",
+    "paper/depth": "I-AutoRec with more hidden layers, with and without layer-wise pre-training.",
+    "paper/reach": "Networks beyond the paper, their blend, and the stack.",
+    "paper/others": "myFM on the same splits, from the ids of users and items alone, and from "
+    "these and who has rated what (SVD++), with its defaults.",
     "paper/tried": "Recipes scored on the validation ratings of the first split.",
     "best/ladder": "Test RMSE after each step. Each step adds one change to the one above.",
     "best/summary": "Each step adds one change to the one above.",
@@ -230,6 +232,11 @@ TERMS = {
     "blend": (
         r"\b[Bb]lend",
         "A weighted sum of several models, with weights chosen on validation ratings.",
+    ),
+    "stack": (
+        r"\b[Ss]tack",
+        "A blend whose weights depend on the number, mean and spread of the user's and the item's "
+        "ratings and on the blend's prediction: feature-weighted linear stacking.",
     ),
     "cosine": (r"cosine", "The learning rate falls to zero along the first half of a cosine."),
     "triad": (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from d2l_autorec.models.biases import shrunken_means
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 EQUAL_PARTS = 10_000
 """Validation ratings that weigh as much as the wish for equal parts, in `damped_weights`."""
+
+_CENTRE, _RIDGE = 3.0, 100.0  # of `stacked`: middle of the ratings, ratings of no effect
 
 
 def mean_prediction(
@@ -47,6 +50,79 @@ def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.
 
     weights = nnls(np.stack(predictions, axis=1), np.asarray(ratings, float))[0]
     return weights if weights.any() else np.full(len(predictions), 1 / len(predictions))
+
+
+def side_values(ratings: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Describe items and users by their ratings, for `stacked`.
+
+    Parameters
+    ----------
+    ratings : scipy.sparse.csr_matrix
+        (num_items, num_users), those trained on.
+
+    Returns
+    -------
+    of_items, of_users : numpy.ndarray
+        (num_items, 3) and (num_users, 3): the logarithm of the number of ratings, how far they lie
+        above the mean, and how much they spread around the biases. The last two are shrunken, and
+        each has mean 0 and variance 1 over all items or users.
+    """
+    items = np.repeat(np.arange(ratings.shape[0]), np.diff(ratings.indptr))
+    codes, sizes = (items, ratings.indices), ratings.shape
+    left = ratings.data - float(ratings.data.mean())
+    biases = [shrunken_means(code, left, size) for code, size in zip(codes, sizes)]
+    squares = (left - biases[0][codes[0]] - biases[1][codes[1]]) ** 2
+    mean = squares.mean()
+
+    def described(code: np.ndarray, size: int, bias: np.ndarray) -> np.ndarray:
+        spread = np.sqrt(mean + shrunken_means(code, squares - mean, size))
+        values = np.column_stack([np.log1p(np.bincount(code, minlength=size)), bias, spread])
+        values -= values.mean(axis=0)
+        return values / np.maximum(values.std(axis=0), 1e-9)  # all alike: zeros
+
+    of_items, of_users = map(described, codes, sizes, biases)
+    return of_items, of_users
+
+
+def stacked(
+    guesses: np.ndarray,
+    sides: np.ndarray,
+    stars: np.ndarray,
+    asked: np.ndarray,
+    asked_sides: np.ndarray,
+) -> np.ndarray:
+    """Predict with weights that depend on the user and the item.
+
+    Each member's weight is a linear function of the side values and of the blend's prediction. It
+    is fitted by ridge regression to what the blend of fixed weights leaves over. Sill, Takács,
+    Mackey and Lin, "Feature-Weighted Linear Stacking" (2009).
+
+    Parameters
+    ----------
+    guesses, asked : numpy.ndarray, shape (num_members, num_pairs)
+        Each member's predictions, for the validation ratings and for what is asked.
+    sides, asked_sides : numpy.ndarray, shape (num_pairs, num_values)
+        Side values of these pairs.
+    stars : numpy.ndarray
+        The validation ratings.
+
+    Returns
+    -------
+    numpy.ndarray
+        A prediction for each pair asked, not clipped.
+    """
+    weights = blend_weights(list(guesses), stars)
+
+    def products(members: np.ndarray, values: np.ndarray) -> np.ndarray:
+        ones = np.ones(members.shape[1])
+        left = np.column_stack([ones, (members - _CENTRE).T])
+        right = np.column_stack([ones, values, weights @ members - _CENTRE])
+        return (left[:, :, None] * right[:, None, :]).reshape(len(ones), -1)
+
+    known = products(guesses, sides)
+    square = known.T @ known + _RIDGE * np.eye(known.shape[1])
+    factors = np.linalg.solve(square, known.T @ (stars - weights @ guesses))
+    return weights @ asked + products(asked, asked_sides) @ factors
 
 
 def damped(model: TrainedModel, gain: float) -> TrainedModel:

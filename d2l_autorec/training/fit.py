@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.blend import blend, damped, member_seeds, weigh
 from d2l_autorec.training.checked import check_fits
+from d2l_autorec.training.draws import NumPyDraws
 from d2l_autorec.training.engines import Compute, Engine, array_shapes, make_engine
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.stopping import BestEpoch
@@ -158,6 +159,7 @@ def fit_network(
     watch: Watch | None = None,
     keeper: Keeper | None = None,
     place: Place | None = None,
+    initial: Mapping[str, np.ndarray] | None = None,
 ) -> TrainedModel:
     """Train one network.
 
@@ -179,6 +181,8 @@ def fit_network(
         As for `fit`.
     place : Place, optional
         For the history.
+    initial : mapping, optional
+        Weights to begin with, named as in `Network`, for the sparse engine; drawn by default.
 
     Returns
     -------
@@ -210,6 +214,11 @@ def fit_network(
             num_epochs,
         )
     engine = make_engine(recipe, scale, train, held_out, seed, compute, keeper)
+    if initial is not None:
+        from d2l_autorec.training.sparse.state import SparseState
+
+        given = SparseState.from_weights(recipe.architecture, dict(initial), NumPyDraws(seed))
+        engine.state.set_weights(given.weights())
     rmses = [epoch.rmse or 0.0 for epoch in history] if validation is not None else []
     best = BestEpoch(recipe.patience, rmses, dict(former.best_weights) if former else None)
     if former is not None:

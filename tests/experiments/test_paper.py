@@ -4,9 +4,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.experiments import paper, paper_variants
+from d2l_autorec.experiments import baselines, contenders, paper, paper_runs, paper_variants
+from d2l_autorec.training.fit import fit_network
 
 
 def tiny(recipe):
@@ -23,7 +25,7 @@ def toy(tmp_path, monkeypatch):
             for v in getattr(paper_variants, name)
         ]
         monkeypatch.setattr(paper_variants, name, tuple(small))
-    for name in ("REACH", "TRIED"):
+    for name in ("REACH", "STACKED", "TRIED"):
         for key, recipe in getattr(paper_variants, name).items():
             monkeypatch.setitem(getattr(paper_variants, name), key, tiny(recipe))
     rng = np.random.default_rng(0)
@@ -34,15 +36,32 @@ def toy(tmp_path, monkeypatch):
     return path
 
 
-def test_all_questions_from_start_to_summary(toy, tmp_path):
+def test_all_questions_from_start_to_summary(toy, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    summary = paper.paper(out, toy, num_splits=2, quiet=True, processes=1)
+    mean = contenders.Contender(baselines.global_mean)
+    monkeypatch.setitem(contenders.CONTENDERS, "myFM", mean)  # where myFM is not installed too
+    summary = paper.paper(out, toy, num_splits=2, quiet=True, processes=1, slow_splits=1)
     assert summary["data"].tolist() == ["MovieLens 100K"] * 2 + ["toy.csv"] * 2
     assert (summary["the paper"] == "").all()  # nothing printed stands for other data
     record = json.loads((out / "experiment.json").read_text())
-    assert record["tables"] == ["summary", "activations", "hidden", "depth", "reach", "tried"]
+    assert record["tables"] == [
+        "summary",
+        "activations",
+        "hidden",
+        "depth",
+        "reach",
+        "others",
+        "tried",
+    ]
     assert all((out / f"{name}.svg").exists() for name in record["figures"])
     assert str(tmp_path) not in (out / "experiment.json").read_text()
+    others = pd.read_csv(out / "named" / "others" / "runs.csv")
+    assert others[others["model"] == "myFM"]["split"].tolist() == [0]
+    stacks = pd.read_csv(out / "named" / "stack" / "runs.csv")
+    gain = stacks["stack"][0] - others["rmse"][0]
+    table = pd.read_csv(out / "others.csv")
+    assert table["the stack less this model"][0] == f"{gain:.4f} (1)"
+    assert record["answer"][-1].startswith("Without side information")
     runs = pd.read_csv(out / "named" / "runs.csv")
     tuned = runs[(runs["part"] == "protocol") & (runs["variant"] == "I-AutoRec")]
     for split in (0, 1):  # the λ that is scored on test ratings is the best on validation
@@ -53,13 +72,13 @@ def test_all_questions_from_start_to_summary(toy, tmp_path):
     with pytest.raises(InputError, match=r"--data toy\.csv"):  # it would drop these tables
         paper.paper(out, None, num_splits=2, quiet=True, processes=1)
     written = (out / "named" / "runs.csv").read_bytes()
-    paper.paper(out, toy, num_splits=2, quiet=True, processes=1)
+    paper.paper(out, toy, num_splits=2, quiet=True, processes=1, slow_splits=1)
     assert (out / "named" / "runs.csv").read_bytes() == written  # nothing ran again
 
 
 def test_the_three_parts_of_a_split_share_nothing(toy):
-    ratings = paper._ratings(toy)
-    parts = paper._split(ratings, 3)
+    ratings = paper_runs.load(toy)
+    parts = paper_runs.split_rows(ratings, 3)
     assert sorted(np.concatenate(parts)) == list(range(len(ratings.table)))
     assert [len(part) for part in parts] == [243, 27, 30]
 
@@ -68,3 +87,16 @@ def test_data_that_cannot_be_read_stops_before_anything_is_trained(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         paper.paper(tmp_path / "out", tmp_path / "none.csv", quiet=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_pre_training_puts_the_autoencoder_of_the_codes_between_the_layers_of_an_autorec():
+    rng = np.random.default_rng(0)
+    ratings = sparse.csr_matrix(rng.integers(1, 6, (12, 9)).astype(np.float32))
+    recipe = paper_variants.PRETRAINED.recipe.but(hidden=(6, 3, 6), lr=0.0, num_epochs=1)
+    outer = fit_network(ratings, paper_variants.OUTER.but(hidden=(6,)), 5)
+    codes = outer.hidden(0)[-1]
+    inner = fit_network(sparse.csr_matrix(codes), paper_variants.INNER.but(hidden=(3,)), 5)
+    W, b = outer.networks[0].output_layer
+    expected = inner.networks[0].reconstruct(sparse.csr_matrix(codes)) @ W.T + b
+    deep = fit_network(ratings, recipe, initial=paper_runs.pretrained(ratings, recipe, 5))
+    np.testing.assert_allclose(deep.networks[0].reconstruct(ratings), expected, atol=1e-4)
