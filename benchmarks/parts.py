@@ -18,7 +18,11 @@ from d2l_autorec.errors import InputError
 
 THREADS = 2
 ROOT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = {"OMP_NUM_THREADS": str(THREADS), "PYTHONPATH": str(ROOT)}
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": str(THREADS),
+    "PYTHONPATH": str(ROOT),
+    "PYTHONDONTWRITEBYTECODE": "",  # an installation has its bytecode: start as it does
+}
 LIBRARIES = (
     "mxnet",
     "pandas",

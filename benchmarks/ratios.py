@@ -78,7 +78,7 @@ def ratios(record: dict[str, Any]) -> list[Ratio]:
         )
     imports = _over(of("startup", IMPORTS), of("whole:ml-100k", "book"))
     lines.append(Ratio("of that, the import of MXNet, pandas, numba and others alone", imports))
-    for size, limit in (("ml-100k", 0.4), ("ml-1m", 0.25), ("ml-10m", 0.08)):
+    for size, limit in (("ml-100k", 0.4), ("ml-1m", 0.25), ("ml-10m", 0.07)):
         key, name = f"train:{size}", title(size)
         torch = of(key, "torch")
         best = lowest(key, "torch", "torch-fused")
@@ -122,17 +122,17 @@ def ratios(record: dict[str, Any]) -> list[Ratio]:
     def cost(size: str, case: str = "sparse") -> float | None:
         return _over(of(f"train:{size}", case), parts.get(f"train:{size}", {}).get("ratings"))
 
-    for case in ("sparse", LARGE):
+    for case, limit in (("sparse", 1.8), (LARGE, 1.5)):
         ratio = _over(cost("ml-20m", case), cost("ml-1m"))
-        lines.append(Ratio(f"{case}: cost of a rating, 20M over 1M", ratio, 1.5))
+        lines.append(Ratio(f"{case}: cost of a rating, 20M over 1M", ratio, limit))
     peak = of("train:ml-20m", "sparse", "peak_bytes")
     gigabytes = None if peak is None else peak / 1e9
     lines.append(Ratio("sparse: peak memory at 20M", gigabytes, MEMORY / 1e9, form="{:.3g} GB"))
-    for engine in ("fast", "sparse"):
+    for engine, limit in (("fast", 1.3), ("sparse", 1.2)):
         key = "distributed:ml-1m"
         value = _over(of(key, f"{engine}, 2 x 1"), of(key, f"{engine}, 1 x 2"))
         what = f"dist_sync, 2 workers of 1 thread over 1 process of 2, {engine}, ML-1M shape"
-        lines.append(Ratio(what, value, 1.3))
+        lines.append(Ratio(what, value, limit))
     for size, limit in (("ml-100k", 1.0), ("ml-1m", None)):
         for by in ("item", "user"):
             what = f"all users' ten best items, {by}-based, {title(size)}"

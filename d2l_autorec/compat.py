@@ -4,8 +4,8 @@ MXNet ended in 2023. Its wheel is a C library that knows neither Python nor NumP
 around it that names what the two have removed since. ``import d2l_autorec`` installs an import
 hook; it costs nothing until somebody imports MXNet. Then
 
-- while MXNet loads, NumPy has the names that MXNet looks up (`lent_names`) and Python 3.12 and
-  later has the two classes of ``distutils`` that it asks for. Both are gone again afterwards;
+- while MXNet loads, NumPy has the names that MXNet looks up (`lent_names`), and stand-ins replace
+  ``distutils``, which Python 3.12 lacks, and ``scipy.stats``, which is slow. All go afterwards;
 - once it is loaded, the four modules of MXNet that look such a name up later get a view of NumPy
   of their own, and operator parameters become the text that they were with NumPy 1 (`as_text`).
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
+import importlib
 import platform
 import re
 import sys
@@ -139,7 +139,7 @@ def _load(load: Callable[[ModuleType], None], module: ModuleType) -> None:
     """Load MXNet, with all that it misses in place meanwhile."""
     for name in [name for name in sys.modules if name.startswith("mxnet.")]:
         del sys.modules[name]  # left by an import that failed, before this hook was there
-    with _names(), _distutils():
+    with _names(), _modules():
         try:
             load(module)
         except OSError as error:  # of the dynamic loader
@@ -211,24 +211,31 @@ def _names() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _distutils() -> Iterator[None]:
-    """Lend Python 3.12 and later ``distutils.version``, unless setuptools brings it.
-
-    MXNet compares NumPy's version with 1.6, 1.15 and 1.17 by its two classes.
-    """
-    if sys.version_info < (3, 12) or importlib.util.find_spec("distutils") is not None:
-        yield
-        return
+def _modules() -> Iterator[None]:
+    """Lend what MXNet needs only to compare NumPy's version and to quantize, if not loaded yet."""
     package, version = ModuleType("distutils"), ModuleType("distutils.version")
     vars(package).update(__path__=[], version=version)
     vars(version).update(LooseVersion=_Version, StrictVersion=_Version)
-    lent = {module.__name__: module for module in (package, version)}
-    sys.modules.update(lent)
+    lent = (package, version, _Later("scipy.stats"))
+    for module in lent:
+        sys.modules.setdefault(module.__name__, module)
     try:
         yield
     finally:
-        for name in lent:
-            sys.modules.pop(name, None)
+        for module in lent:
+            if sys.modules.get(module.__name__) is module:
+                del sys.modules[module.__name__]
+
+
+class _Later(ModuleType):
+    """A module that is loaded when a name is first looked up in it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # which `inspect` asks of every module
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 class _Version:

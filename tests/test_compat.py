@@ -1,10 +1,10 @@
 """What MXNet misses on current Python and NumPy, given back to it alone."""
 
 import ast
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy
 import pytest
@@ -127,8 +127,6 @@ import mxnet
 assert seen() == before
 from d2l import mxnet as d2l
 assert seen() == before
-if sys.version_info >= (3, 12) and "setuptools" not in sys.modules:
-    assert "distutils" not in sys.modules
 assert sum(type(finder) is d2l_autorec.compat._Finder for finder in sys.meta_path) == 1
 print(mxnet.__version__)
 """
@@ -236,26 +234,49 @@ assert set(vars(numpy)) == before and "distutils.version" not in sys.modules
     assert rest.strip() == compat.mxnet_remedy()
 
 
-def test_versions_as_mxnet_compares_them():
-    with compat._distutils():
+def test_versions_as_mxnet_compares_them(monkeypatch):
+    for name in ("distutils", "distutils.version"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with compat._modules():
         from distutils.version import LooseVersion, StrictVersion
 
         for version in (LooseVersion, StrictVersion):
+            assert version is compat._Version
             assert version("2.5.5") >= version("1.17")
             assert version("1.17") >= version("1.17")
             assert not version("1.6.0") >= version("1.17")
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python has its own distutils")
-def test_distutils_is_lent_and_taken_back(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for name in ("distutils", "distutils.version"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    with compat._distutils():
-        from distutils.version import StrictVersion
-
-        assert StrictVersion is compat._Version and StrictVersion("1.23.5") >= StrictVersion("1.6")
     assert not {"distutils", "distutils.version"} & set(sys.modules)
+
+
+def test_stand_ins_are_taken_back_and_load_when_they_are_used():
+    code = """
+import sys, d2l_autorec, mxnet
+assert not {"scipy.stats", "distutils", "setuptools"} & set(sys.modules)
+stats = mxnet.contrib.quantization.stats
+assert not hasattr(stats, "__file__") and "scipy.stats" not in sys.modules
+print(stats.entropy([0.5, 0.5]), stats.entropy is sys.modules["scipy.stats"].entropy)
+"""
+    pytest.importorskip("mxnet")
+    done = python(code)
+    assert done.stdout == "0.6931471805599453 True\n", done.stderr
+
+
+def test_what_is_loaded_already_is_not_replaced(monkeypatch):
+    own = ModuleType("scipy.stats")
+    monkeypatch.setitem(sys.modules, "scipy.stats", own)
+    with compat._modules():
+        assert sys.modules["scipy.stats"] is own
+    assert sys.modules["scipy.stats"] is own
+
+
+def test_a_stand_in_may_be_used_while_mxnet_loads(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[:2] == ["scipy", "stats"]]:
+        monkeypatch.delitem(sys.modules, name)
+    with compat._modules():
+        assert sys.modules["scipy.stats"].norm.cdf(0.0) == 0.5
+        loaded = sys.modules["scipy.stats"]
+        assert type(loaded) is ModuleType
+    assert sys.modules["scipy.stats"] is loaded
 
 
 def test_what_is_missing_is_both_kinds_of_error():
