@@ -26,7 +26,9 @@ Searched = Annotated[
 ]
 Slow = Annotated[
     Optional[int],
-    typer.Option(min=1, help="Of the stack, deep pre-training and other libraries, if fewer."),
+    typer.Option(
+        min=1, help="Of deep pre-training and other libraries, if fewer; stored ones count too."
+    ),
 ]
 SlowSplits = Annotated[
     Optional[int],

@@ -55,8 +55,9 @@ def paper(
     quick : bool
         A smoke run, which draws no conclusion.
     slow_splits : int, optional
-        The first of the splits, all by default, on which the pre-trained network, the stack and
-        other libraries' models are run. A library that is not installed is left out.
+        The first of the splits, beside those that are stored, on which the pre-trained network and
+        other libraries' models are run; all by default. A library that is not installed is left
+        out, but for stored runs.
 
     Returns
     -------
@@ -91,13 +92,14 @@ def paper(
         if path is not None:
             asked += variants.QUESTIONS
         work = partial(run_one, path, stop=stop)
-        found = {"protocol": _tuned(go, place, work, asked, num_splits, slow)}
+        fewer = partial(first_jobs, count=slow, folder=place, data_digest=ratings.digest)
+        found = {"protocol": _tuned(go, place, work, asked, num_splits, fewer)}
         if path is not None:
             tried = [{"recipe": recipe} for recipe in variants.TRIED]
             found["tried"] = go(place / "tried", partial(try_one, path, stop=stop), tried)
             splits = [{"split": split} for split in range(num_splits)]
             found["reach"] = go(place / "reach", partial(reach, path, stop=stop), splits)
-            found["stack"] = go(place / "stack", partial(stack, path, stop=stop), splits[:slow])
+            found["stack"] = go(place / "stack", partial(stack, path, stop=stop), splits)
             missing = lacking({name: CONTENDERS[name] for name in variants.OTHERS})
             found["others"] = go(
                 place / "others",
@@ -150,7 +152,7 @@ def _tuned(
     work: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     asked: Sequence[Variant],
     num_splits: int,
-    slow_splits: int,
+    fewer: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
 ) -> pd.DataFrame:
     """Choose λ on validation ratings, then score on test ratings."""
     trials = [
@@ -163,10 +165,12 @@ def _tuned(
     finals = []
     for variant in asked:
         own = tuned[(tuned["part"] == variant.part) & (tuned["variant"] == variant.name)]
-        for split in range(slow_splits if variant.pretrained else num_splits):
+        jobs = []
+        for split in range(num_splits):
             choices = own[own["split"] == (split if variant.own else 0)]
             lam = float(choices.loc[choices["rmse"].idxmin(), "lam"])
-            finals.append(_job(variant, "test", lam, split))
+            jobs.append(_job(variant, "test", lam, split))
+        finals += fewer(jobs) if variant.pretrained else jobs
     go(place, work, finals)
     return go(place, work, [*trials, *finals])
 

@@ -148,11 +148,11 @@ def answer(measured: Measured) -> list[str]:
         f"blend of {len(REACH)} {interval(reach['blend'])}, a difference of {gain}. GLocal-K, "
         f"which chooses its epoch on test ratings, reports {GLOCAL_K} on MovieLens 1M."
     )
-    fixed, blended = found["stack"]["fixed weights"], reach["blend"][: len(stack)]
+    fixed = found["stack"]["fixed weights"]
     told.append(
         f"A stack of {len(STACKED)} networks, whose weights depend on the number, mean and spread "
         f"of the user's and the item's ratings, has {interval(stack)}: less than the blend of "
-        f"{len(REACH)} by {paired(blended, stack).difference}, and less than the same "
+        f"{len(REACH)} by {paired(reach['blend'], stack).difference}, and less than the same "
         f"networks with fixed weights by {paired(fixed, stack).difference}. Its members and side "
         "values were chosen on validation ratings of the first split."
         + (_verdict(stack, MARK, "The mark") if ML1M in name else "")

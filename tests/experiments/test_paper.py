@@ -64,6 +64,8 @@ def test_all_questions_from_start_to_summary(toy, tmp_path, monkeypatch):
     assert record["answer"][-1].startswith("Without side information")
     runs = pd.read_csv(out / "named" / "runs.csv")
     tuned = runs[(runs["part"] == "protocol") & (runs["variant"] == "I-AutoRec")]
+    deep = runs[runs["variant"] == paper_variants.PRETRAINED.name]
+    assert deep[deep["scored_on"] == "test"]["split"].tolist() == [0]
     for split in (0, 1):  # the λ that is scored on test ratings is the best on validation
         own = tuned[tuned["split"] == split]
         trials = own[own["scored_on"] == "validation"]

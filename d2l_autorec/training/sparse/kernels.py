@@ -18,43 +18,20 @@ Numba compiles a kernel anew when its own file changes, so what they call stands
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from numpy import float32 as Float
 from numpy import ndarray as Array
 
 from d2l_autorec.models.activations import ACTIVATIONS, SELU_ALPHA, SELU_SCALE
-from d2l_autorec.training.sparse.jit import jit
+from d2l_autorec.training.sparse.jit import jit, prefetch
+from d2l_autorec.training.sparse.tuples import Entries, Layer, Steps
 
 IDENTITY, SIGMOID, TANH, RELU, ELU, SELU = range(len(ACTIVATIONS))
 
 _ZERO, _ONE = Float(0), Float(1)
 _BETA1, _BETA2, _EPSILON = Float(0.9), Float(0.999), Float(1e-8)  # MXNet's defaults
 _REST1, _REST2 = _ONE - _BETA1, _ONE - _BETA2
-
-
-class Entries(NamedTuple):
-    """A batch by column: ``rows[k]`` and ``values[k]``, ``ptr[c] <= k < ptr[c + 1]``."""
-
-    ptr: Array  # (num_cols + 1,)
-    rows: Array  # (ratings,)
-    values: Array  # (ratings,)
-
-
-class Layer(NamedTuple):
-    """A large weight matrix, ``V`` or ``W``."""
-
-    weight: Array  # (num_cols, width)
-    moments: Array  # (num_cols, 2, width)
-    done: Array  # (num_cols,): steps of this epoch that a column has been through
-
-
-class Steps(NamedTuple):
-    """Learning rates of an epoch's steps, corrected for Adam's bias, and weight decay."""
-
-    rates: Array
-    wd: Float
-    bias_wd: Float
 
 
 @jit
@@ -155,6 +132,20 @@ def _add_to_pair(y1: Array, a1: Float, y2: Array, a2: Float, x: Array) -> None:
 
 
 @jit
+def _fetch_next(layer: Layer, c: int, hi: int, ptr: Array, next_ptr: Array) -> None:
+    """Begin to read the next column that is in either batch, while this one is worked on."""
+    c += 1
+    while c < hi and ptr[c] == ptr[c + 1] and next_ptr[c] == next_ptr[c + 1]:
+        c += 1
+    if c < hi:
+        w, m, v = layer.weight[c], layer.moments[c, 0], layer.moments[c, 1]
+        for j in range(0, w.size, 16):  # float32 values in a cache line
+            prefetch(w, j)
+            prefetch(m, j)
+            prefetch(v, j)
+
+
+@jit
 def decoder_pass(
     lo: int,
     hi: int,
@@ -182,6 +173,7 @@ def decoder_pass(
     for c in range(lo, hi):
         if ptr[c] == ptr[c + 1]:
             continue
+        _fetch_next(W, c, hi, ptr, ptr)
         w, m, v = W.weight[c], W.moments[c, 0], W.moments[c, 1]
         b, bm, bv = bias[c, 0:1], bias[c, 1:2], bias[c, 2:3]
         _catch_up(w, m, v, W.done[c], step, rates, wd)
@@ -243,6 +235,7 @@ def encoder_pass(
         in_batch = ptr[c] < ptr[c + 1]
         if not in_batch and next_ptr[c] == next_ptr[c + 1]:
             continue
+        _fetch_next(V, c, hi, ptr, next_ptr)
         w, m, v = V.weight[c], V.moments[c, 0], V.moments[c, 1]
         if in_batch:
             _catch_up(w, m, v, V.done[c], step, rates, wd)

@@ -1,0 +1,32 @@
+"""What the kernels are given."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numpy import float32 as Float
+from numpy import ndarray as Array
+
+
+class Entries(NamedTuple):
+    """A batch by column: ``rows[k]`` and ``values[k]``, ``ptr[c] <= k < ptr[c + 1]``."""
+
+    ptr: Array  # (num_cols + 1,)
+    rows: Array  # (ratings,)
+    values: Array  # (ratings,)
+
+
+class Layer(NamedTuple):
+    """A large weight matrix, ``V`` or ``W``."""
+
+    weight: Array  # (num_cols, width)
+    moments: Array  # (num_cols, 2, width)
+    done: Array  # (num_cols,): steps of this epoch that a column has been through
+
+
+class Steps(NamedTuple):
+    """Learning rates of an epoch's steps, corrected for Adam's bias, and weight decay."""
+
+    rates: Array
+    wd: Float
+    bias_wd: Float
