@@ -62,6 +62,14 @@ def markdown(rows: list[dict[str, str]]) -> str:
     return "".join(f"| {line} |\n" for line in [*head, *lines])
 
 
+def merged(folder: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the rows of a stored table with new ones in the place of theirs, by machine."""
+    path = folder / "table.csv"
+    stored = list(csv.DictReader(io.StringIO(path.read_text("utf-8")))) if path.is_file() else []
+    by = {(row["machine"], row["command"]): row for row in [*stored, *rows]}
+    return [by[key] for key in sorted(by)]
+
+
 def main() -> int:
     """Try the machines that were named and print the table."""
     parser = argparse.ArgumentParser(prog="make fresh", description=__doc__)
@@ -73,7 +81,11 @@ def main() -> int:
     parser.add_argument(
         "--cold", action="store_true", help="keep nothing that pip and uv downloaded before"
     )
-    parser.add_argument("--out", type=Path, help="folder for table.md and table.csv")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder of table.md and table.csv, which keep the rows of other runs",
+    )
     args = parser.parse_args()
     require_root()
 
@@ -81,15 +93,15 @@ def main() -> int:
     with ThreadPoolExecutor(args.jobs) as pool:
         futures = [pool.submit(try_machine, m, args.commands, downloads) for m in args.machines]
         rows = [row for future in futures for row in future.result()]
-    table = markdown(rows)
-    print(table, end="")
+    print(markdown(rows), end="")
     if args.out:
+        stored = merged(args.out, rows)
         args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / "table.md").write_text(table, encoding="utf-8")
+        (args.out / "table.md").write_text(markdown(stored), encoding="utf-8")
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(stored)
         (args.out / "table.csv").write_text(text.getvalue(), encoding="utf-8")
     return any(row["result"].startswith("FAILED") for row in rows)
 

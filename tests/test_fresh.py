@@ -30,11 +30,18 @@ def test_the_outcome_of_a_command(log, code, said):
     assert fresh.outcome(log, code) == said
 
 
-def test_the_table():
+def test_the_table_keeps_the_rows_of_other_runs(tmp_path):
     row = dict(zip(fresh.COLUMNS, ("debian12", "3.11.2", "make test", "31", "3 passed")))
     assert fresh.markdown([row]).splitlines()[2] == (
         "| debian12 | 3.11.2 | make test | 31 | 3 passed |"
     )
+    (tmp_path / "table.csv").write_text(
+        "machine,Python,command,seconds,result\n"
+        "debian12,3.11.2,make test,9,2 passed\ndebian11,3.9.2,make test,8,2 passed\n"
+    )
+    other, own = fresh.merged(tmp_path, [row])
+    assert own == row and (other["machine"], other["seconds"]) == ("debian11", "8")
+    assert fresh.merged(tmp_path / "none", [row]) == [row]
 
 
 @pytest.mark.parametrize(
