@@ -102,10 +102,10 @@ def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
     shape = ratings.num_users, ratings.num_items
     found = for_size(find_recipe(name), len(ratings.table), *shape)
     recipe, notice = found.recipe, None
-    if name != found.name in RECIPES:
-        notice = f"Recipe: {found.name}, for ratings as dense as these."
-    elif asked.recipe is None and asked.data:
-        notice = "Recipe: default (the chapter's is --recipe chapter)."
+    if asked.recipe is None and asked.data:
+        notice = f"Recipe: {found.name} (the chapter's is --recipe chapter)."
+    elif name in RECIPES and name != found.name:
+        notice = f"Recipe: {found.name}, for which {name} stands with as many ratings as these."
     by_lam = any(part.lam is not None for part in recipe.parts)
     if "wd" in asked.changes and by_lam and "lam" not in asked.changes:
         raise InputError("--wd: this recipe decays weights by λ; give --lam.")
