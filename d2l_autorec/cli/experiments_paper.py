@@ -48,7 +48,7 @@ def paper(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare with the paper's results (about a minute on two cores; with ML-1M 80 minutes)."""
+    """Compare with the paper's results (about a minute on two cores; with ML-1M over an hour)."""
     folder = begin("paper", out, quick)
     from d2l_autorec.experiments.paper import paper as experiment
 

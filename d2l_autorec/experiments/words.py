@@ -228,7 +228,7 @@ TERMS = {
         "A weighted sum of several models, with weights chosen on validation ratings.",
     ),
     "stack": (
-        r"\b[Ss]tack",
+        r"\b[Ss]tack of \d",
         "A blend whose weights depend on the number, mean and spread of the user's and the item's "
         "ratings and on the blend's prediction: feature-weighted linear stacking.",
     ),
