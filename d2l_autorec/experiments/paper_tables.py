@@ -153,9 +153,10 @@ def answer(measured: Measured) -> list[str]:
         f"A stack of {len(STACKED)} networks, whose weights depend on the number, mean and spread "
         f"of the user's and the item's ratings, has {interval(stack)}: less than the blend of "
         f"{len(REACH)} by {paired(reach['blend'], stack).difference}, and less than the same "
-        f"networks with fixed weights by {paired(fixed, stack).difference}. Its members and side "
-        "values were chosen on validation ratings of the first split."
-        + (_verdict(stack, MARK, "The mark") if ML1M in name else "")
+        f"networks with fixed weights by {paired(fixed, stack).difference}. Which networks and "
+        "side values it has was chosen on validation ratings of the first split, some of which "
+        "are test ratings of the others."
+        + (_verdict(stack, MARK, "The mark set for it") if ML1M in name else "")
     )
     if len(found["others"]):
         told.append(
@@ -164,7 +165,7 @@ def answer(measured: Measured) -> list[str]:
                 f"{name} {interval(own['rmse'])}, from which the stack differs by {gain}"
                 for name, own, gain in _others(found)
             )
-            + ". Below zero the stack wins."
+            + ". Below zero the stack is better."
         )
     return told
 

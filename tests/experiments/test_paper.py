@@ -7,7 +7,14 @@ import pytest
 from scipy import sparse
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.experiments import baselines, contenders, paper, paper_runs, paper_variants
+from d2l_autorec.experiments import (
+    baselines,
+    contenders,
+    paper,
+    paper_runs,
+    paper_tables,
+    paper_variants,
+)
 from d2l_autorec.training.fit import fit_network
 
 
@@ -102,3 +109,9 @@ def test_pre_training_puts_the_autoencoder_of_the_codes_between_the_layers_of_an
     expected = inner.networks[0].reconstruct(sparse.csr_matrix(codes)) @ W.T + b
     deep = fit_network(ratings, recipe, initial=paper_runs.pretrained(ratings, recipe, 5))
     np.testing.assert_allclose(deep.networks[0].reconstruct(ratings), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("rmses, met", [([0.8, 0.81], "met"), ([0.81, 0.83], "missed")])
+def test_a_mark_is_met_at_or_below_it(rmses, met):
+    said = paper_tables._verdict(pd.Series(rmses), 0.814, "The mark")
+    assert said == f" The mark, 0.814, is {met}."
