@@ -290,5 +290,6 @@ ALLOWED = {
     r"with 5 hidden units, then with 1,000|with 50 hidden units to be quick": "settings to try",
     r"Up to 1,000 hidden units, 100 epochs and a dropout of 0\.9": "held by course/test_lab.py",
     r"medians of 5 rounds|a batch of 256 items|batches of 1024 share": "how it was measured",
+    r"each command with at most 16 GB of memory": "the limit that benchmarks/netflix.py sets",
 }
 """Regular expressions for numbers that stand in no table of ``results/``, and why."""
