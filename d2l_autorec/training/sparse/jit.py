@@ -28,8 +28,7 @@ def jit(function: Any) -> Any:
     return kernel
 
 
-@intrinsic
-def prefetch(typing: Any, array: Any, place: Any) -> Any:
+def _prefetch(typing: Any, array: Any, place: Any) -> Any:
     """Have the cache line of a place in an array brought to the second level of the cache.
 
     Delete the cached kernels by hand after a change here: numba does not see it.
@@ -45,3 +44,6 @@ def prefetch(typing: Any, array: Any, place: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+prefetch: Any = intrinsic(_prefetch)
