@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -32,7 +33,7 @@ class Ran:
     others : float or None
         Share of our cores that others took meanwhile; None where the system does not tell.
     peak : int
-        The most memory that it held, in bytes.
+        The most memory that it held, in bytes; 0 where it had no limit.
     """
 
     stdout: str
@@ -136,7 +137,11 @@ def run_unwatched(
             cwd=folder,
             preexec_fn=partial(_keep_to, limit) if limit else None,
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        peak = 0
+        while not (ended := os.wait4(process.pid, os.WNOHANG if limit else 0))[0]:
+            peak = max(peak, _held(process.pid))
+            time.sleep(0.02)
+        _, status, usage = ended
         seconds, after = time.perf_counter() - start, busy_seconds()
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
@@ -148,7 +153,17 @@ def run_unwatched(
     if before is not None and after is not None:
         own = usage.ru_utime + usage.ru_stime
         others = max((after - before - own) / seconds / len(cores()), 0.0)
-    return Ran(stdout, seconds, others, 1024 * usage.ru_maxrss)
+    return Ran(stdout, seconds, others, peak)
+
+
+def _held(pid: int) -> int:
+    """Return the most bytes that a process has held since it was started, not what its parent did.
+
+    The system's own account, ``ru_maxrss``, begins with the parent's.
+    """
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return 1024 * int(found[1]) if found else 0
 
 
 def _keep_to(limit: int) -> None:

@@ -16,6 +16,7 @@ TITLES = {
     "own-data": "Ratings of one's own",
     "benchmark": "What does it cost?",
     "serving": "How fast does the service answer?",
+    "netflix": "A hundred million ratings",
     "attack": "Do the promises hold under attack?",
     "reproduce": "The chapter's run",
 }
@@ -78,6 +79,8 @@ CAPTIONS = {
     "benchmark/ratios": "What was measured, beside the marks that were set.",
     "attack/table": "Tries at random by area, and those that broke no promise.",
     "serving/table": "Times to answer, over all questions and for each kind.",
+    "netflix/steps": "Each command: seconds, the most memory that it held, and what it wrote.",
+    "netflix/epochs": "Test RMSE after each epoch, and that of the biases on the same ratings.",
     "reproduce/curve": "RMSE on held-out ratings and train loss after each epoch.",
     "reproduce/history": "RMSE on held-out ratings and train loss after each epoch.",
 }
@@ -89,6 +92,9 @@ HEADINGS = {
     "targets": "ratings are read as",
     "val_rmse": "validation RMSE",
     "test_rmse": "test RMSE",
+    "biases_rmse": "test RMSE of the biases",
+    "peak_gb": "peak memory, GB",
+    "written_gb": "written, GB",
     "epoch": "epoch",
     "less_first": "difference from the first row",
     "less AutoRec": "difference from the chapter's AutoRec",

@@ -96,7 +96,7 @@ def test_workers_that_do_not_fit_on_their_machine(monkeypatch):
 
 
 MEASURED = """
-import resource, sys
+import re, resource, sys
 from pathlib import Path
 from d2l_autorec.data.synthetic import synthetic_ratings
 from d2l_autorec.models.recipes import RECIPES
@@ -108,7 +108,7 @@ run.train(synthetic_ratings(50, 40, 800), plan)  # to load all libraries
 ratings = synthetic_ratings(*map(int, sys.argv[1:]))
 pages = int(Path("/proc/self/statm").read_text().split()[1])
 run.train(ratings, plan)
-peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 need = memory.needed(recipe, "sparse", memory.Size.of(ratings))
 print(peak - pages * resource.getpagesize(), need)
 """
