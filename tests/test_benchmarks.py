@@ -147,7 +147,8 @@ def test_own_work_is_not_taken_for_that_of_others():
 
 
 def test_a_process_within_its_memory(tmp_path):
-    work = [sys.executable, "-c", "import os; x = bytearray(10**8); print(os.getcwd())"]
+    text = "import os, time; x = bytearray(10**8); time.sleep(0.5); print(os.getcwd())"
+    work = [sys.executable, "-c", text]
     ran = quiet.run_unwatched(work, {}, tmp_path, 10**9)
     assert Path(ran.stdout.strip()) == tmp_path.resolve() and 10**8 < ran.peak < 3 * 10**8
     with pytest.raises(InputError, match="MemoryError"):
