@@ -142,10 +142,19 @@ def test_the_machines_in_the_documents_are_those_tried_and_none_failed():
     table = (RESULTS / "fresh" / "table.md").read_text(encoding="utf-8")
     assert table in TEXTS["install.md"]
     rows = pd.read_csv(RESULTS / "fresh" / "table.csv")
-    assert {"debian11", "debian12", "debian13"} <= set(rows["machine"])
     assert not rows["result"].str.contains("FAILED").any()
-    reproduced = rows[rows["command"] == "make reproduce"]
+    reproduced, tested = (
+        rows[rows["command"] == command].set_index("machine")
+        for command in ("make reproduce", "make test")
+    )
     assert set(reproduced["result"]) == {"test RMSE 0.900"}
+    of = [f"debian{number}" for number in (11, 12, 13)]
+    passed = tested["result"].str.extract(r"^(\d+) passed, ")[0]
+    for said, values in (
+        ("`make reproduce`, seconds", reproduced.loc[of, "seconds"]),
+        ("`make test`, passed", passed[of]),
+    ):
+        assert f"| {said} | {' | '.join(map(str, values))} |\n" in TEXTS["README.md"]
 
 
 def test_each_pin_stands_in_the_documents_once():
