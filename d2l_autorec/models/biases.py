@@ -171,14 +171,12 @@ class Scale:
     @classmethod
     def of(cls, train: sparse.csr_matrix, recipe: Recipe) -> Scale:
         """Fit the scale that a recipe's targets ask for to training ratings (rows, columns)."""
-        mean, row, col = 0.0, np.zeros(train.shape[0]), np.zeros(train.shape[1])
-        unit = 1.0
-        if recipe.scaled:
-            assert isinstance(recipe.clip, tuple)
-            unit = (recipe.clip[1] - recipe.clip[0]) / 4 or 1.0
-        if recipe.targets == "unit":
+        mean, unit = 0.0, 1.0
+        row, col = np.zeros(train.shape[0]), np.zeros(train.shape[1])
+        if recipe.scaled or recipe.targets == "unit":
             assert isinstance(recipe.clip, tuple)  # Recipe has seen to it
-            return cls(mean, recipe.clip[1], row, col)
+            low, high = recipe.clip
+            unit = high if recipe.targets == "unit" else (high - low) / 4 or 1.0
         if recipe.targets == "mean":
             mean = float(train.data.mean())
         elif recipe.targets == "biases":

@@ -46,11 +46,12 @@ class Recipe:
         bias is averaged with; "ratings" stands for an estimate from the training ratings.
     damped : bool
         With the targets "biases": whether what the network adds to the biases is multiplied by a
-        factor from 0 to 1, by least squares on the validation ratings. In a blend with such
-        members the biases are one member more.
+        factor from 0 to 1, by least squares on the validation ratings. In a blend such members
+        have one factor, which may be above 1; see `d2l_autorec.training.blend.damped_weights`.
     scaled : bool
         Whether the network reads and predicts its targets over a quarter of the range ``clip``, so
         that learning rate and λ, which suit ratings from 1 to 5, suit those from 0 to 100 as well.
+        The targets "unit" have a unit of their own.
     lr : float
         Adam's learning rate, at the start.
     schedule : {"constant", "cosine"}
@@ -147,11 +148,8 @@ class Recipe:
             raise InputError("lam belongs to the paper's objective; set objective to sum.")
         if self.targets == "unit" and self.clip is None:
             raise InputError("targets='unit' needs the ratings' range; give it as clip.")
-        if self.scaled and (self.targets == "unit" or self.clip is None):
-            raise InputError(
-                "scaled needs the ratings' range, and targets other than unit; give clip, or "
-                "leave scaled out."
-            )
+        if self.scaled and self.clip is None:
+            raise InputError("scaled needs the ratings' range; give it as clip.")
         if self.refit and not self.val_ratio:
             raise InputError("refit needs an epoch chosen on validation ratings; set val_ratio.")
         self._check_members()

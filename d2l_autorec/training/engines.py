@@ -154,7 +154,7 @@ def make_engine(
         len(former.history) if former else 0,
         draws,
     )
-    updates = Updates.of(recipe, num_rows, 1.0 if recipe.scaled else scale.unit)
+    updates = Updates.of(recipe, num_rows, scale.unit if recipe.targets == "unit" else 1.0)
     job = Job(train, held_out, batches, updates, clip, compute.group)
     if compute.engine == "fast":
         return Engine(*_dense(recipe, job, compute.devices), batches)

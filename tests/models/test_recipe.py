@@ -47,11 +47,7 @@ OF_THE_BLEND = (
         ({"patience": 0}, "patience is 0; give a whole number of at least 1."),
         ({"val_ratio": 1.0}, "val_ratio is 1.0; give a share from 0 to below 1."),
         ({"targets": "unit"}, "targets='unit' needs the ratings' range; give it as clip."),
-        (
-            {"scaled": True},
-            "scaled needs the ratings' range, and targets other than unit; give clip, or leave "
-            "scaled out.",
-        ),
+        ({"scaled": True}, "scaled needs the ratings' range; give it as clip."),
         ({"clip": (5.0, 1.0)}, f"clip is (5.0, 1.0); {RANGE}"),
         ({"clip": (1.0, 5.0, 9.0)}, f"clip is (1.0, 5.0, 9.0); {RANGE}"),
         ({"clip": (1.0, "5")}, f"clip is (1.0, '5'); {RANGE}"),

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from d2l_autorec.data.formats import Ratings
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import RECIPES, Named, for_size
 from d2l_autorec.training import checkpoint, run
+from d2l_autorec.training.asked import Asked, make_plan
 from d2l_autorec.training.blend import damped_weights, least_squares_gain
 from d2l_autorec.training.fit import fit
 
@@ -62,6 +64,9 @@ def test_the_weight_of_the_biases_goes_to_the_members_above_them(monkeypatch):
     too_much, full = damped_weights(guesses, base, [True, False, True], base + one + 0.5 * two)
     np.testing.assert_allclose(too_much, [2 / 3, 0, 1 / 3], atol=1e-9)
     assert full == pytest.approx(1.5)  # the biases count once
+    beyond, whole = damped_weights(guesses, base, [True, False, True], 1.3 * other - 0.3 * base)
+    np.testing.assert_allclose(beyond, [0, 1.3, 0], atol=1e-9)  # none below zero
+    assert whole == 1
 
 
 @pytest.mark.parametrize("ratings, expected", [(0, (0.5, 0)), (200, (5 / 12, 1 / 12))])
@@ -136,9 +141,20 @@ def test_what_the_names_stand_for_depends_on_the_ratings(size, default, blend, t
         assert found == [Named(name, RECIPES[name]) for name in (default, blend)]
     if times == 1:
         assert found[1].recipe == RECIPES["blend"]
-    for name in ("chapter", "best", "my.toml"):  # taken at their word
+    for name in ("chapter", "best", "my.toml", "default", "dense", "blend"):  # files too
         own = Named(name, RECIPES["best"])
         assert for_size(own, *size) is own
+
+
+def test_what_a_name_stands_for_is_said():
+    for name, said in (
+        (None, "Recipe: default (the chapter's is --recipe chapter)."),
+        ("default", None),
+        ("blend", "Recipe: sparse-blend, for which blend stands with as many ratings as these."),
+    ):
+        plan, notice = make_plan(Asked(name, data=Path("own.csv")), ratings())
+        assert notice == said
+        assert plan.recipe == RECIPES["sparse-blend" if name == "blend" else "default"]
 
 
 def test_the_members_of_the_blend_for_sparse_ratings_are_damped():

@@ -103,6 +103,20 @@ def test_the_unit_of_a_scaled_recipe_is_a_quarter_of_the_range():
     centred = Scale.of(train, replace(scaled, targets="mean"))
     np.testing.assert_allclose(centred.apply(train).data, [0.8, -0.8, 0])
     assert Scale.of(train, replace(scaled, clip=(3.0, 3.0))).unit == 1
+    assert Scale.of(train, replace(scaled, targets="unit")).unit == 10
+
+
+@engines
+def test_targets_over_the_upper_end_have_a_unit_of_their_own(engine):
+    """Where a recipe is scaled too, that changes nothing, not the decay either."""
+    recipe = SMALL.but(targets="unit", clip="ratings", lr=0.1, num_epochs=10)
+    table, pairs = ratings(), np.divmod(np.arange(20 * 13), 13)
+    plain, scaled = (
+        fit(table, (20, 13), own, 1, compute=Compute(engine)).predict(*pairs)
+        for own in (recipe, recipe.but(scaled=True))
+    )
+    np.testing.assert_array_equal(plain, scaled)
+    assert plain.std() > 0.1
 
 
 def test_biases_are_at_their_fixed_point():
