@@ -20,7 +20,7 @@ from d2l_autorec.errors import InputError
 from d2l_autorec.evaluation.space import Choice, choices, first_values
 from d2l_autorec.evaluation.space import base as base_recipe
 from d2l_autorec.models.recipe import Recipe
-from d2l_autorec.models.recipes import RECIPES, Named, for_size, to_toml
+from d2l_autorec.models.recipes import to_toml
 from d2l_autorec.packages import require
 from d2l_autorec.paths import check_new_file, kind
 from d2l_autorec.training import run
@@ -54,7 +54,7 @@ class Ground:
     shape : (int, int)
         Number of users and of items.
     plan : Plan
-        The engine, the seed and the split.
+        The engine, the seed and the split, with what the recipe "default" stands for here.
     contexts : tuple of mxnet.Context
     digests : dict of str to str
         ``data_digest``, ``split_digest`` of the test rows and ``validation_digest``.
@@ -89,12 +89,6 @@ class Ground:
         return cls(
             table, halves, shape, plan, tuple(ready.contexts), digests, mean_rmse, biases_rmse
         )
-
-    @property
-    def default(self) -> Recipe:
-        """What the recipe "default" stands for."""
-        named = Named("default", RECIPES["default"])
-        return for_size(named, len(self.table), *self.shape).recipe
 
     @property
     def space(self) -> tuple[Choice, ...]:
@@ -147,7 +141,7 @@ def open_study(folder: Path, ground: Ground) -> Study:
                 study.tell(trial.number, state=library.trial.TrialState.FAIL)
         alive = [t for t in study.get_trials(deepcopy=False) if t.state.name != "FAIL"]
         if not any(t.user_attrs.get("default") for t in alive):
-            first, *others = first_values(ground.default, ground.space)
+            first, *others = first_values(ground.plan.recipe, ground.space)
             study.enqueue_trial(first, user_attrs={"default": True})
             for values in others if new else ():
                 study.enqueue_trial(values)

@@ -71,7 +71,7 @@ def search(
         trial.set_user_attr("process", this_process())
         is_default = bool(trial.user_attrs.get("default"))
         values = {choice.name: choice.suggest(trial) for choice in ground.space}
-        recipe = ground.default if is_default else recipe_of(values)
+        recipe = ground.plan.recipe if is_default else recipe_of(values)
         trial.set_user_attr("recipe", recipe.to_dict())
         prune = (
             None if is_default else _Follower(trial, recipe.num_epochs, deadline, ground.mean_rmse)

@@ -124,6 +124,22 @@ def test_what_is_found_is_what_train_follows(own, tmp_path):
     assert record["found"] == found
 
 
+def test_for_dense_ratings_the_search_begins_with_dense(own, tmp_path, monkeypatch):
+    monkeypatch.setattr("d2l_autorec.models.recipes.MANY_ITEMS", 40)
+    small = RECIPES["dense"].but(hidden=(4,), num_epochs=6)
+    monkeypatch.setitem(RECIPES, "dense", small)
+    said = tune(own, tmp_path / "best.toml", "--trials", 1)
+    assert said["found"]["best"] == small.but(lam=20.0).to_dict()
+    [row] = trials(tmp_path / "best.toml")
+    assert (row["default"], row["targets"], float(row["lam"])) == ("True", "stars", 20)
+    assert (float(row["lr"]), int(row["hidden"])) == (0.004, 4)
+
+
+def test_targets_of_stars_are_for_dense_ratings():
+    for number, targets in ((20, ("biases", "mean", "stars")), (19, ("biases", "mean"))):
+        assert space.choices(number, 10, 100)[1].values == targets  # of 1000 cells
+
+
 def test_a_search_goes_on_and_what_it_says(own, tmp_path):
     out = tmp_path / "best.toml"
     assert sum(tune(own, out, "--trials", 3)["found"]["counts"].values()) == 3
