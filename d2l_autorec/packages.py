@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -24,10 +25,15 @@ _UNREACHABLE = re.compile(
 )
 
 
+def _has_pip() -> bool:
+    """Look for pip on the path alone: to be asked for it makes setuptools leave distutils be."""
+    return PathFinder.find_spec("pip") is not None
+
+
 @functools.cache
 def _pip() -> tuple[str, ...]:
     """Return the command that is pip for this environment, which may have none of its own."""
-    if importlib.util.find_spec("pip"):
+    if _has_pip():
         return sys.executable, "-m", "pip"
     if importlib.util.find_spec("uv"):
         return sys.executable, "-m", "uv", "tool", "run", "pip", "--python", sys.executable
@@ -42,7 +48,7 @@ def _pip() -> tuple[str, ...]:
 
 def install_command() -> str:
     """Return the words before a package's name that install it here, for a message."""
-    return "python -m pip install" if importlib.util.find_spec("pip") else "uv pip install"
+    return "python -m pip install" if _has_pip() else "uv pip install"
 
 
 def require(name: str, extra: str, what: str, otherwise: str = "", least: int = 0) -> ModuleType:

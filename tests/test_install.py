@@ -303,6 +303,7 @@ def test_where_there_is_no_pip_uv_runs_it_for_this_environment(monkeypatch):
     packages._pip.cache_clear()
     try:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        monkeypatch.setattr(packages, "_has_pip", lambda: False)
         monkeypatch.setattr("shutil.which", lambda name: "/bin/uv")
         assert packages._pip() == ("/bin/uv", "tool", "run", "pip", "--python", sys.executable)
         packages._pip.cache_clear()
@@ -320,3 +321,16 @@ def test_install_and_doctor_load_nothing_heavy():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (run.stdout.strip(), run.stderr) == ("", "")
+
+
+def test_to_name_a_command_of_pip_leaves_setuptools_as_it_is():
+    """Asked for pip, its import hook gives up `distutils`, and setuptools itself then fails."""
+    pytest.importorskip("setuptools")
+    code = (
+        "from d2l_autorec.packages import _has_pip, install_command; print(install_command())"
+        "; import setuptools, importlib.util"
+        "; assert _has_pip() == bool(importlib.util.find_spec('pip'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("python -m pip install\n", "uv pip install\n")
