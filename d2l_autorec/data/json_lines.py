@@ -138,6 +138,12 @@ def _text(value: Any, column: str, where: str) -> str:
             f"{where}: the {column} {clip(value)} is neither text nor a number; correct it."
         )
     try:
-        return str(value)
+        text = str(value)
+        text.encode()
+        return text
+    except UnicodeEncodeError:  # JSON can name half of a character
+        raise InputError(
+            f"{where}: the {column} {clip(value)} holds half of a character; correct it."
+        ) from None
     except ValueError:  # a whole number of thousands of digits
         raise InputError(f"{where}: the {column} has too many digits; correct it.") from None

@@ -36,6 +36,8 @@ def take_ids(values: Any, count: int) -> np.ndarray:
         raise ValueError
     # as objects: in an array of fixed width one long id would make all of them long
     ids: Any = np.array(values, np.int64 if type(values[0]) is int else object)
+    if ids.dtype == object:
+        "".join(values).encode()  # half a character is a ValueError
     if not (ids[1:] > ids[:-1]).all():
         raise ValueError
     return ids
@@ -50,5 +52,7 @@ def take_titles(columns: Any, item_ids: np.ndarray) -> Any:
         values = columns[name]
         if len(values) != len(item_ids) or not {*map(type, values)} <= {kind, type(None)}:
             raise ValueError
+        if kind is str:
+            "".join(filter(None, values)).encode()
         items[name] = pd.Series(values, dtype="Int64" if kind is int else object)
     return items

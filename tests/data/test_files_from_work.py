@@ -1,6 +1,7 @@
 """Files as people bring them from work: read right, or asked about with a remedy that helps."""
 
 import json
+import re
 
 import pytest
 
@@ -81,6 +82,16 @@ def test_words_for_ratings_are_told_to_become_numbers(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("half", ["\ud800", "The \udfff"])
+def test_half_of_a_character_in_json(half, tmp_path):
+    rows = [{"user": "\U0001f600", "item": half, "rating": 3}]
+    pair = json.dumps(rows[0]).replace("d800", "d83d\\ude00").replace("dfff", "d83d\\ude00")
+    assert len(rated(tmp_path / "a.jsonl", pair)[0]) == 1
+    said = re.escape(f"the item {half!r} holds half of a character")
+    refused(tmp_path / "b.jsonl", json.dumps(rows[0]), f"line 1: {said}")
+    refused(tmp_path / "c.json", json.dumps(rows), f"record 1: {said}")
+
+
 def test_fields_within_fields_of_json(tmp_path):
     def record(user, item, rating):
         return {"user": {"id": user, "name": "x"}, "item": {"id": item}, "rating": rating}
