@@ -242,8 +242,9 @@ def startup(size: str, plan: Plan) -> Part:
 
 
 def _train(engine: str, seed: int, out: str, *more: str) -> list[str]:
-    command = [sys.executable, "-m", "d2l_autorec", "train", "--engine", engine, "--quiet"]
-    return [*command, "--seed", str(seed), "--out", out, *more]
+    command = [sys.executable, "-m", "d2l_autorec", "train", "--recipe", "chapter"]
+    options = ["--engine", engine, "--quiet", "--seed", str(seed), "--out", out]
+    return [*command, *options, *more]
 
 
 def _job(python: str, **settings: Any) -> list[str]:

@@ -424,3 +424,22 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
         check=True,
     )
     assert int(done.stdout) < 50_000  # KiB
+
+
+@pytest.mark.parametrize("pause", [0, 0.7], ids=["the same thread", "a thread anew"])
+def test_a_wait_after_others_is_watched(pause):
+    code = f"""
+import time
+from d2l_autorec.training.distributed.timeout import Watch
+watch = Watch(3, 0.5)
+for _ in range(8):
+    with watch:
+        time.sleep(0.1)
+time.sleep({pause})
+print("all", flush=True)
+with watch:
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (guard.GAVE_UP, "all\n")
+    assert done.stderr.startswith("d2l-autorec: worker 3 has waited 0.5 s for the other workers")

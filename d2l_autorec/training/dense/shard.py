@@ -73,7 +73,7 @@ class Shard:
         mine = batch[:, self.lo : self.hi]
         x, mask = (mx.np.array(part, ctx=self.device) for part in ratings_and_mask(mine))
         first = self.part.dense_layers()[0]
-        with self.group.watch():
+        with self.group.watch:
             inputs = self._drop(x)  # (batch, hi - lo)
             with autograd.record():
                 own = npx.fully_connected(

@@ -19,12 +19,11 @@ The server only adds up: it has no optimizer (``update_on_kvstore=False`` in Glu
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +32,8 @@ from d2l_autorec.errors import InputError
 from d2l_autorec.runtime import num_threads
 from d2l_autorec.training.distributed.timeout import (
     STEP_TIMEOUT,
+    Watch,
     step_timeout_from_environment,
-    watch,
 )
 
 
@@ -55,14 +54,17 @@ class Group:
 
     Attributes
     ----------
-    rank, num_workers, step_timeout
+    rank, num_workers
         As given.
+    watch : Watch
+        To stand around each wait for other workers.
     """
 
     def __init__(
         self, kv: Any, rank: int, num_workers: int, step_timeout: float = STEP_TIMEOUT
     ) -> None:
-        self.rank, self.num_workers, self.step_timeout = rank, num_workers, step_timeout
+        self.rank, self.num_workers = rank, num_workers
+        self.watch = Watch(rank, step_timeout)
         self._kv = kv
         self._keys: dict[tuple[Any, ...], str] = {}
         # Else a worker that fails would wait at its exit for the others, who wait for it.
@@ -112,18 +114,15 @@ class Group:
             float32, on one device. They become the sums, equal on all workers to the last bit;
             the first ones are sent first.
         """
-        keyed = [(self._key(i, array), array.as_nd_ndarray()) for i, array in enumerate(arrays)]
-        for i, (key, array) in enumerate(keyed):
-            self._kv.push(key, array, priority=-i)
-        for i, (key, array) in enumerate(keyed):
-            self._kv.pull(key, out=array, priority=-i)
+        for i, array in enumerate(arrays):
+            held = array.as_nd_ndarray()
+            self._kv.pushpull(self._key(i, array), held, out=held, priority=-i)
 
     def _key(self, i: int, array: Any) -> str:
         form = (i, array.shape)
         if form not in self._keys:
             self._keys[form] = str(len(self._keys))
-            with self.watch():
-                self._kv.init(self._keys[form], array.as_nd_ndarray())  # sums take its place
+            self._kv.init(self._keys[form], array.as_nd_ndarray())  # sums take its place
         return self._keys[form]
 
     def sum(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -139,12 +138,21 @@ class Group:
         list of numpy.ndarray
             The sums, equal on all workers to the last bit.
         """
+        return self.begin_sum(arrays)()
+
+    def begin_sum(self, arrays: Sequence[np.ndarray]) -> Callable[[], list[np.ndarray]]:
+        """Begin what `sum` does; return a function that waits for the sums."""
         import mxnet as mx
 
-        with self.watch():
+        with self.watch:
             sums = [mx.np.array(array) for array in arrays]
             self.start_sum(sums)
-            return [array.asnumpy() for array in sums]
+
+        def wait() -> list[np.ndarray]:
+            with self.watch:
+                return [array.asnumpy() for array in sums]
+
+        return wait
 
     def each(self, row: np.ndarray) -> np.ndarray:
         """Return what every worker gave: (num_workers, len(row)), float32."""
@@ -196,16 +204,6 @@ class Group:
                 f"{what} on worker {', '.join(other)} differs from worker 0: give all the same."
             )
 
-    @contextlib.contextmanager
-    def watch(self) -> Iterator[None]:
-        """End this process if what stands inside takes longer than ``step_timeout``.
-
-        A worker whose partner has died waits in MXNet for ever, and neither an exception nor a
-        signal handler written in Python reaches it there.
-        """
-        with watch(self.rank, self.step_timeout):
-            yield
-
     def close(self) -> None:
         """Leave the group, without waiting for any other process.
 
@@ -243,7 +241,7 @@ def group_from_environment() -> Group | None:
     if not re.fullmatch("[0-9]{1,6}", rank_text):
         raise InputError(f"D2L_AUTOREC_RANK is {rank_text!r}; give a worker's number, from 0.")
     rank, step_timeout = int(rank_text), step_timeout_from_environment()
-    with watch(rank, step_timeout):
+    with Watch(rank, step_timeout):
         kv = mx.kv.create("dist_sync")
     rank = rank if "D2L_AUTOREC_RANK" in os.environ else kv.rank
     return Group(kv, rank, kv.num_workers, step_timeout)

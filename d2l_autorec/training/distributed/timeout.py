@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
 import threading
-from collections.abc import Iterator
+import time
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.progress import tell
@@ -45,21 +45,43 @@ def step_timeout_from_environment() -> float:
     return check_step_timeout(seconds, "D2L_AUTOREC_STEP_TIMEOUT")
 
 
-@contextlib.contextmanager
-def watch(rank: int, seconds: float) -> Iterator[None]:
-    """End this process, worker `rank`, if what stands inside takes longer than `seconds`."""
+class Watch:
+    """Ends this process, worker `rank`, if what stands inside takes longer than `seconds`.
 
-    def give_up() -> None:
-        tell(
-            f"d2l-autorec: worker {rank} has waited {seconds:g} s for the other workers and "
-            "servers; one of them has died, hangs or cannot be reached (--step-timeout)."
-        )
-        os._exit(GAVE_UP)
+    A worker whose partner has died waits in MXNet for ever, and neither an exception nor a signal
+    handler written in Python reaches it there. One thread looks after all such waits, because
+    starting a thread for each would take a good part of the time of a sum. Waits do not nest.
+    """
 
-    timer = threading.Timer(seconds, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    def __init__(self, rank: int, seconds: float) -> None:
+        self.rank, self.seconds = rank, seconds
+        self._lock = threading.Lock()
+        self._end = math.inf
+        self._looking = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._end = time.monotonic() + self.seconds
+            start, self._looking = not self._looking, True
+        if start:
+            threading.Thread(target=self._look, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._end = math.inf
+
+    def _look(self) -> None:
+        while True:
+            with self._lock:
+                left = self._end - time.monotonic()
+                self._looking = left < math.inf
+            if not self._looking:
+                return
+            if left <= 0:
+                tell(
+                    f"d2l-autorec: worker {self.rank} has waited {self.seconds:g} s for the other "
+                    "workers and servers; one of them has died, hangs or cannot be reached "
+                    "(--step-timeout)."
+                )
+                os._exit(GAVE_UP)
+            time.sleep(left)

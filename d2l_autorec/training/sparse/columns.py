@@ -147,9 +147,16 @@ class Threads:
 
     def total(self, parts: np.ndarray) -> np.ndarray:
         """Add up what the threads have gathered, in a fixed order, here and on other workers."""
+        return self.begin_total(parts)()
+
+    def begin_total(self, parts: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begin what `total` does, and return a function that waits for the other workers."""
         for part in parts[1:]:
             parts[0] += part
-        return parts[0] if self.group is None else self.group.sum([parts[0]])[0]
+        if self.group is None:
+            return lambda: parts[0]
+        wait = self.group.begin_sum([parts[0]])
+        return lambda: wait()[0]
 
 
 def own_columns(group: Group | None, train: sparse.csr_matrix) -> tuple[int, int]:

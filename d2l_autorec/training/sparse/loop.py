@@ -224,6 +224,7 @@ def _train_epoch(
         mask = None if drawn is None else drawn()
         outputs, passed = forward(state, threads.total(pre[:, :size]), mask)
         loss += 0.5 * decoder_pass(step, batch, pad(passed[-1])) / (divisor * size)
+        summed = threads.begin_total(delta[:, :size])
 
         def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
             decay = steps.bias_wd if part.is_bias else steps.wd
@@ -234,7 +235,7 @@ def _train_epoch(
         following = empty
         if step + 1 < len(batches):
             following, drawn = draw(step + 1)
-        back = backward(state, outputs, passed, mask, threads.total(delta[:, :size]), update)
+        back = backward(state, outputs, passed, mask, summed(), update)
         encoder_pass(step, batch, pad(back), following)
         batch = following
     _settle(threads, V, state.out_bias[:0], steps)
