@@ -61,6 +61,8 @@ def _fast(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: 
 
 
 def _sparse(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: int) -> Any:
+    from d2l_autorec.models.architecture import Architecture
+    from d2l_autorec.runtime import seed_everything
     from d2l_autorec.training.sparse import (
         SparseState,
         compile_kernels,
@@ -69,7 +71,8 @@ def _sparse(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads
     )
 
     compile_kernels()
-    state = SparseState.from_net(_net(matrix.shape[1], seed))
+    seed_everything(seed)
+    state = SparseState.from_mxnet(Architecture(), matrix.shape[1], "normal")
     loop = train_sparse(
         None,
         matrix,

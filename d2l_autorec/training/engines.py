@@ -199,11 +199,7 @@ def _sparse(
     elif isinstance(draws, NumPyDraws):
         state = SparseState.new(recipe.architecture, num_cols, draws, recipe.init)
     else:
-        from d2l_autorec.models.autorec import AutoRec, initialize
-
-        net = AutoRec(num_cols, recipe.architecture)
-        initialize(net, recipe.init)
-        state = SparseState.from_net(net)
+        state = SparseState.from_mxnet(recipe.architecture, num_cols, recipe.init)
     first_bias = _first_bias(recipe, job.train)
     if first_bias is not None:
         state.out_bias[:, 0] = first_bias

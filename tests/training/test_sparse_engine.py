@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import time
 
 import mxnet as mx
@@ -15,7 +16,7 @@ from scipy import sparse
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.models.architecture import Architecture
-from d2l_autorec.models.autorec import AutoRec
+from d2l_autorec.models.autorec import AutoRec, initialize
 from d2l_autorec.runtime import seed_everything
 from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.sparse import (
@@ -264,6 +265,30 @@ def test_stopping_early_leaves_the_weights_of_that_moment():
     epochs.close()
     for expected, got in zip(parameters(whole), parameters(stopped)):
         np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("init", ["normal", "xavier"])
+def test_weights_drawn_by_mxnet_are_a_nets_and_the_net_goes(init):
+    def nets():
+        return sum(isinstance(thing, AutoRec) for thing in gc.get_objects())
+
+    architecture = Architecture(hidden=(7, 3))
+    seed_everything(3)
+    net = AutoRec(COLS, architecture)
+    initialize(net, init)
+    expected = SparseState.from_net(net)
+    gc.collect()
+    before = nets()
+    seed_everything(3)
+    gc.disable()
+    try:
+        state = SparseState.from_mxnet(architecture, COLS, init)
+        assert nets() == before
+    finally:
+        gc.enable()
+    for name, values in expected.arrays().items():
+        np.testing.assert_array_equal(state.arrays()[name], values)
+    assert state.V.weight[:, :7].std() > 0
 
 
 def test_an_epoch_that_is_interrupted_leaves_no_half_updated_weights(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import mmap
 from collections.abc import Iterator
@@ -143,6 +144,19 @@ class SparseState:
         from d2l_autorec.models.autorec import get_weights
 
         return cls.from_weights(net.architecture, get_weights(net), GlobalDraws())
+
+    @classmethod
+    def from_mxnet(cls, architecture: Architecture, num_cols: int, init: str) -> SparseState:
+        """Draw initial weights as MXNet draws those of a net, and keep nothing else in memory."""
+        from d2l_autorec.models.autorec import AutoRec, initialize
+
+        net = AutoRec(num_cols, architecture)
+        net.collect_params().setattr("grad_req", "null")  # gradients would double its memory
+        initialize(net, init)
+        state = cls.from_net(net)
+        del net
+        gc.collect(1)  # its blocks refer to each other
+        return state
 
     def write_to(self, net: AutoRec) -> None:
         """Copy the weights into a net of the same shape, on all its devices."""
