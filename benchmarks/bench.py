@@ -87,7 +87,9 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("--parts", help=f"of {PARTS}; all if left out")
-    parser.add_argument("--sizes", help=f"of {SIZES},ml-20m (20m will do); {SIZES} if left out")
+    parser.add_argument(
+        "--sizes", help=f"of {SIZES},ml-20m,netflix (20m will do); the first if left out"
+    )
     parser.add_argument("--rounds", type=int, help="5 if left out")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the results")
     parser.add_argument("--torch", default=sys.executable, help="Python that has PyTorch")
@@ -102,7 +104,7 @@ def main() -> None:
     chosen = arguments()
     names = (chosen.parts or ("startup,limits,train" if chosen.quick else PARTS)).split(",")
     sizes = (chosen.sizes or ("toy" if chosen.quick else SIZES)).split(",")
-    sizes = [size if size == "toy" or size.startswith("ml-") else f"ml-{size}" for size in sizes]
+    sizes = [f"ml-{size}" if size[:1].isdigit() else size for size in sizes]
     rounds = (1 if chosen.quick else 5) if chosen.rounds is None else chosen.rounds
     if rounds < 1:
         raise InputError(f"--rounds is {rounds}; give at least 1.")
