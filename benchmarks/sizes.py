@@ -52,4 +52,6 @@ def title(size: str) -> str:
     """What a size is called in tables."""
     if size == "toy":
         return "toy (synthetic)"
-    return "ML-100K" if size == "ml-100k" else f"{size.upper()} shape (synthetic)"
+    if size == "ml-100k":
+        return "ML-100K"
+    return f"{size.title() if size == 'netflix' else size.upper()} shape (synthetic)"
