@@ -5,10 +5,17 @@ import sys
 
 import click.testing
 import pytest
+from hypothesis import settings
 
 from d2l_autorec import compat  # installs the import hook, before a test imports MXNet
 
 MISSING = [name for name in ("mxnet", "d2l") if importlib.util.find_spec(name) is None]
+
+
+# Property tests draw the same examples in each run, so that a failure comes from a change of the
+# code. `pytest -m hypothesis --hypothesis-profile=default` draws new ones.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 
 if "mix_stderr" in inspect.signature(click.testing.CliRunner).parameters:
