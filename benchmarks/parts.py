@@ -89,13 +89,13 @@ def whole(size: str, plan: Plan) -> Part:
     with tempfile.TemporaryDirectory() as folder:
         _call(_train("sparse", 0, f"{folder}/run", "--epochs", "1"))  # compiles the kernels
 
-    def command(engine: str) -> Measure:
+    def command(name: str) -> Measure:
         def measure(seed: int) -> list[dict[str, Any]]:
+            engine, *more = name.split()[2:]
             with tempfile.TemporaryDirectory() as folder:
-                ran = _run(_train(engine, seed, f"{folder}/run"), plan)
+                ran = _run(_train(engine, seed, f"{folder}/run", *more), plan)
                 result = json.loads(Path(folder, "run/run.json").read_text())["result"]
-            score = result["test_rmse"]
-            return [_reading(f"train --engine {engine}", ran, ran.seconds, "s", rmse=score)]
+            return [_reading(name, ran, ran.seconds, "s", rmse=result["test_rmse"])]
 
         return measure
 
@@ -104,8 +104,7 @@ def whole(size: str, plan: Plan) -> Part:
         score = float(ran.stdout.split("test RMSE ")[1].split()[0])
         return [_reading("book", ran, ran.seconds, "s", rmse=score)]
 
-    cases = {"book": book, **{f"train --engine {e}": command(e) for e in ("fast", "sparse")}}
-    return Part(cases, {}, {})
+    return Part({"book": book, **{name: command(name) for name in WHOLE}}, {}, {})
 
 
 def train(size: str, plan: Plan) -> Part:
@@ -282,6 +281,9 @@ def check(parts: list[str], sizes: list[str]) -> None:
             if name not in known:
                 raise InputError(f"{flag}: {name!r} is unknown; use {', '.join(known)}.")
 
+
+WHOLE = ("train --engine fast", "train --engine sparse --draws numpy", "train --engine sparse")
+"""The commands that are measured beside the book's process."""
 
 SIZES_OF: dict[str, tuple[str, ...]] = {
     "whole": ("ml-100k",),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from benchmarks.parts import IMPORTS
+from benchmarks.parts import IMPORTS, WHOLE
 from benchmarks.sizes import LARGE, SIZES, title
 
 MEMORY = 4e9
@@ -71,11 +71,9 @@ def ratios(record: dict[str, Any]) -> list[Ratio]:
         return min(found) if found else None
 
     lines = []
-    for engine, limit in (("fast", 0.25), ("sparse", 0.12)):
-        value = _over(of("whole:ml-100k", f"train --engine {engine}"), of("whole:ml-100k", "book"))
-        lines.append(
-            Ratio(f"whole `train --engine {engine}` over the book, ML-100K", value, limit)
-        )
+    for command, limit in zip(WHOLE, (0.25, 0.12, 0.12)):
+        value = _over(of("whole:ml-100k", command), of("whole:ml-100k", "book"))
+        lines.append(Ratio(f"whole `{command}` over the book, ML-100K", value, limit))
     imports = _over(of("startup", IMPORTS), of("whole:ml-100k", "book"))
     lines.append(Ratio("of that, the import of MXNet, pandas, numba and others alone", imports))
     for size, limit in (("ml-100k", 0.4), ("ml-1m", 0.25), ("ml-10m", 0.07)):

@@ -15,7 +15,7 @@ from typing import Callable, Union
 
 import pandas as pd
 
-from d2l_autorec.experiments.headline import SHORT
+from d2l_autorec.experiments.headline import SEARCHED, SHORT
 
 ROOT = Path(__file__).parents[1]
 NUMBER = re.compile(r"(?<![\w./])(?<!\w-)\d[\d,]*(?:\.\d+)?(?![\w/-]|\.\d)")
@@ -127,6 +127,12 @@ def unsigned(text: str) -> str:
     return re.sub(r" \(\d+\)$", "", text).lstrip("+-")
 
 
+def below_zero(text: str) -> str:
+    """Drop the sign of a difference that the document calls a loss or a gain."""
+    assert text.startswith("-")
+    return unsigned(text)
+
+
 def _less(model: str) -> Cell:
     return Cell("compare/summary.csv", {"model": model}, "less AutoRec", unsigned)
 
@@ -157,7 +163,11 @@ _HEADLINE = (
     *(
         Pin(
             f"| on the same ratings: {model} | {{}} |",
-            (Cell("compare/summary.csv", {"model": model}, "random RMSE"),),
+            (
+                Cell("best/nested.csv", {"recipes": "blend, searched inside"}, "test RMSE")
+                if model == SEARCHED
+                else Cell("compare/summary.csv", {"model": model}, "random RMSE"),
+            ),
         )
         for model in SHORT
     ),
@@ -206,8 +216,15 @@ _TEXT = (
         (Cell("paper/depth.csv", {"hidden layers": "500, 100, 500, pre-trained"}, "test RMSE"),),
     ),
     Pin(
-        "without them, a blend changes by {}.",
-        (Cell("best/nested.csv", {"recipes": "blend, searched inside"}, "less as published"),),
+        "tested here are worse by {}.",
+        (
+            Cell(
+                "best/nested.csv",
+                {"recipes": "blend, searched inside"},
+                "less as published",
+                below_zero,
+            ),
+        ),
     ),
     Pin(
         "The split alone moves it by ±{}",
