@@ -65,6 +65,9 @@ MODELS = {
 }
 """The models, the quick ones first. `BIASES` is what ``train`` prints beside its test RMSE."""
 
+MOST_SPLITS = 1000
+"""Of those that are stored."""
+
 SETTINGS = (
     "Nothing is chosen for a set: the recipes and the settings of the libraries are as they come. "
     "What is fixed in default, dense and sparse-blend was chosen inside the training parts of "
@@ -95,10 +98,9 @@ def own_data(
     sets : mapping of str to Path
         Name and ratings file of each set, in the order of the tables.
     num_splits : int
-        Random splits, at least 2: seeds 0, 1, ...
+        Random splits, at least 2: seeds 0, 1, ... Stored ones after them count too.
     slow_splits : int, optional
-        The same for all models but the mean and the biases, beside the splits that are stored;
-        ``num_splits`` by default.
+        The same for all models but the mean and the biases; ``num_splits`` by default.
     names : sequence of str, optional
         Of `MODELS`; all by default. A model whose library is not installed is skipped, unless all
         of its runs are stored.
@@ -132,7 +134,7 @@ def own_data(
     for name, ratings in loaded.items():
         jobs = {}
         for model in names or MODELS:
-            every = [{"model": model, "seed": seed} for seed in range(num_splits)]
+            every = [{"model": model, "seed": seed} for seed in range(MOST_SPLITS)]
             most = num_splits if model in (MEAN, BIASES, ESTIMATED) else slow
             if own := first_jobs(every, most, folder / name, ratings.digest):
                 jobs[model] = own
@@ -160,7 +162,7 @@ def own_data(
         "How good are the recipes for people's own ratings, beside user and item biases?",
         told,
         {
-            "splits": f"a tenth of the ratings, as train draws it, seeds 0 to {num_splits - 1}",
+            "splits": "a tenth of the ratings, as train draws it, seeds 0, 1, ...",
             "score": "pooled RMSE of predictions clipped to the range of the training ratings",
             "plain biases": "each averaged with ten ratings of no effect; train prints them, not "
             "clipped",

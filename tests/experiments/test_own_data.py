@@ -90,6 +90,10 @@ def test_slow_models_have_fewer_splits_and_keep_those_that_are_stored(
     assert seeds(0) == [] and seeds(1) == [0]
     summary = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("model")["test RMSE"]
     assert summary[BLEND].endswith("(1)") and summary[BIASES].endswith("(3)")
+    (tmp_path / "out" / "experiment.json").unlink()  # so that fewer may be asked for
+    experiment.own_data(tmp_path / "out", one, 2, 0, names, quiet=True, processes=1)
+    after = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("model")["test RMSE"]
+    assert after.equals(summary)  # what is stored counts
     jobs = [{"model": BLEND, "seed": seed} for seed in range(3)]
     digest = read_ratings(files["one"]).digest
     assert first_jobs(jobs, 0, tmp_path / "out" / "one", digest) == jobs[:1]
