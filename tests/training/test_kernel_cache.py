@@ -58,6 +58,23 @@ def test_code_of_another_version_is_not_taken(folder, monkeypatch):
     assert (hits(), hits()) == (0, 1)
 
 
+def test_what_is_kept_is_told_from_what_is_not(folder, monkeypatch):
+    def kept():
+        return jit(kernels.adam.py_func)._cache.holds_any()
+
+    assert not kept()
+    hits()
+    assert kept()
+    [index] = folder.rglob("*.nbi")
+    flip(index)
+    assert not kept()
+    hits()
+    assert kept()
+    locator = jit(kernels.adam.py_func)._cache._impl.locator
+    monkeypatch.setattr(type(locator), "get_source_stamp", lambda self: (0.0, 0))
+    assert not kept()  # the kernel has changed since
+
+
 @pytest.mark.parametrize("moment", ["_open_for_write", "_save_data"])
 def test_a_full_disk(folder, monkeypatch, moment):
     def full(*_):

@@ -26,6 +26,13 @@ class CheckedCache(FunctionCache):
             source_stamp=locator.get_source_stamp(),
         )
 
+    def holds_any(self) -> bool:
+        """Return whether something is kept that was compiled from the kernel as it is."""
+        try:
+            return bool(self._cache_file._load_index())
+        except Exception:
+            return False
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Load what was compiled for a signature; None if it is not there or damaged."""
         try:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-from pathlib import Path
-
 import numpy as np
 
 from d2l_autorec.training.sparse import columns, kernels
+from d2l_autorec.training.sparse.cache import CheckedCache
 from d2l_autorec.training.sparse.kernels import Entries, Layer, Steps
 
 KERNELS = (
@@ -26,13 +24,9 @@ def kernels_are_cached() -> bool:
 
     Compiling takes some seconds. Show a notice before the first call if this is False.
     """
-    for kernel in KERNELS:
-        source = Path(inspect.getfile(kernel.py_func))
-        name = f"{source.stem}.{kernel.py_func.__name__}-*.nbi"
-        files = Path(kernel.stats.cache_path or "").glob(name)
-        if not any(file.stat().st_mtime >= source.stat().st_mtime for file in files):
-            return False
-    return True
+    return all(
+        isinstance(kernel._cache, CheckedCache) and kernel._cache.holds_any() for kernel in KERNELS
+    )
 
 
 def compile_kernels() -> None:
