@@ -67,6 +67,8 @@ def run_jobs(
 ) -> pd.DataFrame:
     """Run a function on each job with all cores, and keep what it measured.
 
+    Rows that another process adds meanwhile are kept.
+
     Parameters
     ----------
     folder : Path
@@ -111,11 +113,11 @@ def run_jobs(
     tally.read |= {(path, key) for key in keys if key in known} - tally.made
     with jobs_bar(label, len(jobs), len(jobs) - len(missing), quiet) as advance:
         for job, measures in _results(function, missing, processes or num_cores()):
-            known[_key(job)] = {**job, **measures}
+            known = {**_read(path, jobs[0]), **known, _key(job): {**job, **measures}}
             tally.made.add((path, _key(job)))
             _write(path, list(known.values()))
             advance()
-    known = {**{key: known[key] for key in keys}, **known}
+    known = {**{key: known[key] for key in keys}, **_read(path, jobs[0]), **known}
     _write(path, list(known.values()))
     # fresh results are read back too, so that a repeated command gives the same numbers
     table = pd.read_csv(path, float_precision="round_trip").head(len(jobs))

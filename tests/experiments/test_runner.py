@@ -67,6 +67,19 @@ def test_a_finished_run_is_not_run_again(tmp_path, processes, counts):
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 4
 
 
+@pytest.mark.parametrize("more", [[], [2]], ids=["at the end", "in between"])
+def test_what_another_process_adds_meanwhile_is_kept(tmp_path, more):
+    def beside(job):
+        if job["seed"] == 1:
+            go(tmp_path, jobs(7))
+        return {"value": job["seed"] / 3, "threads": ""}
+
+    asked = jobs(0, 1, *more)
+    mine = run_jobs(tmp_path, beside, asked, data_digest=DIGEST, label="", quiet=True, processes=1)
+    assert mine["seed"].tolist() == [0, 1, *more]
+    assert pd.read_csv(tmp_path / "runs.csv")["seed"].tolist() == [0, 1, *more, 7]
+
+
 def test_what_was_done_before_a_process_died_is_kept(tmp_path):
     go(tmp_path, jobs(0))
     with pytest.raises(InputError, match=r"A worker process died, .* repeat the command"):
