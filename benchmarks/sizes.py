@@ -54,4 +54,4 @@ def title(size: str) -> str:
         return "toy (synthetic)"
     if size == "ml-100k":
         return "ML-100K"
-    return f"{size.title() if size == 'netflix' else size.upper()} shape (synthetic)"
+    return f"{size.upper() if size.startswith('ml-') else size.title()} shape (synthetic)"

@@ -26,7 +26,7 @@ _UNREACHABLE = re.compile(
 
 
 def _has_pip() -> bool:
-    """Look for pip on the path alone: to be asked for it makes setuptools leave distutils be."""
+    """Whether pip is installed. Asked through all finders, setuptools would give up distutils."""
     return PathFinder.find_spec("pip") is not None
 
 

@@ -326,7 +326,7 @@ ALLOWED = {
     r"Python 3\.12 also, with NumPy 1\.26 and pandas 2\.2": "versions",
     r"CUDA 11\.2, cuDNN 8|compute capabilities 5\.0, 6\.0, 7\.0, 8\.0 and 8\.6": "versions",
     r"\$ d2l-autorec (inspect|train|recommend|serve) .*?```": "output of a model that is not kept",
-    r"run alone with `--splits 20`": "an option",
+    r"run a set alone with `--splits 20`": "an option",
     r"gives a 95% interval": "the level of every interval",
     r"it gave 32 clients|for MovieLens 100K, 99 of 100 within": "how it was measured",
     r"--minutes 10 |`--folds 5`|`-k 10`": "options in examples",

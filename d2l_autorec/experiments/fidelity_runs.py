@@ -137,18 +137,13 @@ def _train(
     change: Change, train: sparse.csr_matrix, test: sparse.csr_matrix, num_epochs: int
 ) -> Iterator[tuple[Any, Any]]:
     """Yield the state and the epoch, without seeding the generators."""
-    import mxnet as mx
-
-    from d2l_autorec.models.autorec import AutoRec
     from d2l_autorec.training.sparse import SparseState, train_sparse
 
-    net = AutoRec(train.shape[1], change.recipe.architecture)
-    net.initialize(mx.init.Normal(CHAPTER.sigma))
-    state = SparseState.from_net(net)
+    state = SparseState.from_mxnet(change.recipe.architecture, train.shape[1], "normal")
     batch_size = min(CHAPTER.batch_size, train.shape[0])
     batches = None if change.rollover else once_an_epoch(train.shape[0], batch_size)
     for epoch in train_sparse(
-        net,
+        None,
         train,
         test,
         num_epochs=num_epochs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,15 @@ def take_ids(values: Any, count: int) -> np.ndarray:
     # as objects: in an array of fixed width one long id would make all of them long
     ids: Any = np.array(values, np.int64 if type(values[0]) is int else object)
     if ids.dtype == object:
-        "".join(values).encode()  # half a character is a ValueError
+        _check_texts(values)
     if not (ids[1:] > ids[:-1]).all():
         raise ValueError
     return ids
+
+
+def _check_texts(texts: Iterable[str]) -> None:
+    """Refuse half of a character, which JSON can name, with a ValueError."""
+    "".join(texts).encode()
 
 
 def take_titles(columns: Any, item_ids: np.ndarray) -> Any:
@@ -53,6 +59,6 @@ def take_titles(columns: Any, item_ids: np.ndarray) -> Any:
         if len(values) != len(item_ids) or not {*map(type, values)} <= {kind, type(None)}:
             raise ValueError
         if kind is str:
-            "".join(filter(None, values)).encode()
+            _check_texts(filter(None, values))
         items[name] = pd.Series(values, dtype="Int64" if kind is int else object)
     return items

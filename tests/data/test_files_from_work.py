@@ -81,7 +81,6 @@ def test_words_for_ratings_are_told_to_become_numbers(tmp_path):
     refused(tmp_path / "a.csv", text, r"line 2: the rating 'down' .*write numbers for them")
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("half", ["\ud800", "The \udfff"])
 def test_half_of_a_character_in_json(half, tmp_path):
     rows = [{"user": "\U0001f600", "item": half, "rating": 3}]
@@ -92,6 +91,7 @@ def test_half_of_a_character_in_json(half, tmp_path):
     refused(tmp_path / "c.json", json.dumps(rows), f"record 1: {said}")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_fields_within_fields_of_json(tmp_path):
     def record(user, item, rating):
         return {"user": {"id": user, "name": "x"}, "item": {"id": item}, "rating": rating}

@@ -108,6 +108,8 @@ class Group:
     def start_sum(self, arrays: Sequence[Any]) -> None:
         """Begin to add up MXNet arrays over the workers, in place; reading one waits.
 
+        The first time for a form waits too: call it within ``watch``.
+
         Parameters
         ----------
         arrays : sequence of mxnet.np.ndarray
