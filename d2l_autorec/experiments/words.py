@@ -68,7 +68,7 @@ CAPTIONS = {
     "them.",
     "draws/summary": "RMSE on held-out ratings with MXNet's and with NumPy's random draws.",
     "own-data/summary.png": "Test RMSE of each model beside that of plain biases. Models that are "
-    "more than 10% away are in the table only.",
+    "more than 10% worse are in the table only.",
     "own-data/summary": "Each set's models on the same ratings, the best first.",
     "own-data/sets": "The data sets.",
     "foldin/summary": "RMSE on held-out ratings of users by what the model knows of them.",
@@ -79,7 +79,8 @@ CAPTIONS = {
     "benchmark/ratios": "What was measured, beside the marks that were set.",
     "attack/table": "Tries at random by area, and those that broke no promise.",
     "serving/table": "Times to answer, over all questions and for each kind.",
-    "netflix/steps": "Each command: seconds, the most memory that it held, and what it wrote.",
+    "netflix/steps": "Each command: seconds, the most memory that it held, what it wrote, and "
+    "the share of the cores that other processes took.",
     "netflix/epochs": "Test RMSE after each epoch, and that of the biases on the same ratings.",
     "reproduce/curve": "RMSE on held-out ratings and train loss after each epoch.",
     "reproduce/history": "RMSE on held-out ratings and train loss after each epoch.",

@@ -75,6 +75,12 @@ def test_the_answer_counts_the_sets_and_the_differences_are_of_the_same_splits()
     assert experiment.summary(runs)["model"].tolist()[:3] == [BLEND, DEFAULT, BIASES]
 
 
+def test_the_figure_leaves_out_what_is_far_worse_and_nothing_better():
+    drawn = experiment.figure(table((0.9, 1.0, 1.11), (0.8, 0.88, 0.96)))  # b's blend is worse
+    labels = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert labels == ["a: AutoRec, blend", "a: AutoRec, default", "b: AutoRec, default"]
+
+
 def test_slow_models_have_fewer_splits_and_keep_those_that_are_stored(
     files, tmp_path, monkeypatch
 ):
