@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Callable
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
+
+Rule = tuple[Callable[[Any], Any], str]
+"""A test of a value, and what the error message asks for."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +47,7 @@ class Architecture:
             object.__setattr__(self, "hidden", tuple(self.hidden))
         if self.by not in ("item", "user"):
             raise InputError(f"by {self.by!r} is unknown; use item or user.")
-        sizes = self.hidden
-        if not isinstance(sizes, tuple) or not sizes or not all(map(is_size, sizes)):
-            raise InputError(f"hidden is {sizes!r}; give one size of at least 1 for each layer.")
-        for name in ("encoder", "decoder"):
-            if getattr(self, name) not in ACTIVATIONS:
-                raise InputError(
-                    f"{name} {getattr(self, name)!r} is unknown; "
-                    f"use one of {', '.join(ACTIVATIONS)}."
-                )
-        for name in ("dropout", "input_dropout"):
-            rate = getattr(self, name)
-            if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-                raise InputError(f"{name} is {rate!r}; give a share from 0 to below 1.")
+        check_values(self, {"encoder": ACTIVATIONS, "decoder": ACTIVATIONS}, _RULES)
 
     @property
     def code_layer(self) -> int:
@@ -79,3 +71,36 @@ class Architecture:
 def is_size(value: Any) -> bool:
     """Return whether a value is a whole number of at least 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_share(value: Any) -> bool:
+    """Return whether a value is a number from 0 to below 1."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1
+
+
+def check_values(
+    settings: Any, choices: Mapping[str, tuple[str, ...]], rules: Mapping[str, Rule]
+) -> None:
+    """Raise an InputError for the first field of a dataclass that is no choice or breaks its rule.
+
+    None is allowed where it is the default.
+    """
+    for part in fields(settings):
+        name, value = part.name, getattr(settings, part.name)
+        if name in choices and value not in choices[name]:
+            listed = ", ".join(choices[name])
+            raise InputError(f"{name} {value!r} is unknown; use one of {listed}.")
+        if name in rules and not (value is part.default is None):
+            holds, wanted = rules[name]
+            if not holds(value):
+                raise InputError(f"{name} is {value!r}; give {wanted}.")
+
+
+SHARE: Rule = (is_share, "a share from 0 to below 1")
+_RULES: dict[str, Rule] = {
+    "hidden": (
+        lambda sizes: isinstance(sizes, tuple) and sizes and all(map(is_size, sizes)),
+        "one size of at least 1 for each layer",
+    ),
+    **dict.fromkeys(("dropout", "input_dropout"), SHARE),
+}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.architecture import Architecture, is_size
+from d2l_autorec.models.architecture import SHARE, Architecture, Rule, check_values, is_size
 from d2l_autorec.models.biases import SHRINKAGE
 
 CHOICES = {
@@ -20,9 +21,35 @@ CHOICES = {
     "draws": ("numpy", "mxnet", "book"),
 }
 LARGEST = 1e38  # what float32 holds
-_FLOAT32 = " that float32 holds (up to 1e38)"
+_FLOAT32 = "that float32 holds (up to 1e38)"
+
+
+def _is_number(value: Any, low: float = -LARGEST) -> bool:
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return real and low <= value <= LARGEST
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+
+
+_NOT_NEGATIVE = (partial(_is_number, low=0), f"a number of 0 or more {_FLOAT32}")
+_SIZE = (is_size, "a whole number of at least 1")
+_RULES: dict[str, Rule] = {
+    **dict.fromkeys(("lr", "wd", "lam"), _NOT_NEGATIVE),
+    **dict.fromkeys(("batch_size", "num_epochs", "num_seeds", "patience"), _SIZE),
+    "val_ratio": SHARE,
+    "default": (_is_number, f"a number {_FLOAT32}"),
+    "clip": (
+        lambda ends: ends == "ratings" or (_is_pair(ends) and ends[0] <= ends[1]),
+        "the lowest and the highest rating",
+    ),
+    "shrinkage": (
+        lambda ends: ends == "ratings" or (_is_pair(ends) and min(ends) > 0),
+        "two numbers above 0, for users and items, or ratings",
+    ),
+}
 _LAYERS = tuple(part.name for part in fields(Architecture))
-_ABOVE_BIASES = ("shrinkage", "damped")  # of no effect with other targets
 _OF_BLEND = ("val_ratio", "patience", "refit", "num_seeds", "members", "weights", "default")
 
 
@@ -52,10 +79,8 @@ class Recipe:
         Whether the network reads and predicts its targets over a quarter of the range ``clip``, so
         that learning rate and λ, which suit ratings from 1 to 5, suit those from 0 to 100 as well.
         The targets "unit" have a unit of their own.
-    lr : float
-        Adam's learning rate, at the start.
-    schedule : {"constant", "cosine"}
-        Whether the learning rate falls to zero along half a cosine over ``num_epochs``.
+    lr, schedule : float, {"constant", "cosine"}
+        Adam's learning rate, and whether it falls to zero along half a cosine over ``num_epochs``.
     wd : float
         The chapter's weight decay, on all parameters.
     lam : float, optional
@@ -69,10 +94,9 @@ class Recipe:
         Range of the predictions; "ratings" stands for the range of the training ratings.
     default : float, optional
         Prediction for a user or item without training ratings; the network's own without it.
-    init : {"normal", "xavier"}
-        Initial weights: the chapter's normal distribution of 0.01, or Xavier's, for depth.
-    start : {"zero", "mean"}
-        Start of the output's bias: zero, or the shrunken mean of each column.
+    init, start : {"normal", "xavier"}, {"zero", "mean"}
+        Initial weights, from the chapter's normal distribution of 0.01 or Xavier's, for depth; and
+        the output's initial bias, zero or the shrunken mean of each column.
     draws : {"numpy", "mxnet", "book"}
         Generators of initial weights, dropout and order of rows. "numpy" needs no MXNet. "mxnet"
         seeds MXNet's and NumPy's global generators for each network. "book" draws on from where
@@ -85,12 +109,10 @@ class Recipe:
         Having chosen the epoch, train again up to it on all training ratings.
     num_seeds : int
         Networks trained with seeds of their own, whose predictions are averaged.
-    members : tuple of Recipe
+    members, weights : tuple of Recipe, tuple of float
         The recipe is a blend of these. The validation, seeds, refit, clip and default are the
-        blend's, everything else is the members'.
-    weights : tuple of float
-        One for each member. Without them, non-negative least squares on the validation ratings
-        chooses.
+        blend's, everything else is the members'. Without a weight for each, non-negative least
+        squares on the validation ratings chooses.
 
     Raises
     ------
@@ -123,27 +145,14 @@ class Recipe:
     weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
+        check_values(self, CHOICES, _RULES)
+        if isinstance(self.clip, tuple) and self.default is not None:
+            low, high = self.clip
+            if not low <= self.default <= high:
                 raise InputError(
-                    f"{name} {getattr(self, name)!r} is unknown; use one of {', '.join(allowed)}."
+                    f"default is {self.default:g} and predictions go from {low:g} to {high:g}; "
+                    "give a default within this range."
                 )
-        for name in ("lr", "wd", "lam"):
-            value = getattr(self, name)
-            if value is None and name == "lam":
-                continue
-            if not (_is_number(value) and value >= 0):
-                raise InputError(f"{name} is {value!r}; give a number of 0 or more{_FLOAT32}.")
-        for name in ("batch_size", "num_epochs", "num_seeds", "patience"):
-            value = getattr(self, name)
-            if not is_size(value) and not (name == "patience" and value is None):
-                raise InputError(f"{name} is {value!r}; give a whole number of at least 1.")
-        if not (_is_number(self.val_ratio) and 0 <= self.val_ratio < 1):
-            raise InputError(f"val_ratio is {self.val_ratio!r}; give a share from 0 to below 1.")
-        if self.default is not None and not _is_number(self.default):
-            raise InputError(f"default is {self.default!r}; give a number{_FLOAT32}.")
-        self._check_clip()
-        self._check_shrinkage()
         if self.lam is not None and self.objective != "sum":
             raise InputError("lam belongs to the paper's objective; set objective to sum.")
         if self.targets == "unit" and self.clip is None:
@@ -152,43 +161,17 @@ class Recipe:
             raise InputError("scaled needs the ratings' range; give it as clip.")
         if self.refit and not self.val_ratio:
             raise InputError("refit needs an epoch chosen on validation ratings; set val_ratio.")
-        self._check_members()
-
-    def _check_clip(self) -> None:
-        if self.clip is None or self.clip == "ratings":
-            return
-        if not isinstance(self.clip, tuple) or not all(map(_is_number, self.clip)):
-            raise InputError(f"clip is {self.clip!r}; give the lowest and the highest rating.")
-        if len(self.clip) != 2 or not self.clip[0] <= self.clip[1]:
-            raise InputError(f"clip is {self.clip!r}; give the lowest and the highest rating.")
-        if self.default is not None and not self.clip[0] <= self.default <= self.clip[1]:
-            raise InputError(
-                f"default is {self.default:g} and predictions go from {self.clip[0]:g} to "
-                f"{self.clip[1]:g}; give a default within this range."
-            )
-
-    def _check_shrinkage(self) -> None:
-        ends = self.shrinkage
-        if ends == "ratings":
-            return
-        if not isinstance(ends, tuple) or len(ends) != 2 or not all(map(_is_positive, ends)):
-            raise InputError(
-                f"shrinkage is {ends!r}; give two numbers above 0, for users and items, or "
-                "ratings."
-            )
-
-    def _check_members(self) -> None:
         if self.weights and len(self.weights) != len(self.members):
             raise InputError(
                 f"weights has {len(self.weights)} numbers for {len(self.members)} members; "
                 "give one for each member."
             )
-        if not all(_is_number(weight) and weight >= 0 for weight in self.weights):
+        if not all(_is_number(weight, low=0) for weight in self.weights):
             raise InputError(f"weights is {self.weights!r}; give numbers of 0 or more.")
         if self.members and not self.weights and not self.val_ratio:
             raise InputError("A blend chooses its weights on validation ratings; set val_ratio.")
-        for member in self.members:
-            if member.members or member.num_seeds > 1 or member.val_ratio or member.refit:
+        for part in self.members:
+            if part.members or part.num_seeds > 1 or part.val_ratio or part.refit:
                 raise InputError(
                     "members, num_seeds, val_ratio and refit belong to the blend; "
                     "take them out of its members."
@@ -214,16 +197,16 @@ class Recipe:
 
         In a blend, fields of the networks are changed in every member.
         """
-        own = {k: v for k, v in changes.items() if not self.members or k in (*_OF_BLEND, "clip")}
-        if self.members and (
-            of_networks := {k: changes[k] for k in changes.keys() - {*_OF_BLEND}}
-        ):
-            members = own.get("members", self.members)
-            own["members"] = tuple(member.but(**of_networks) for member in members)
-        layers = {name: own.pop(name) for name in _LAYERS if name in own}
+        if self.members:
+            own = {k: v for k, v in changes.items() if k in (*_OF_BLEND, "clip")}
+            of_networks = {k: v for k, v in changes.items() if k not in _OF_BLEND}
+            members = own.pop("members", self.members)
+            return replace(self, members=tuple(m.but(**of_networks) for m in members), **own)
+        layers = {name: changes.pop(name) for name in _LAYERS if name in changes}
         if layers:
-            own["architecture"] = replace(own.get("architecture", self.architecture), **layers)
-        return replace(self, **own)
+            before = changes.get("architecture", self.architecture)
+            changes["architecture"] = replace(before, **layers)
+        return replace(self, **changes)
 
     def for_ratings(self, num_users: int, num_items: int, ratings: tuple[float, float]) -> Recipe:
         """Return the recipe with the settings filled in that depend on the ratings.
@@ -249,20 +232,22 @@ class Recipe:
         What is None, empty or not used is left out. `from_dict` makes a recipe of it that trains
         as this one.
         """
-        shown: dict[str, Any] = {} if self.members else dict(vars(self.architecture))
-        for part in fields(self):
-            value = getattr(self, part.name)
-            of_blend = part.name in (*_OF_BLEND, "clip")
-            unused = part.name == "wd" and self.lam is not None
-            unused |= part.name in _ABOVE_BIASES and self.targets != "biases"
-            unused |= part.name == "scaled" and not self.scaled
-            if part.name == "architecture" or unused or (self.members and not of_blend):
-                continue
-            if value is not None and value != ():
-                shown[part.name] = value
+        unused = {"architecture"}
+        if self.lam is not None:
+            unused.add("wd")
+        if self.targets != "biases":
+            unused |= {"shrinkage", "damped"}
+        if not self.scaled:
+            unused.add("scaled")
+        shown = {**vars(self.architecture), **vars(self)}
         if self.members:
+            shown = {k: v for k, v in shown.items() if k in (*_OF_BLEND, "clip")}
             shown["members"] = [member.to_dict() for member in self.members]
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in shown.items()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in shown.items()
+            if name not in unused and value is not None and value != ()
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -273,36 +258,23 @@ class Recipe:
         InputError
             If it holds an unknown name or a value that cannot be used.
         """
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        layers = {name: given.pop(name) for name in _LAYERS if name in given}
         known = {part.name for part in fields(cls)} - {"architecture"}
-        given = dict(values)
-        layers = {name: _tupled(given.pop(name)) for name in _LAYERS if name in given}
         for name in given:
             if name not in known:
                 names = ", ".join([*_LAYERS, *sorted(known)])
                 raise InputError(f"A recipe has no {str(name)[:80]!r}; it has {names}.")
-        members = given.pop("members", [])
+        members = values.get("members", [])
         if not isinstance(members, list) or not all(isinstance(m, Mapping) for m in members):
             raise InputError(
                 "members is not a list of recipes; write each as a table [[members]]."
             )
+        given["members"] = tuple(map(cls.from_dict, members))
         try:
-            return cls(
-                architecture=Architecture(**layers),
-                members=tuple(map(cls.from_dict, members)),
-                **{name: _tupled(value) for name, value in given.items()},
-            )
+            return cls(architecture=Architecture(**layers), **given)
         except TypeError as error:  # a value of a type that cannot be compared
             raise InputError(f"A value of the recipe has a wrong type ({error}).") from None
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _is_positive(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_number(value: Any) -> bool:
-    real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return real and abs(value) <= LARGEST
