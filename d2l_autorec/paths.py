@@ -21,20 +21,9 @@ _KINDS = {
 
 
 def kind(path: str | Path) -> str:
-    """Return what lies at a path.
+    """Return what lies at a path, links followed; unlike ``Path.exists`` it raises no OSError.
 
-    Unlike ``Path.exists`` and ``Path.is_file`` it raises no OSError.
-
-    Parameters
-    ----------
-    path : str or Path
-        Links are followed.
-
-    Returns
-    -------
-    str
-        ``"file"``, ``"folder"``, ``"named pipe"``, ``"socket"`` or ``"device"``; empty if there is
-        nothing.
+    It is a "file", "folder", "named pipe", "socket" or "device", or empty if nothing is there.
 
     Raises
     ------
@@ -47,22 +36,15 @@ def kind(path: str | Path) -> str:
         return ""
     except (OSError, ValueError) as error:  # the latter for a zero byte in the name
         reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{path} cannot be read ({reason}); check the path and its rights."
-        ) from (None)
+        said = f"{path} cannot be read ({reason}); check the path and its rights."
+        raise InputError(said) from None
     return _KINDS.get(stat.S_IFMT(mode), "device")
 
 
 def check_new_file(option: str, path: Path, endings: Sequence[str]) -> None:
-    """Raise an InputError unless a new file with one of these endings can be made at a path.
+    """Raise an InputError unless a new file, with an ending such as ``.csv``, can be made there.
 
-    Parameters
-    ----------
-    option : str
-        That names the path, for the sentence.
-    path : Path
-    endings : sequence of str
-        Such as ``.csv``.
+    ``option`` is the one that names the path, for the sentence.
     """
     if not path.name.endswith(tuple(endings)):
         listed = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
@@ -84,9 +66,7 @@ def require_file(path: str | Path) -> None:
 
 
 def open_file(path: str | Path) -> BinaryIO:
-    """Open a regular file for reading, in binary.
-
-    ``open`` waits for ever on a named pipe that nobody writes to.
+    """Open a regular file for reading, in binary; ``open`` would wait for ever on a named pipe.
 
     Raises
     ------

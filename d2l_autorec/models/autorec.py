@@ -35,7 +35,7 @@ class AutoRec(nn.HybridBlock):
     num_inputs : int
         Length of a row, and of its reconstruction.
     architecture : Architecture, optional
-        Layers, activations and dropout. The chapter's by default.
+        The chapter's by default.
 
     Raises
     ------
@@ -68,22 +68,17 @@ class AutoRec(nn.HybridBlock):
                     _add_layer(half, size_in, size_out, what.decoder if last else what.encoder)
 
     def hybrid_forward(self, F: Any, x: Any, mask: Any = None) -> Any:
-        """Reconstruct a batch.
+        """Reconstruct a batch, (batch, num_inputs).
 
         Parameters
         ----------
         F : module
             MXNet's array or symbol interface.
-        x : mxnet.np.ndarray
-            Ratings, (batch, num_inputs); zero where there is none.
-        mask : mxnet.np.ndarray, optional
-            (batch, num_inputs); multiplied with the reconstruction. In training, 1 where there is
-            a rating and 0 elsewhere keeps all other entries out of the loss.
-
-        Returns
-        -------
-        mxnet.np.ndarray
-            (batch, num_inputs)
+        x : mxnet.np.ndarray, shape (batch, num_inputs)
+            Ratings; zero where there is none.
+        mask : mxnet.np.ndarray, shape (batch, num_inputs), optional
+            Multiplied with the reconstruction. In training, 1 where there is a rating and 0
+            elsewhere keeps all other entries out of the loss.
         """
         hidden = self.dropout(self.encoder(self.input_dropout(x)))  # (batch, code)
         pred = self.decoder(hidden)  # (batch, num_inputs)

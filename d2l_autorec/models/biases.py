@@ -61,13 +61,11 @@ def fit_biases(
 
     Parameters
     ----------
-    first, second : numpy.ndarray of int, shape (n,)
+    first, second, ratings : numpy.ndarray, shape (n,)
         Codes of the two sides, such as items and users. In a sweep the first side is fitted first.
-    ratings : numpy.ndarray, shape (n,)
-    shape : (int, int)
-        Number of codes of each side.
-    shrinkage : (float, float)
-        For each side, the number of ratings of no effect that a bias is averaged with.
+    shape, shrinkage : (int, int), (float, float)
+        For each side the number of codes, and of the ratings of no effect that a bias is averaged
+        with.
     num_sweeps : int
 
     Returns
@@ -93,22 +91,11 @@ def estimate_shrinkage(
     shape: tuple[int, int],
     num_sweeps: int = 30,
 ) -> tuple[float, float]:
-    """Estimate the shrinkage of `fit_biases` from the ratings, for each side.
+    """Estimate the shrinkage of `fit_biases` from its ratings, for each side, within 0.1 and 1e6.
 
     The best shrinkage is the variance of the noise over the variance of the biases. Both variances
     are estimated by variational Bayes, with the biases normally distributed about zero: Lim and
     Teh, "Variational Bayesian Approach to Movie Rating Prediction" (2007), without factors.
-
-    Parameters
-    ----------
-    first, second, ratings, shape
-        As for `fit_biases`.
-    num_sweeps : int
-
-    Returns
-    -------
-    (float, float)
-        Between 0.1 and 1e6.
     """
     left = ratings - ratings.mean(dtype=float)
     codes = (first, second)
@@ -172,7 +159,7 @@ class Scale:
     def of(cls, train: sparse.csr_matrix, recipe: Recipe) -> Scale:
         """Fit the scale that a recipe's targets ask for to training ratings (rows, columns)."""
         mean, unit = 0.0, 1.0
-        row, col = np.zeros(train.shape[0]), np.zeros(train.shape[1])
+        row, col = map(np.zeros, train.shape)
         if recipe.scaled or recipe.targets == "unit":
             assert isinstance(recipe.clip, tuple)  # Recipe has seen to it
             low, high = recipe.clip

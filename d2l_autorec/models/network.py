@@ -26,24 +26,17 @@ def hidden_outputs(
     read: np.ndarray,
     mask: np.ndarray | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Compute the outputs of the hidden layers, (batch, hidden[i]) each.
+    """Compute the outputs of the hidden layers, (batch, hidden[i]) each, before and after dropout.
 
     Parameters
     ----------
     architecture : Architecture
-    bias : numpy.ndarray, shape (hidden[0],)
-        Of the first layer.
+    bias, read : numpy.ndarray, shapes (hidden[0],) and (batch, hidden[0])
+        Of the first layer: its bias, and ``V r`` without the bias.
     middle : sequence of (weight, bias)
         Layers between the first and the last; weights are (out, in).
-    read : numpy.ndarray, shape (batch, hidden[0])
-        ``V r``, without the bias.
     mask : numpy.ndarray, optional
         Multiplied with the code: dropout.
-
-    Returns
-    -------
-    outputs, passed : list of numpy.ndarray
-        As they are, and after dropout.
     """
     z = read + bias
     outputs: list[np.ndarray] = []
@@ -60,18 +53,10 @@ def hidden_outputs(
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained network.
+    """A trained network: its recipe, scale and weights, and the epoch that these are of.
 
-    Attributes
-    ----------
-    recipe : Recipe
-        Of this network alone.
-    weights : dict of str to numpy.ndarray
-        float32, ``"0.weight"`` (hidden[0], num_inputs), ``"0.bias"`` and so on, input side first.
-    scale : Scale
-        From stars to what the network reads, and back.
-    epoch : int
-        The epoch that the weights are of.
+    The weights are float32, ``"0.weight"`` (hidden[0], num_inputs), ``"0.bias"`` and so on, input
+    side first.
     """
 
     recipe: Recipe
@@ -130,14 +115,8 @@ class Network:
     ) -> np.ndarray:
         """Return the outputs of the network at single entries, (len(rows),), float32.
 
-        Parameters
-        ----------
-        inputs : scipy.sparse.csr_matrix
-            What the network reads, (num_rows, num_inputs).
-        rows, cols : numpy.ndarray of int
-            The entries, in any order.
-        codes : numpy.ndarray, optional
-            The last hidden layer's output for all rows, where that has been computed.
+        ``inputs`` is what the network reads, (num_rows, num_inputs); ``codes`` the last hidden
+        layer's output for all its rows, where that has been computed.
         """
         if codes is None:
             wanted, place = np.unique(rows, return_inverse=True)

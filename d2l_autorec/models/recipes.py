@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipe import Recipe
-from d2l_autorec.paths import kind
+from d2l_autorec.paths import kind, open_file
 
 _MAX_BYTES = 1024**2
 
@@ -23,6 +24,7 @@ _STRONG = _COSINE.but(lam=60.0, lr=0.006, dropout=0.3)
 _ABOVE_BIASES = _COSINE.but(targets="biases", lr=0.002, num_epochs=20)
 _DAMPED = _ABOVE_BIASES.but(lam=60.0, shrinkage="ratings", damped=True, draws="numpy")
 _SLOW = _DAMPED.but(lam=120.0, lr=0.0005, hidden=(100,))
+_BLEND = Recipe(clip="ratings", val_ratio=0.1, refit=True)
 
 POOL = {
     "item-based": _COSINE,
@@ -55,16 +57,8 @@ RECIPES = {
     "chapter": _CHAPTER,
     "paper": _COSINE.but(lam=60.0, dropout=0.0, default=3.0),
     "best": _COSINE.but(val_ratio=0.1, refit=True),
-    "blend": Recipe(
-        members=tuple(POOL.values()), num_seeds=3, clip="ratings", val_ratio=0.1, refit=True
-    ),
-    "sparse-blend": Recipe(
-        members=tuple(SPARSE_POOL.values()),
-        num_seeds=2,
-        clip="ratings",
-        val_ratio=0.1,
-        refit=True,
-    ),
+    "blend": _BLEND.but(members=tuple(POOL.values()), num_seeds=3),
+    "sparse-blend": _BLEND.but(members=tuple(SPARSE_POOL.values()), num_seeds=2),
     "default": _DAMPED.but(val_ratio=0.1, refit=True),
     "dense": _COSINE.but(lam=80.0, draws="numpy", val_ratio=0.1, refit=True),
 }
@@ -109,10 +103,8 @@ def find_recipe(text: str) -> Named:
         return Named(text, RECIPES[text])
     path = Path(text)
     if path.suffix != ".toml" and kind(path) != "file":
-        raise InputError(
-            f"--recipe {text[:200]!r} is unknown; use {', '.join(RECIPES)} or a file that ends in "
-            ".toml."
-        )
+        use = f"use {', '.join(RECIPES)} or a file that ends in .toml."
+        raise InputError(f"--recipe {text[:200]!r} is unknown; {use}")
     return Named(path.name, read_toml(path))
 
 
@@ -147,9 +139,11 @@ def read_toml(path: Path) -> Recipe:
         If the file cannot be read or holds no recipe; the sentence names the file.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        with open_file(path) as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
             raise InputError(f"{path} is over {_MAX_BYTES:,} bytes long; name a recipe.")
-        text = path.read_text(encoding="utf-8")
+        text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise InputError(f"{path} cannot be read ({reason}); name a TOML file.") from None
@@ -165,13 +159,12 @@ def read_toml(path: Path) -> Recipe:
 def to_toml(recipe: Recipe) -> str:
     """Return a recipe as TOML; `read_toml` reads it back."""
     values = recipe.to_dict()
-    members = values.pop("members", [])
-    lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
-    for member in members:
-        lines += ["", "[[members]]", *(f"{name} = {_toml(v)}" for name, v in member.items())]
+    lines = _lines({name: value for name, value in values.items() if name != "members"})
+    for member in values.get("members", []):
+        lines += ["", "[[members]]", *_lines(member)]
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: Any) -> str:
-    """Return a plain value as TOML writes it, which for these is as JSON does."""
-    return json.dumps(value, ensure_ascii=False)
+def _lines(values: Mapping[str, Any]) -> list[str]:
+    """Return plain values as TOML writes them, which for these is as JSON does."""
+    return [f"{name} = {json.dumps(v, ensure_ascii=False)}" for name, v in values.items()]

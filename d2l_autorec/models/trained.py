@@ -62,12 +62,8 @@ class TrainedModel:
     @cached_property
     def inputs(self) -> tuple[sparse.csr_matrix, ...]:
         """What each network reads, (num_rows, num_inputs)."""
-        return tuple(
-            self.oriented(network.by)
-            if network.scale.is_stars
-            else network.scale.apply(self.oriented(network.by))
-            for network in self.networks
-        )
+        parts = ((network.scale, self.oriented(network.by)) for network in self.networks)
+        return tuple(rows if scale.is_stars else scale.apply(rows) for scale, rows in parts)
 
     @cached_property
     def _hidden(self) -> dict[int, list[np.ndarray]]:
@@ -95,18 +91,7 @@ class TrainedModel:
         return self.factors != (1.0,)
 
     def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Predict pairs, in stars, clipped as the recipe says.
-
-        Parameters
-        ----------
-        users, items : numpy.ndarray of int
-            Codes, of equal length.
-
-        Returns
-        -------
-        numpy.ndarray
-            float64, (len(users),)
-        """
+        """Predict pairs of codes, in stars, clipped as the recipe says: float64, (num_pairs,)."""
         stars = self.score_pairs(users, items).astype(float)
         return self.limited(stars, self.recipe, users, items)
 
@@ -142,9 +127,7 @@ class TrainedModel:
     def combine(
         self, stars: Callable[[int], np.ndarray], users: np.ndarray, items: np.ndarray
     ) -> np.ndarray:
-        """Add up the networks' predictions, each clipped as its recipe says.
-
-        The prediction of a single network stays as it is.
+        """Add up the networks' predictions, each clipped as its recipe says; one stays as it is.
 
         Raises
         ------

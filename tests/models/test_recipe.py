@@ -1,10 +1,10 @@
 """Architectures and recipes: what they refuse, their way to TOML and back, and the named ones."""
 
 import json
-import subprocess
-import sys
+import os
 
 import pytest
+from processes import python
 from typer.testing import CliRunner
 
 from d2l_autorec.cli import app
@@ -58,14 +58,8 @@ OF_THE_BLEND = (
             {"clip": (10.0, 50.0), "default": 3.0},
             "default is 3 and predictions go from 10 to 50; give a default within this range.",
         ),
-        (
-            {"refit": True},
-            "refit needs an epoch chosen on validation ratings; set val_ratio.",
-        ),
-        (
-            {"weights": (1.0,)},
-            "weights has 1 numbers for 0 members; give one for each member.",
-        ),
+        ({"refit": True}, "refit needs an epoch chosen on validation ratings; set val_ratio."),
+        ({"weights": (1.0,)}, "weights has 1 numbers for 0 members; give one for each member."),
         (
             {"members": (Recipe(),)},
             "A blend chooses its weights on validation ratings; set val_ratio.",
@@ -80,18 +74,9 @@ OF_THE_BLEND = (
             {"members": (Recipe(members=(Recipe(),), weights=(1.0,)),), "val_ratio": 0.1},
             OF_THE_BLEND,
         ),
-        (
-            {"shrinkage": (10.0, 0.0)},
-            f"shrinkage is (10.0, 0.0); {TWO}",
-        ),
-        (
-            {"shrinkage": (10.0,)},
-            f"shrinkage is (10.0,); {TWO}",
-        ),
-        (
-            {"shrinkage": "stars"},
-            f"shrinkage is 'stars'; {TWO}",
-        ),
+        ({"shrinkage": (10.0, 0.0)}, f"shrinkage is (10.0, 0.0); {TWO}"),
+        ({"shrinkage": (10.0,)}, f"shrinkage is (10.0,); {TWO}"),
+        ({"shrinkage": "stars"}, f"shrinkage is 'stars'; {TWO}"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_sentence(wrong, message):
@@ -226,9 +211,12 @@ def test_a_recipe_that_is_not_there(tmp_path):
         find_recipe("bset")
     with pytest.raises(InputError, match="cannot be read"):
         find_recipe(str(tmp_path / "none.toml"))
+    os.mkfifo(tmp_path / "pipe.toml")  # opening it would wait for ever
+    with pytest.raises(InputError, match="is a named pipe, not a file"):
+        find_recipe(str(tmp_path / "pipe.toml"))
 
 
 def test_importing_recipes_loads_no_mxnet():
     code = "import sys, d2l_autorec.models.recipes; print({'mxnet', 'numba'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = python("-c", code)
     assert done.stdout.strip() == "set()", done.stderr
