@@ -15,35 +15,17 @@ from dataclasses import dataclass
 from d2l_autorec import compat, packages, stack
 from d2l_autorec.errors import InputError
 
-# What `install_requires` brings: the module, and the name of its package where that differs.
-LIBRARIES = (
-    "numpy",
-    "scipy",
-    "pandas",
-    "matplotlib",
-    "matplotlib_inline",
-    "IPython",
-    "requests",
-    "numba",
-    "platformdirs",
-    "rich",
-    "typer",
-)
+# What `install_requires` brings: modules, and the names of packages that differ from them.
+_SHOWN = ("numpy", "scipy", "pandas", "matplotlib", "numba")
+LIBRARIES = (*_SHOWN, "matplotlib_inline", "IPython", "requests", "platformdirs", "rich", "typer")
 _PACKAGES = {"matplotlib_inline": "matplotlib-inline", "IPython": "ipython"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at.
+    """One thing looked at, what is there, and what to do about it.
 
-    Attributes
-    ----------
-    name : str
-        What was looked at.
-    found : str
-        What is there.
-    remedy : str
-        What to do about it, a command behind ``Run:``; empty if nothing needs doing.
+    The remedy has a command behind ``Run:``, and is empty if nothing needs doing.
     """
 
     name: str
@@ -51,14 +33,16 @@ class Check:
     remedy: str = ""
 
 
-def _python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+def _python(code: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    """Run code in a process of its own; return it, and the last line of its messages."""
+    run = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
         encoding="utf-8",
         errors="replace",
         env={**os.environ, "MPLBACKEND": "agg"},
     )
+    return run, (run.stderr.strip().splitlines() or [""])[-1]
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
@@ -79,14 +63,13 @@ for name in sys.argv[1:]:
     except Exception as error:
         print(name, type(error).__name__, str(error).partition("\\n")[0], sep="\\t")
 """
-    run = _python(code, *names)
+    run, said = _python(code, *names)
     failed = [line.split("\t", 2) for line in run.stdout.splitlines() if line.count("\t") == 2]
     if not failed and run.returncode:  # the process itself died, with signal or exit
-        last = (run.stderr.strip().splitlines() or [f"exit code {run.returncode}"])[-1]
-        return Check("libraries", last, "Make a new environment and install d2l-autorec in it.")
+        said = said or f"exit code {run.returncode}"
+        return Check("libraries", said, "Make a new environment and install d2l-autorec in it.")
     if not failed:
-        shown = ("numpy", "scipy", "pandas", "matplotlib", "numba")
-        versions = (f"{name} {stack.installed(name)}" for name in shown if name in names)
+        versions = (f"{name} {stack.installed(name)}" for name in _SHOWN if name in names)
         return Check("libraries", f"{', '.join(versions)} and others load")
     wanted = " ".join(_PACKAGES.get(name, name) for name, *_ in failed)
     name, kind, message = failed[0]
@@ -117,32 +100,24 @@ def check_d2l() -> Check:
 
 def check_load() -> Check:
     """Load MXNet's C library: it needs system libraries that its wheels do not bring along."""
-    name = "MXNet's C library"
-    if stack.find_mxnet() is None:
-        return Check(name, "not there", compat.mxnet_remedy())
     error = stack.load_error(stack.mxnet_folder())
-    return Check(name, error, stack.load_remedy(error)) if error else Check(name, "loads")
+    remedy = stack.load_remedy(error) if error else ""
+    return Check("MXNet's C library", error or "loads", remedy)
 
 
 def check_import() -> Check:
     """Import MXNet and d2l as this package does: what the other checks may have missed."""
-    run = _python("from d2l_autorec import compat; compat.install(); from d2l import mxnet")
+    run, said = _python("from d2l_autorec import compat; compat.install(); from d2l import mxnet")
     if run.returncode == 0:
         return Check("import of MXNet and d2l", "works")
-    reason = (run.stderr.strip().splitlines() or ["no message"])[-1]
     remedy = f"Make a new environment, install d2l-autorec in it. Run: {stack.COMMAND}"
-    return Check("import of MXNet and d2l", reason, remedy)
+    return Check("import of MXNet and d2l", said or "no message", remedy)
 
 
 def checks() -> Iterator[tuple[str, list[Check]]]:
     """Yield each part of the package with its checks, in the order in which to mend faults."""
-    yield (
-        "The package, without MXNet (a saved model, its questions, reports):",
-        [
-            check_python(),
-            check_libraries(),
-        ],
-    )
+    first = "The package, without MXNet (a saved model, its questions, reports):"
+    yield first, [check_python(), check_libraries()]
     chapter = [check_mxnet(), check_d2l()]
     if not chapter[0].remedy:
         chapter.append(check_load())

@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -33,13 +35,13 @@ def _has_pip() -> bool:
 @functools.cache
 def _pip() -> tuple[str, ...]:
     """Return the command that is pip for this environment, which may have none of its own."""
+    own = sys.executable
     if _has_pip():
-        return sys.executable, "-m", "pip"
-    if importlib.util.find_spec("uv"):
-        return sys.executable, "-m", "uv", "tool", "run", "pip", "--python", sys.executable
-    uv = shutil.which("uv")
+        return own, "-m", "pip"
+    found = shutil.which("uv")
+    uv = (own, "-m", "uv") if importlib.util.find_spec("uv") else (found,) if found else ()
     if uv:
-        return uv, "tool", "run", "pip", "--python", sys.executable
+        return *uv, "tool", "run", "pip", "--python", own
     raise InputError(
         f"There is neither pip nor uv for {sys.executable}. "
         f"Run: {sys.executable} -m ensurepip, or install uv (https://docs.astral.sh/uv)"
@@ -52,18 +54,13 @@ def install_command() -> str:
 
 
 def require(name: str, extra: str, what: str, otherwise: str = "", least: int = 0) -> ModuleType:
-    """Import an optional package.
+    """Import an optional module, which an extra of this package installs.
 
     Parameters
     ----------
-    name : str
-        Of the module.
-    extra : str
-        The extra of this package that installs it.
-    what : str
-        What needs it: the start of the error message.
-    otherwise : str
-        What else can be done: the end of the error message.
+    name, extra : str
+    what, otherwise : str
+        What needs the module, and what else can be done: the error message's start and end.
     least : int
         The first major version that will do.
 
@@ -120,7 +117,7 @@ def _reason(said: str) -> str:
             "This Python belongs to the operating system, which lets nobody install into it: "
             "install d2l-autorec in a virtual environment, made with `python3 -m venv FOLDER`."
         )
-    broken = [match for match in _UNREACHABLE.finditer(said)]
+    broken = list(_UNREACHABLE.finditer(said))
     if broken:
         why = plain(next(filter(None, broken[-1].groups())))
         why = re.sub(r"<[^>]*>[:,] |\w+Error\(['\"]?", "", why).rstrip("')")
@@ -133,27 +130,28 @@ def _reason(said: str) -> str:
     return f"pip said: {plain(errors[-1])}"
 
 
-def download(requirement: str, digest: str, folder: Path, tags: tuple[str, ...] = ()) -> Path:
-    """Download one wheel of any platform. None of its code is run.
+def pip_wheels(command: str, wanted: Mapping[str, Sequence[str]], *options: str) -> None:
+    """Let pip ``install`` or ``download`` wheels, without dependencies and without running code.
 
     Parameters
     ----------
-    requirement : str
-        Name and version, as in ``name==1.0``.
-    digest : str
-        SHA-256 of the wheel, in hex; pip refuses any other.
-    folder : Path
-        An empty folder for it.
-    tags : tuple of str
-        pip's options that name another platform or Python than this one.
+    command : {"install", "download"}
+    wanted : mapping of str to sequence of str
+        SHA-256 of the wheels that are accepted, in hex, by name and version as in ``name==1.0``.
+    *options : str
+        More of pip's options.
 
     Raises
     ------
     InputError
-        If it cannot be had.
+        As `pip` does.
     """
-    wanted = folder / "wanted.txt"
-    wanted.write_text(f"{requirement} --hash=sha256:{digest}\n", encoding="utf-8")
-    choice = ("--no-deps", "--only-binary=:all:", "--require-hashes", *tags)
-    pip("download", *choice, "--dest", str(folder), "--requirement", str(wanted))
-    return next(folder.glob("*.whl"))
+    lines = (
+        " ".join([name, *(f"--hash=sha256:{digest}" for digest in digests)])
+        for name, digests in wanted.items()
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "wanted.txt"
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        choice = ("--no-deps", "--only-binary=:all:", "--require-hashes", *options)
+        pip(command, *choice, "--requirement", str(file))

@@ -47,12 +47,10 @@ class Library:
 
     Attributes
     ----------
-    requirement : str
-        The wheel's name and version.
+    requirement, member : str
+        The wheel's name and version, and the library's name in it.
     wheel, digest : str
-        SHA-256 of the wheel, and of the library in it.
-    member : str
-        The library's name in the wheel.
+        SHA-256 of the wheel, and of the library.
     """
 
     requirement: str
@@ -134,45 +132,27 @@ def mxnet_folder() -> Path:
 
 
 def load_error(folder: Path) -> str:
-    """Load MXNet's C library in a process of its own.
-
-    Returns
-    -------
-    str
-        What the loader said, empty if the library loads.
-    """
+    """Load MXNet's C library in a process of its own; return the loader's error, if any."""
     library = next(folder.glob("libmxnet.*"), folder / "libmxnet.so")
     code = (
         "import ctypes, sys\ntry: ctypes.CDLL(sys.argv[1])\nexcept OSError as e: sys.exit(str(e))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(library)],
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-    )
+    words = [sys.executable, "-c", code, str(library)]
+    run = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace")
     if not run.returncode:
         return ""
     return (run.stderr.strip().splitlines() or ["it ended without a message"])[-1]
 
 
-def missing_library(error: str) -> str:
+def _missing_library(error: str) -> str:
     """Return the name of the shared library that a loader's message misses, or nothing."""
     match = re.match(r"(\S+\.so[.\d]*): cannot open shared object file", error)
     return match[1] if match else ""
 
 
 def load_remedy(error: str, machine: str | None = None) -> str:
-    """Say what to do about MXNet's C library not loading, in one sentence.
-
-    Parameters
-    ----------
-    error : str
-        From `load_error`.
-    machine : str, optional
-        As `platform.machine` names it; this one by default.
-    """
-    name = missing_library(error)
+    """Say in one sentence what to do about an error of `load_error`, here or on some machine."""
+    name = _missing_library(error)
     if (name, machine or platform.machine()) in _LIBRARIES:
         return f"Run: {COMMAND}"
     if name:
@@ -181,14 +161,7 @@ def load_remedy(error: str, machine: str | None = None) -> str:
 
 
 def install() -> list[str]:
-    """Add MXNet and d2l, and the libraries that the loader does not find.
-
-    What is there already is left as it is.
-
-    Returns
-    -------
-    list of str
-        What was added.
+    """Add MXNet and d2l, and the libraries that the loader does not find; say what was added.
 
     Raises
     ------
@@ -198,7 +171,7 @@ def install() -> list[str]:
     added = _install_packages()
     folder = mxnet_folder()
     error = load_error(folder)
-    while (name := missing_library(error)) and not (folder / name).exists():
+    while (name := _missing_library(error)) and not (folder / name).exists():
         library = _LIBRARIES.get((name, platform.machine()))
         if library is None:
             break
@@ -222,15 +195,7 @@ def _install_packages() -> list[str]:
     if installed("d2l") != D2L:
         wanted.append(f"d2l=={D2L}")
     if wanted:
-        with tempfile.TemporaryDirectory() as temporary:
-            file = Path(temporary) / "wanted.txt"
-            lines = (
-                " ".join([name, *(f"--hash=sha256:{digest}" for digest in _HASHES[name])])
-                for name in wanted
-            )
-            file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            choice = ("--no-deps", "--only-binary=:all:", "--require-hashes")
-            packages.pip("install", *choice, "--requirement", str(file))
+        packages.pip_wheels("install", {name: _HASHES[name] for name in wanted})
     return wanted
 
 
@@ -240,8 +205,9 @@ def _copy(library: Library, path: Path) -> None:
     tags = ["--implementation=cp", "--python-version=3.11", "--abi=cp311"]
     tags += [f"--platform=manylinux{kind}_{platform.machine()}" for kind in ("2014", "_2_28")]
     with tempfile.TemporaryDirectory() as temporary:
-        wheel = packages.download(library.requirement, library.wheel, Path(temporary), tuple(tags))
-        with zipfile.ZipFile(wheel) as archive:
+        wanted = {library.requirement: (library.wheel,)}
+        packages.pip_wheels("download", wanted, *tags, "--dest", temporary)
+        with zipfile.ZipFile(next(Path(temporary).glob("*.whl"))) as archive:
             content = archive.read(library.member)
     if hashlib.sha256(content).hexdigest() != library.digest:
         raise InputError(f"{library.member} of {library.requirement} is not the expected file.")
