@@ -16,7 +16,7 @@ from d2l_autorec.atomic import is_leftover, write_atomic
 from d2l_autorec.errors import InputError
 from d2l_autorec.stack import installed
 
-PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "pandas")
+_PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "pandas")
 
 
 def new_folder(out: Path | None, name: str, make: bool = True) -> Path:
@@ -27,7 +27,6 @@ def new_folder(out: Path | None, name: str, make: bool = True) -> Path:
     out : Path or None
         The folder asked for. ``runs/<time>-<name>`` below the current folder if None.
     name : str
-        Says what the run is.
     make : bool
         Make the folder now. Otherwise only check it: `save` makes it, so that a run that is
         interrupted leaves no empty folder.
@@ -35,8 +34,7 @@ def new_folder(out: Path | None, name: str, make: bool = True) -> Path:
     Raises
     ------
     InputError
-        If the folder cannot be made or written, or is not empty. What a killed process leaves
-        there, temporary files, does not count.
+        If the folder cannot be made or written, or holds more than a killed process leaves.
     """
     folder = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
     try:
@@ -56,27 +54,27 @@ def new_folder(out: Path | None, name: str, make: bool = True) -> Path:
     return folder
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write a file atomically.
+def make_folder(folder: Path, remedy: str = "name another folder with --out") -> None:
+    """Make a folder unless it is there; raise an InputError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); {remedy}.") from None
 
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file atomically; raise an InputError if it cannot be written."""
     data = content.encode() if isinstance(content, str) else content
     try:
         write_atomic(path, lambda file: file.write(data))
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}); make room or name another "
-            "place."
-        ) from None
+        why = f"{path} cannot be written ({error.strerror or error})"
+        raise InputError(f"{why}; make room or name another place.") from None
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that a result depends on."""
-    found = {name: version for name in PACKAGES if (version := installed(name))}
+    found = {name: version for name in _PACKAGES if (version := installed(name))}
     return {"python": platform.python_version(), **found}
 
 
@@ -91,10 +89,8 @@ def save(
         From `new_folder`; made if it is not there.
     record : dict
         The content of ``run.json`` without the versions.
-    columns : sequence of str
-        Columns of the history. ``epoch``, ``train_loss`` and ``test_rmse`` are drawn.
-    rows : iterable of sequences
-        One row per epoch.
+    columns, rows
+        Of the history, with a row for each epoch, which `plots.learning_curve` draws.
 
     Raises
     ------
@@ -108,12 +104,7 @@ def save(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be made ({error.strerror}); name another folder with --out."
-        ) from None
+    make_folder(folder)
     write(folder / "history.csv", text.getvalue())
     history = {name: [row[i] for row in rows] for i, name in enumerate(columns)}
     curve = plots.learning_curve(history, book=record["command"] == "reproduce")

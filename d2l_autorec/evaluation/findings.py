@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +19,11 @@ _ENOUGH = 10  # completed trials, for importances
 
 @dataclass(frozen=True)
 class Brought:
-    """The effect of one choice on the RMSE.
+    """The effect of one choice, by the name of its field, on the RMSE.
 
-    Attributes
-    ----------
-    name : str
-        Of the field of the recipe.
-    best : dict of str to float
-        For each group of its values the lowest validation RMSE of a completed trial, where there
-        is one.
-    importance : float or None
-        Its share in what tells good trials from others, by PED-ANOVA; None for few trials.
+    ``best`` has the lowest validation RMSE of the completed trials for each group of its values.
+    ``importance`` is its share in what tells good trials from others, by PED-ANOVA; None for few
+    trials.
     """
 
     name: str
@@ -42,10 +37,8 @@ class Findings:
 
     Attributes
     ----------
-    best : Recipe
-        With the lowest validation RMSE.
-    is_default : bool
-        Whether that is the recipe "default" itself.
+    best, is_default : Recipe, bool
+        With the lowest validation RMSE, and whether that is the recipe "default" itself.
     best_rmse, default_rmse, biases_rmse, mean_rmse : float
         Validation RMSE.
     counts : dict of str to int
@@ -76,20 +69,22 @@ def findings(study: Study, ground: Ground) -> Findings | None:
     if not defaults:
         return None
     best = min(done, key=_rmse)
-    states = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
-    importance = _importances(study, done)
-    brought = [
-        Brought(
-            choice.name,
-            {
-                name: min(rmses)
-                for name, belongs in choice.groups.items()
-                if (rmses := [_rmse(t) for t in done if belongs(t.params[choice.name])])
-            },
-            importance.get(choice.name),
-        )
-        for choice in ground.space
-    ]
+    states = Counter(trial.state.name for trial in trials)
+    counts = {word: states[word.upper()] for word in ("complete", "pruned")}
+    counts["failed"] = states["FAIL"]
+    importance: dict[str, float] = {}
+    if len(done) >= _ENOUGH:
+        library = optuna().importance
+        evaluator = library.PedAnovaImportanceEvaluator()
+        importance = library.get_param_importances(study, evaluator=evaluator)
+    brought = []
+    for choice in ground.space:
+        lowest = {
+            name: min(rmses)
+            for name, belongs in choice.groups.items()
+            if (rmses := [_rmse(t) for t in done if belongs(t.params[choice.name])])
+        }
+        brought.append(Brought(choice.name, lowest, importance.get(choice.name)))
     return Findings(
         best=Recipe.from_dict(best.user_attrs["recipe"]),
         is_default=bool(best.user_attrs.get("default")),
@@ -97,10 +92,7 @@ def findings(study: Study, ground: Ground) -> Findings | None:
         default_rmse=_rmse(defaults[0]),
         biases_rmse=ground.biases_rmse,
         mean_rmse=ground.mean_rmse,
-        counts={
-            word: sum(trial.state.name == state for trial in trials)
-            for state, word in states.items()
-        },
+        counts=counts,
         brought=tuple(sorted(brought, key=lambda each: -(each.importance or 0))),
     )
 
@@ -127,12 +119,3 @@ def trials_table(study: Study, ground: Ground) -> pd.DataFrame:
 def _rmse(trial: FrozenTrial) -> float:
     assert trial.values is not None
     return trial.values[0]
-
-
-def _importances(study: Study, done: list[FrozenTrial]) -> dict[str, float]:
-    if len(done) < _ENOUGH:
-        return {}
-    library = optuna()
-    evaluator = library.importance.PedAnovaImportanceEvaluator()
-    found: dict[str, float] = library.importance.get_param_importances(study, evaluator=evaluator)
-    return found

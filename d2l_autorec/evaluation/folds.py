@@ -25,20 +25,10 @@ SCORES = {"model": "test_rmse", "biases": "biases_rmse", "mean": "mean_rmse"}
 
 @dataclass(frozen=True)
 class Folded:
-    """A finished cross-validation.
+    """A finished cross-validation of the ratings of some name.
 
-    Attributes
-    ----------
-    folder : Path
-        With ``run.json``, and a folder for each fold as `train` leaves it.
-    name : str
-        Of the ratings.
-    results : list of Result
-        One for each fold.
-    intervals : dict of str to Interval
-        The test RMSE over the folds of what `SCORES` names.
-    record : dict
-        The content of ``run.json``.
+    The folder has ``run.json``, the record, and a folder for each fold as `train` leaves it. There
+    is a result for each fold, and the interval over the folds of what `SCORES` names.
     """
 
     folder: Path
@@ -53,13 +43,6 @@ def cross_validate(asked: Asked, num_folds: int, quiet: bool = False) -> Folded:
 
     The training parts of the folds share most of their ratings, so that the runs are not
     independent: the interval tells how the score varies with the fold.
-
-    Parameters
-    ----------
-    asked : Asked
-    num_folds : int
-    quiet : bool
-        Show nothing.
 
     Raises
     ------
@@ -89,8 +72,8 @@ def cross_validate(asked: Asked, num_folds: int, quiet: bool = False) -> Folded:
             }
             runs.write_record(folder, record)
     except KeyboardInterrupt:
-        said = f"Stopped after {len(results)} of {num_folds} folds; these are in {folder}."
-        tell(f"d2l-autorec: {said}")
+        done = f"{len(results)} of {num_folds} folds"
+        tell(f"d2l-autorec: Stopped after {done}; these are in {folder}.")
         sys.exit(130)
     finally:
         if not results:
@@ -123,11 +106,10 @@ def _refuse_others(asked: Asked) -> None:
         "--checkpoint-every": bool(asked.plan.get("checkpoint_every")),
         "--tensorboard": asked.tensorboard is not None,
     }
+    reasons = {"--save": ", since each fold's model lacks some of the ratings"}
     for option, given in excluded.items():
         if given:
-            reason = ""
-            if option == "--save":
-                reason = ", since each fold's model lacks some of the ratings"
-            raise InputError(f"--folds and {option} exclude each other{reason}; leave out one.")
+            why = reasons.get(option, "")
+            raise InputError(f"--folds and {option} exclude each other{why}; leave out one.")
     if group_from_environment() is not None:
         raise InputError("--folds is for one process; leave out launch.")

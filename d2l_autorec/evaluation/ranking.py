@@ -13,9 +13,8 @@ MEASURES = ("ndcg", "recall", "mrr")
 
 def ir_measures() -> ModuleType:
     """Import the library."""
-    return require(
-        "ir_measures", "ranking", "A measure of ranking", ", or leave them out with -k 0"
-    )
+    otherwise = ", or leave them out with -k 0"
+    return require("ir_measures", "ranking", "A measure of ranking", otherwise)
 
 
 def rank_users(

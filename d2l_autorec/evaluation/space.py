@@ -16,26 +16,18 @@ from d2l_autorec.models.recipes import DENSE, RECIPES
 if TYPE_CHECKING:
     from optuna import Trial
 
-PATIENCE = 10
-"""Epochs without a better validation RMSE after which a trial's training ends."""
-
+PATIENCE = 10  # epochs without a better validation RMSE after which a trial's training ends
 _MAX_CODES = 50_000_000  # weights of a layer that still train in reasonable time and memory
 _PLAIN = Recipe(objective="sum", clip="ratings", schedule="cosine", draws="numpy")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A field of the recipe and its values: some of them, or a range of numbers.
+    """A field of the recipe, as `Recipe.but` takes it, and its values.
 
-    Attributes
-    ----------
-    name : str
-        As `Recipe.but` takes it.
-    values : tuple
-        All values; or the lowest and the highest number, where ``scale`` says of what kind.
-    scale : {"each", "whole", "log", "share"}
-        Separate values; whole numbers, on a logarithmic scale; real ones on such a scale; or a
-        share in steps of 0.05.
+    The values are all there are (scale "each"); or the lowest and the highest of whole numbers on
+    a logarithmic scale ("whole"), of real ones on such a scale ("log"), or of shares in steps of
+    0.05 ("share").
     """
 
     name: str
@@ -69,10 +61,7 @@ class Choice:
         low, high = self.values
         middle = (low + high) / 2 if self.scale == "share" else math.sqrt(low * high)
         shown = f"{middle:.2g}" if middle < 1 else f"{middle:.0f}"
-        return {
-            f"up to {shown}": partial(ge, float(shown)),
-            "above": partial(lt, float(shown)),
-        }
+        return {f"up to {shown}": partial(ge, float(shown)), "above": partial(lt, float(shown))}
 
 
 def choices(num_ratings: int, num_users: int, num_items: int) -> tuple[Choice, ...]:

@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -47,15 +46,12 @@ class Ground:
 
     Attributes
     ----------
-    table : pandas.DataFrame
-        The training ratings.
-    halves : (numpy.ndarray, numpy.ndarray)
-        Rows of the table to train on, and for validation: those that `train` would use.
+    table, halves : pandas.DataFrame, (numpy.ndarray, numpy.ndarray)
+        The training ratings; their rows to train on and for validation, as `train` would use them.
     shape : (int, int)
         Number of users and of items.
-    plan : Plan
+    plan, contexts : Plan, tuple of mxnet.Context
         The engine, the seed and the split, with what the recipe "default" stands for here.
-    contexts : tuple of mxnet.Context
     digests : dict of str to str
         ``data_digest``, ``split_digest`` of the test rows and ``validation_digest``.
     mean_rmse, biases_rmse : float
@@ -85,10 +81,8 @@ class Ground:
             "split_digest": split_digest(test_rows),
             "validation_digest": split_digest(halves[1]),
         }
-        mean_rmse, biases_rmse = run.baselines(kept, shape, held_out)
-        return cls(
-            table, halves, shape, plan, tuple(ready.contexts), digests, mean_rmse, biases_rmse
-        )
+        scores = run.baselines(kept, shape, held_out)
+        return cls(table, halves, shape, plan, tuple(ready.contexts), digests, *scores)
 
     @property
     def space(self) -> tuple[Choice, ...]:
@@ -105,22 +99,19 @@ def open_study(folder: Path, ground: Ground) -> Study:
         If it is of other ratings or another split, damaged, or cannot be written.
     """
     library = optuna()
-    sampler = partial(library.samplers.TPESampler, n_startup_trials=20)
-    pruner = library.pruners.MedianPruner(n_startup_trials=6, n_warmup_steps=1)
     path = folder / STUDY
     with locked(folder):
         new = not kind(path)
+        seed = ground.plan.seed if new else None  # other processes of one study draw other trials
+        address = f"sqlite:///{path.resolve().as_posix()}"
+        patient = {"connect_args": {"timeout": _WAIT}}
         try:
             study: Study = library.create_study(
                 study_name="tune",
-                storage=library.storages.RDBStorage(
-                    f"sqlite:///{path.resolve().as_posix()}",
-                    engine_kwargs={"connect_args": {"timeout": _WAIT}},
-                ),
+                storage=library.storages.RDBStorage(address, engine_kwargs=patient),
                 load_if_exists=True,
-                # other processes of one study draw other trials
-                sampler=sampler(seed=ground.plan.seed if new else None),
-                pruner=pruner,
+                sampler=library.samplers.TPESampler(n_startup_trials=20, seed=seed),
+                pruner=library.pruners.MedianPruner(n_startup_trials=6, n_warmup_steps=1),
             )
             if not study.user_attrs:
                 for name, digest in ground.digests.items():
@@ -168,13 +159,7 @@ def folder_of(out: Path) -> Path:
 
 
 def keep(folder: Path, out: Path, record: dict[str, Any], best: Recipe, trials: str) -> None:
-    """Write ``trials.csv``, ``run.json`` and the recipe.
-
-    Raises
-    ------
-    InputError
-        If one cannot be written.
-    """
+    """Write ``trials.csv``, ``run.json`` and the recipe; raise an InputError if one cannot be."""
     found = record["found"]
     said = f"validation RMSE {found['best_rmse']:.4f}, of default {found['default_rmse']:.4f}"
     with locked(folder):
@@ -186,12 +171,7 @@ def keep(folder: Path, out: Path, record: dict[str, Any], best: Recipe, trials: 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Make a folder if needed, wait for its lock, and hold it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be made ({error.strerror}); name another --out."
-        ) from None
+    runs.make_folder(folder, "name another --out")
     limit = time.monotonic() + _WAIT
     with contextlib.ExitStack() as stack:
         while True:

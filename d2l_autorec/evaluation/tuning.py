@@ -14,7 +14,6 @@ from d2l_autorec.atomic import this_process
 from d2l_autorec.errors import InputError
 from d2l_autorec.evaluation.space import recipe_of
 from d2l_autorec.evaluation.study import STUDY, Ground, open_study, optuna
-from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.training.asked import Prepared
 from d2l_autorec.training.engines import Compute
 from d2l_autorec.training.fit import fit
@@ -45,16 +44,10 @@ def search(
     ready : Prepared
     folder : Path
         Made if it is not there.
-    seconds : float
-    num_trials : int, optional
-        Stop after so many of this process.
+    seconds, num_trials : float, int, optional
+        When to stop; the trials are those of this process.
     advance : callable
         Told the seconds since it was last told, and how far the search is.
-
-    Returns
-    -------
-    study : optuna.Study
-    ground : Ground
 
     Raises
     ------
@@ -62,7 +55,7 @@ def search(
         If Optuna is missing, the folder is of other ratings or another split, or the recipe
         "default" cannot be trained.
     """
-    library, ground = optuna(), Ground.of(ready)
+    library, ground, plan = optuna(), Ground.of(ready), ready.plan
     study = open_study(folder, ground)
     deadline = time.monotonic() + seconds
     clock = _Clock(advance, study)
@@ -71,23 +64,25 @@ def search(
         trial.set_user_attr("process", this_process())
         is_default = bool(trial.user_attrs.get("default"))
         values = {choice.name: choice.suggest(trial) for choice in ground.space}
-        recipe = ground.plan.recipe if is_default else recipe_of(values)
+        recipe = plan.recipe if is_default else recipe_of(values)
         trial.set_user_attr("recipe", recipe.to_dict())
-        prune = (
-            None if is_default else _Follower(trial, recipe.num_epochs, deadline, ground.mean_rmse)
-        )
+        prune = _Follower(trial, recipe.num_epochs, deadline, ground.mean_rmse)
 
         def follow(epoch: Epoch) -> None:
             clock.tick()
-            if prune is not None:
+            if not is_default:
                 prune(epoch)
 
+        compute, once = Compute(plan.engine, ground.contexts), recipe.but(refit=False)
+        to_fit = (ground.table, ground.shape, once, plan.seed)
         try:
-            return _validation_rmse(ground, recipe, follow)
+            model = fit(*to_fit, split=ground.halves, compute=compute, follow=follow)
         except InputError:  # such as one that diverged
             if is_default:
                 raise
             raise library.TrialPruned() from None
+        assert model.val_rmse is not None
+        return model.val_rmse
 
     try:
         study.optimize(
@@ -147,18 +142,3 @@ class _Follower:
         bad = due and (self.trial.should_prune() or (tenth > 2 and self.best > self.mean_rmse))
         if bad or time.monotonic() > self.deadline:
             raise optuna().TrialPruned()
-
-
-def _validation_rmse(ground: Ground, recipe: Recipe, follow: Callable[[Epoch], None]) -> float:
-    plan = ground.plan
-    model = fit(
-        ground.table,
-        ground.shape,
-        recipe.but(refit=False),
-        plan.seed,
-        split=ground.halves,
-        compute=Compute(plan.engine, ground.contexts),
-        follow=follow,
-    )
-    assert model.val_rmse is not None
-    return model.val_rmse
