@@ -44,18 +44,10 @@ class AutoRec(nn.Block):
         self.dropout = nn.Dropout(dropout_rate)
 
     def forward(self, input: np.ndarray) -> np.ndarray:
-        """Reconstruct a batch of rows.
+        """Reconstruct a batch of rows, (batch, num_users): ratings, 0 where there is none.
 
-        Parameters
-        ----------
-        input : mxnet.np.ndarray, shape (batch, num_users)
-            Ratings, 0 where there is none.
-
-        Returns
-        -------
-        mxnet.np.ndarray, shape (batch, num_users)
-            The predicted ratings. While training, those of unknown ratings are 0, so that neither
-            loss nor gradient comes from them.
+        While training, predictions of unknown ratings are 0, so that neither loss nor gradient
+        comes from them.
         """
         hidden = self.dropout(self.encoder(input))  # (batch, num_hidden)
         pred = self.decoder(hidden)  # (batch, num_users)
@@ -79,11 +71,6 @@ def evaluator(
         The held-out ratings, 0 elsewhere.
     devices : list of mxnet.Context
         Each batch is spread over them.
-
-    Returns
-    -------
-    float
-        Root of the mean squared error over the entries of `test_data` that are not 0.
     """
     parts: list[Any] = []
     for values in inter_matrix:
@@ -122,13 +109,6 @@ def train_autorec(
         As in the chapter.
     quiet : bool
         Show no progress.
-
-    Returns
-    -------
-    net : AutoRec
-        The trained network.
-    training : Training
-        Loss and RMSE of every epoch and what d2l printed.
     """
     devices = devices or [mx.cpu()]
     train_iter = gluon.data.DataLoader(

@@ -38,17 +38,7 @@ class MF(nn.Block):
         self.item_bias = nn.Embedding(num_items, 1)
 
     def forward(self, user_id: np.ndarray, item_id: np.ndarray) -> np.ndarray:
-        """Predict the ratings of pairs.
-
-        Parameters
-        ----------
-        user_id, item_id : mxnet.np.ndarray, shape (batch,)
-            Numbers from 0.
-
-        Returns
-        -------
-        mxnet.np.ndarray, shape (batch,)
-        """
+        """Predict the ratings of pairs of users and items, numbered from 0: (batch,) each."""
         match = (self.P(user_id) * self.Q(item_id)).sum(axis=1)  # (batch,)
         biases = np.squeeze(self.user_bias(user_id)) + np.squeeze(self.item_bias(item_id))
         return (match + biases).flatten()
@@ -67,10 +57,6 @@ def evaluator(net: gluon.Block, test_iter: Any, devices: list[mx.Context]) -> fl
         Batches of (users, items, ratings), each of shape (batch,).
     devices : list of mxnet.Context
         Each batch is spread over them.
-
-    Returns
-    -------
-    float
     """
     rmse = mx.metric.RMSE()
     readings = []
@@ -107,26 +93,18 @@ def train_mf(
     devices : list of mxnet.Context, optional
         One CPU by default.
     num_factors, lr, wd, num_epochs, batch_size
-        As in the book.
+        As in the book, whose measure is the ``test_rmse``, see `evaluator`.
     quiet : bool
         Show no progress.
-
-    Returns
-    -------
-    net : MF
-    training : Training
-        Its ``test_rmse`` is the book's measure, see `evaluator`.
     """
     devices = devices or [mx.cpu()]
+    train_set, test_set = (
+        gluon.data.ArrayDataset(*(np.array(part) for part in ratings)) for ratings in (train, test)
+    )
     train_iter = gluon.data.DataLoader(
-        gluon.data.ArrayDataset(*(np.array(part) for part in train)),
-        shuffle=True,
-        last_batch="rollover",
-        batch_size=batch_size,
+        train_set, shuffle=True, last_batch="rollover", batch_size=batch_size
     )
-    test_iter = gluon.data.DataLoader(
-        gluon.data.ArrayDataset(*(np.array(part) for part in test)), batch_size=batch_size
-    )
+    test_iter = gluon.data.DataLoader(test_set, batch_size=batch_size)
     net = MF(num_factors, num_users, num_items)
     net.initialize(ctx=devices, force_reinit=True, init=mx.init.Normal(0.01))
     loss = gluon.loss.L2Loss()

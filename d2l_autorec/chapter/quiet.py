@@ -26,10 +26,9 @@ class Training:
 
     Attributes
     ----------
-    train_loss : list of float
-        Per epoch, the mean over the batches of the mean L2 loss: what the Animator draws.
-    test_rmse : list of float
-        Per epoch.
+    train_loss, test_rmse : list of float
+        What the Animator draws: per epoch, the mean over the batches of the mean L2 loss, and the
+        evaluator's RMSE.
     printed : str
         The two lines d2l prints at the end.
     """
@@ -77,19 +76,7 @@ def watch(num_epochs: int, quiet: bool = False) -> Iterator[Training]:
 
     In a notebook the book's animation and its printed lines appear; elsewhere a progress bar on
     stderr with loss and RMSE, or nothing if `quiet`. Whatever happens, ``d2l.Animator`` is put
-    back.
-
-    Parameters
-    ----------
-    num_epochs : int
-        The length of the bar.
-    quiet : bool
-        Show nothing.
-
-    Yields
-    ------
-    Training
-        Filled while the loop runs.
+    back. The `Training` that it yields is filled while the loop runs.
     """
     training = Training()
     show = in_notebook() and not quiet

@@ -1,6 +1,9 @@
-"""The commands ``doctor`` and ``install-mxnet``."""
+"""The commands ``doctor``, ``install-mxnet`` and ``report``."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -34,3 +37,20 @@ def doctor() -> None:
     typer.echo(f"Next: {first.partition('Run: ')[2] or first or 'd2l-autorec reproduce'}")
     if first:
         raise typer.Exit(2)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Option(help="Folder with the experiments.")] = Path("results"),
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("report.html"),
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Also write README.md into each folder of results.")
+    ] = False,
+) -> None:
+    """Write all results as one HTML page, from the stored tables and figures."""
+    from d2l_autorec.experiments.report import write_pages, write_report
+
+    names = write_report(results, out)
+    typer.echo(f"{out}: {', '.join(names)}")
+    if pages:
+        typer.echo(f"{len(write_pages(results))} pages below {results}")
