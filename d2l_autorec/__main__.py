@@ -11,20 +11,12 @@ from typing import Any, Optional, TextIO
 
 
 class _Output(io.FileIO):
-    """Standard output or error; keeps the error of the last write that failed.
-
-    Parameters
-    ----------
-    handle : int
-        1 or 2.
-    strict : bool
-        Raise the error. Otherwise what cannot be written is dropped.
-    """
+    """Standard output or error. If not strict, it drops what cannot be written."""
 
     def __init__(self, handle: int, strict: bool) -> None:
         super().__init__(handle, "w", closefd=False)
         self.strict = strict
-        self.error: Optional[OSError] = None
+        self.error: Optional[OSError] = None  # of the last write that failed
 
     def write(self, data: Any) -> int:
         try:
@@ -41,11 +33,9 @@ class _Output(io.FileIO):
 def _open_streams() -> Optional[_Output]:
     """Make the standard streams safe to write to, and return standard output.
 
-    A stream that is closed goes nowhere. Otherwise the next file that is opened would take its
-    number, and messages would be written into that file. A standard error that cannot be written,
-    a full disk or a reader that has gone, costs its messages and not the run.
+    A standard error that cannot be written costs its messages and not the run.
     """
-    for handle in (0, 1, 2):
+    for handle in (0, 1, 2):  # the next file that is opened would take the number of a closed one
         try:
             os.fstat(handle)
         except OSError:
@@ -56,9 +46,7 @@ def _open_streams() -> Optional[_Output]:
     return output
 
 
-def _safe(
-    stream: Optional[TextIO], handle: int, strict: bool
-) -> "tuple[TextIO, Optional[_Output]]":
+def _safe(stream: Optional[TextIO], handle: int, strict: bool) -> tuple[TextIO, Optional[_Output]]:
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8"), None
     buffer = getattr(stream, "buffer", None)

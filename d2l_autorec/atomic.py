@@ -28,14 +28,8 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-z_]{8}")  # of write_atomic, and of tempfi
 def write_atomic(path: Path, write: Callable[[Any], object]) -> None:
     """Write a file under a temporary name in its folder, then move it into place.
 
-    The file gets the permissions that the process gives to new files (its umask).
-
-    Parameters
-    ----------
-    path : Path
-        The file. An earlier one stays until the new one is complete.
-    write : callable
-        Takes the open binary file and writes to it.
+    ``write`` takes the open binary file. The new file gets the permissions of the process's umask;
+    an earlier one stays until it is complete.
 
     Raises
     ------
@@ -63,14 +57,9 @@ def is_leftover(path: Path) -> bool:
 
 
 def sweep(folder: Path, older_than: float = 0.0) -> None:
-    """Remove the temporary files and folders that killed processes have left in a folder.
+    """Remove the temporary files and folders that killed processes have left, where possible.
 
-    Parameters
-    ----------
-    folder : Path
-        What cannot be removed is left there.
-    older_than : float
-        Seconds. Give an hour where other processes may be writing, and 0 under a lock.
+    ``older_than`` is in seconds: an hour where other processes may be writing, 0 under a lock.
     """
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
@@ -86,15 +75,10 @@ def sweep(folder: Path, older_than: float = 0.0) -> None:
 
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder, and sweep it.
+    """Keep other processes out of a folder that exists, and sweep it.
 
     The lock is a file, ``.lock``, that names the process. It is removed at the end. One whose
     process has died on this machine is taken over.
-
-    Parameters
-    ----------
-    folder : Path
-        Must exist.
 
     Raises
     ------
@@ -132,7 +116,13 @@ def _take_stale_lock(folder: Path, path: Path) -> None:
     if holder is None:  # released meanwhile
         return
     if not has_ended(holder):
-        raise InputError(_in_use(folder, holder))
+        pid, host = holder.get("pid"), plain(holder.get("host"))[:80]
+        here = host == socket.gethostname()
+        raise InputError(
+            f"{folder} is in use by process {pid} on {'this machine, ' if here else ''}{host}; "
+            "wait for its end or name another folder"
+            + ("." if here else f" (if that process is gone, remove {path}).")
+        )
     # Of several processes that find it stale, one moves it away.
     aside = path.with_name(f"{LOCK}.{secrets.token_hex(4)}")
     with contextlib.suppress(FileNotFoundError):
@@ -183,16 +173,6 @@ def has_ended(holder: Mapping[str, Any]) -> bool:
     return not _is_alive(pid) or _started(pid) != holder.get("started")
 
 
-def _in_use(folder: Path, holder: Mapping[str, Any]) -> str:
-    pid, host = holder.get("pid"), plain(holder.get("host"))[:80]
-    here = host == socket.gethostname()
-    return (
-        f"{folder} is in use by process {pid} on {'this machine, ' if here else ''}{host}; wait "
-        "for its end or name another folder"
-        + ("." if here else f" (if that process is gone, remove {folder / LOCK}).")
-    )
-
-
 def _is_alive(pid: int) -> bool:
     if sys.platform == "win32":  # where os.kill would end the process
         import ctypes
@@ -207,7 +187,7 @@ def _is_alive(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
+        pass
     return True
 
 

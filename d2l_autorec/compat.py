@@ -58,19 +58,10 @@ class MissingMXNet(ModuleNotFoundError, InputError):
 def mxnet_remedy(
     system: str | None = None, machine: str | None = None, version: tuple[int, ...] | None = None
 ) -> str:
-    """Say what to do on a platform where MXNet is not installed.
+    """Say in one sentence what to do on a platform where MXNet is not installed.
 
-    Parameters
-    ----------
-    system, machine : str, optional
-        As `platform.system` and `platform.machine` name them; this machine's by default.
-    version : tuple of int, optional
-        Python's, at least major and minor; this Python's by default.
-
-    Returns
-    -------
-    str
-        One sentence.
+    The platform is named as `platform.system`, `platform.machine` and ``sys.version_info`` name
+    it; it is this one by default.
     """
     system, machine = system or platform.system(), machine or platform.machine()
     version = version or sys.version_info[:2]
@@ -86,12 +77,10 @@ def mxnet_remedy(
             "the container that the README describes."
         )
     if (system, machine) not in _WHEELS:
-        return (
-            f"MXNet does not exist for {system} {machine}: use Linux on x86_64 or aarch64, or a "
-            "Mac."
-        )
-    first, last = (".".join(map(str, end)) for end in _PYTHONS)
+        use = "use Linux on x86_64 or aarch64, or a Mac."
+        return f"MXNet does not exist for {system} {machine}: {use}"
     if not _PYTHONS[0] <= version[:2] <= _PYTHONS[1]:
+        first, last = (".".join(map(str, end)) for end in _PYTHONS)
         return (
             f"MXNet was tried with Python {first} to {last}: make an environment with "
             "`uv venv --python 3.13`, where uv brings that Python, and install d2l-autorec in it."
@@ -119,8 +108,7 @@ class _Finder:
         found = (finder.find_spec(name, path, target) for finder in others)
         spec = next((spec for spec in found if spec is not None), None)
         if spec is None and _is_import():
-            message = f"{_TITLES[name]} is not installed. {mxnet_remedy()}"
-            raise MissingMXNet(message, name=name)
+            raise MissingMXNet(f"{_TITLES[name]} is not installed. {mxnet_remedy()}", name=name)
         if name == "mxnet" and spec is not None and spec.loader is not None:
             load = functools.partial(_load, spec.loader.exec_module)
             setattr(spec.loader, "exec_module", load)  # noqa: B010  (mypy knows it as a method)
@@ -159,22 +147,13 @@ def lent_names() -> dict[str, Any]:
     names: dict[str, Any] = {
         # mxnet/numpy/utils.py passes on NumPy's constants under all their spellings.
         # NumPy 2.0 kept `inf` and `nan` only; signed zeros are written 0.0 and -0.0.
-        "PZERO": 0.0,
-        "NZERO": -0.0,
-        "PINF": np.inf,
-        "NINF": -np.inf,
-        "NAN": np.nan,
-        "NaN": np.nan,
-        "Inf": np.inf,  # gluon's estimator starts from it, too
+        **{"PZERO": 0.0, "NZERO": -0.0, "PINF": np.inf, "NINF": -np.inf},
+        **{"NAN": np.nan, "NaN": np.nan, "Inf": np.inf},  # gluon's estimator starts from Inf, too
         # 1.24 took away the aliases of Python's own types; `bool` came back in 2.0 as a dtype.
-        "bool": bool,
-        "int": int,
+        **{"bool": bool, "int": int},
         # mxnet/numpy_dispatch_protocol.py registers its functions under these; removed in 2.0,
         # where each had become a second name of another function.
-        "alltrue": np.all,
-        "sometrue": np.any,
-        "product": np.prod,
-        "round_": np.round,
+        **{"alltrue": np.all, "sometrue": np.any, "product": np.prod, "round_": np.round},
         # mxnet/numpy/fallback.py passes these on.
         "in1d": lambda a, b, **settings: np.isin(np.ravel(a), b, **settings),  # removed in 2.4
         "trapz": getattr(np, "trapezoid", None),  # removed in 2.4

@@ -11,20 +11,16 @@ class Chapter:
 
     Attributes
     ----------
-    num_hidden : int
-        Hidden units.
-    dropout_rate : float
-        Share of the hidden code that is dropped in training.
+    num_hidden, num_epochs : int
+        Hidden units, and passes over the items.
+    dropout_rate, test_ratio : float
+        Share of the hidden code that is dropped in training, and of the ratings that is held out.
     sigma : float
         Standard deviation of the normal distribution the weights start from.
     lr, wd : float
         Adam's learning rate and weight decay.
     batch_size, eval_batch_size : int
         Rows (items) in a batch, in training and in evaluation.
-    num_epochs : int
-        Passes over the items.
-    test_ratio : float
-        Share of the ratings that is held out.
     test_rmse, train_loss : str
         The result as the book prints it.
     """

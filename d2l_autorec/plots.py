@@ -38,13 +38,7 @@ def images(figure: Figure) -> dict[str, bytes]:
 def frame(height: float, panels: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
     """Return a figure with panels side by side, each with a grid and two spines.
 
-    Parameters
-    ----------
-    height : float
-        In inches.
-    panels : int
-    **options
-        For ``Figure.subplots``.
+    ``height`` is in inches; ``options`` are for ``Figure.subplots``.
     """
     from matplotlib.figure import Figure
 
@@ -63,10 +57,8 @@ def tidy(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
 
 def legend(figure: Figure, axes: Axes, columns: int = 2) -> None:
     """Put the legend of some axes below the figure, where no point can be."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, frameon=False, fontsize=9, ncols=columns, loc="outside lower center"
-    )
+    shown = axes.get_legend_handles_labels()
+    figure.legend(*shown, frameon=False, fontsize=9, ncols=columns, loc="outside lower center")
 
 
 def book_line(axes: Axes) -> None:
@@ -82,18 +74,9 @@ def intervals(
     colors: Sequence[str] | None = None,
     form: str = ".3f",
 ) -> None:
-    """Draw means with their 95% intervals, one below the other, each with its number.
+    """Draw means with their 95% intervals, from top to bottom, each with its label and number.
 
-    Parameters
-    ----------
-    axes : Axes
-    labels : sequence of str
-        From top to bottom.
-    values : sequence of Interval
-    colors : sequence of str, optional
-        One for each value.
-    form : str
-        Format of the numbers, which stand to the right of the panel.
+    ``colors`` has one for each value; ``form`` is the format of the numbers, on the right.
     """
     for place, value in enumerate(values):
         color = OTHER if colors is None else colors[place]
@@ -115,15 +98,8 @@ def intervals(
 
 def curve(axes: Axes, x: Sequence[float], values: Sequence[Interval], label: str = "") -> None:
     """Draw means with their 95% intervals as a line with bars."""
-    axes.errorbar(
-        x,
-        [value.mean for value in values],
-        [bar(value) for value in values],
-        marker="o",
-        ms=5,
-        capsize=3,
-        label=label or None,
-    )
+    means, bars = [value.mean for value in values], [bar(value) for value in values]
+    axes.errorbar(x, means, bars, marker="o", ms=5, capsize=3, label=label or None)
 
 
 def bar(value: Interval) -> float:

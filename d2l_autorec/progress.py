@@ -30,18 +30,14 @@ def epochs_bar(
 
     Parameters
     ----------
-    num_epochs : int
-        The length of the bar.
+    num_epochs, done : int
+        The length of the bar, and how much of it an earlier process has been through.
     quiet : bool
-        Show nothing.
     lines : bool
         Print a line for each epoch, terminal or not, in place of the bar: for a log.
-    done : int
-        Epochs that an earlier process has been through.
     before : (str, callable), optional
         What is to be done before the training, and the bar's label meanwhile.
     label : str
-        What the bar is about.
 
     Yields
     ------
@@ -50,10 +46,8 @@ def epochs_bar(
     """
     from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-    reading = TextColumn("{task.fields[reading]}")
-    with _bar(
-        MofNCompleteColumn(), reading, TimeElapsedColumn(), quiet=quiet or lines
-    ) as progress:
+    columns = (MofNCompleteColumn(), TextColumn("{task.fields[reading]}"), TimeElapsedColumn())
+    with _bar(*columns, quiet=quiet or lines) as progress:
         task = progress.add_task(label, total=num_epochs, completed=done, reading="")
         if before is not None:
             waiting, work = before
@@ -81,8 +75,7 @@ def counting_bar(label: str, total: float, quiet: bool = False) -> Iterator[Call
     Yields
     ------
     callable
-        To be called with the number of steps done since the last call and, optionally, with a
-        text to show behind the bar.
+        Takes the steps done since the last call and, optionally, a text to show behind the bar.
     """
     from rich.progress import TextColumn, TimeElapsedColumn
 
@@ -98,13 +91,7 @@ def counting_bar(label: str, total: float, quiet: bool = False) -> Iterator[Call
 
 @contextlib.contextmanager
 def jobs_bar(label: str, total: int, done: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar over jobs of similar length, with the time that is left.
-
-    Yields
-    ------
-    callable
-        To be called after each job.
-    """
+    """Show a bar over jobs of similar length; yield what is to be called after each of them."""
     from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import TimeRemainingColumn as Remaining
 

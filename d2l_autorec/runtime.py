@@ -75,12 +75,12 @@ def _limits_of_groups() -> list[int]:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return []
-    own = [line.split(":", 2)[2].lstrip("/") for line in lines if line.startswith("0::")]
-    folders = [Path("/sys/fs/cgroup"), *(Path("/sys/fs/cgroup", path) for path in own)]
-    folders += [parent for folder in folders[1:] for parent in folder.parents][:16]
+    top = Path("/sys/fs/cgroup")
+    own = [top / line[3:].lstrip("/") for line in lines if line.startswith("0::")]
+    folders = [top, *own, *[parent for folder in own for parent in folder.parents][:16]]
     files = [folder / "memory.max" for folder in folders]
     limits = []
-    for file in (*files, Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+    for file in (*files, top / "memory" / "memory.limit_in_bytes"):
         try:
             limits.append(int(file.read_text(encoding="ascii")))
         except (OSError, ValueError):  # the latter for "max"
@@ -132,18 +132,9 @@ def check_shares(batch_size: int, num_devices: int) -> None:
 
 
 def parse_devices(text: str) -> tuple[list[Any], str | None]:
-    """Turn ``cpu``, ``cpu:2``, ``gpu`` or ``gpu:0,1`` into MXNet contexts.
+    """Turn a text into MXNet contexts, and a notice where they are not those asked for.
 
-    Parameters
-    ----------
-    text : str
-        ``cpu:2`` means two CPU contexts, ``gpu`` all GPUs, ``gpu:0,1`` the GPUs of these numbers.
-
-    Returns
-    -------
-    devices : list of mxnet.Context
-    notice : str or None
-        A sentence for the user where the devices are not those asked for.
+    ``cpu:2`` means two CPU contexts, ``gpu`` all GPUs, ``gpu:0,1`` the GPUs of these numbers.
 
     Raises
     ------
@@ -152,9 +143,8 @@ def parse_devices(text: str) -> tuple[list[Any], str | None]:
     """
     match = re.fullmatch(r"cpu(?::([1-9]\d?))?|gpu(?::(\d+(?:,\d+)*))?", text)
     if not match:
-        raise InputError(
-            f"--devices {text!r} is not understood; write cpu, cpu:2, gpu or gpu:0,1."
-        )
+        use = "write cpu, cpu:2, gpu or gpu:0,1."
+        raise InputError(f"--devices {text!r} is not understood; {use}")
     import mxnet as mx
 
     if text.startswith("cpu"):
