@@ -157,8 +157,7 @@ _STUDY = {"of the chapter's run": "mean ± half-width of its 95% interval (runs)
 _HEADLINE = (
     Pin("| the book, one split | {} |", (_BOOK,)),
     Pin(
-        "| the chapter's code, other splits | {} |",
-        (Cell("study/summary.csv", _STUDY, "value"),),
+        "| the chapter's code, other splits | {} |", (Cell("study/summary.csv", _STUDY, "value"),)
     ),
     *(
         Pin(

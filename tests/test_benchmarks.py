@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from processes import python
 from scipy import sparse
 
 ROOT = Path(__file__).parent.parent
@@ -32,12 +33,7 @@ def part(name, size="", **facts):
 
 
 def bench(out, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.bench", "--out", out, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-    )
+    return python("-m", "benchmarks.bench", "--out", out, *arguments, cwd=ROOT)
 
 
 def test_quick_run_and_merging(tmp_path):

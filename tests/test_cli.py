@@ -3,21 +3,11 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from xml.etree import ElementTree
 
 import pytest
-
-
-def d2l_autorec(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "d2l_autorec", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "80", **environment},
-    )
+from processes import d2l_autorec, python
 
 
 def assert_one_sentence(run, *fragments):
@@ -140,7 +130,7 @@ def stop(name, *rest, old=builtins.__import__, **more):
 builtins.__import__ = stop
 main.main()
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    run = python("-c", code)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
@@ -149,7 +139,7 @@ def test_help_loads_nothing_heavy():
         "import sys, d2l_autorec, d2l_autorec.cli;"
         "print(*{'mxnet', 'd2l', 'pandas', 'matplotlib', 'numpy', 'numba'} & set(sys.modules))"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    loaded = python("-c", code)
     assert loaded.stdout.strip() == "", loaded.stdout
     assert d2l_autorec("--help").returncode == 0
 
@@ -217,15 +207,9 @@ def test_a_wrong_option_ends_as_every_error():
 def test_the_shell_completes_commands_and_options():
     def completed(words):
         asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
-        code = (
-            "import sys; sys.argv[0] = 'd2l-autorec'; import d2l_autorec.__main__ as m; m.main()"
-        )
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "_D2L_AUTOREC_COMPLETE": "complete_bash", **asked},
-        ).stdout.split()
+        environment = {**os.environ, "_D2L_AUTOREC_COMPLETE": "complete_bash", **asked}
+        code = "import sys; sys.argv[0] = 'd2l-autorec'; from d2l_autorec.__main__ import main"
+        return python("-c", f"{code}; main()", env=environment).stdout.split()
 
     assert completed("d2l-autorec rep") == ["reproduce", "report"]
     assert completed("d2l-autorec train --ch") == ["--checkpoint-every"]

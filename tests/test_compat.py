@@ -1,13 +1,13 @@
 """What MXNet misses on current Python and NumPy, given back to it alone."""
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy
 import pytest
+from processes import python
 
 from d2l_autorec import compat
 from d2l_autorec.errors import InputError
@@ -24,12 +24,6 @@ GIVEN = {
     "bool": bool,
     "int": int,
 }
-
-
-def python(code, *arguments, **settings):
-    """Run code in a process of its own; the errors it ends with are the test's."""
-    words = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=300, **settings)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +125,7 @@ assert sum(type(finder) is d2l_autorec.compat._Finder for finder in sys.meta_pat
 print(mxnet.__version__)
 """
     pytest.importorskip("mxnet")
-    done = python(code)
+    done = python("-c", code)
     assert (done.stdout, done.stderr) == ("1.9.1\n", "")
 
 
@@ -206,7 +200,7 @@ except (ImportError, AttributeError):
 import d2l_autorec, mxnet
 print(int(mxnet.np.empty_like(mxnet.np.split(mxnet.np.ones(4), 2)[0]).size))
 """
-    done = python(code)
+    done = python("-c", code)
     assert done.stdout == "2\n", done.stderr
 
 
@@ -228,7 +222,7 @@ except ImportError as error:
     print(error)
 assert set(vars(numpy)) == before and "distutils.version" not in sys.modules
 """
-    done = python(code, tmp_path)
+    done = python("-c", code, tmp_path)
     first, _, rest = done.stdout.partition(" (libgomp.so.1: cannot open shared object file). ")
     assert first == "MXNet is installed and does not load", done.stderr
     assert rest.strip() == compat.mxnet_remedy()
@@ -257,7 +251,7 @@ assert not hasattr(stats, "__file__") and "scipy.stats" not in sys.modules
 print(stats.entropy([0.5, 0.5]), stats.entropy is sys.modules["scipy.stats"].entropy)
 """
     pytest.importorskip("mxnet")
-    done = python(code)
+    done = python("-c", code)
     assert done.stdout == "0.6931471805599453 True\n", done.stderr
 
 

@@ -1,22 +1,10 @@
-import os
-import subprocess
-import sys
-
 import pytest
+from processes import d2l_autorec
 
 from d2l_autorec import compat, doctor, stack
 from d2l_autorec.errors import InputError
 
 INSTALL = "Run: d2l-autorec install-mxnet"
-
-
-def run_doctor():
-    return subprocess.run(
-        [sys.executable, "-m", "d2l_autorec", "doctor"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "80"},
-    )
 
 
 def has(monkeypatch, **versions):
@@ -93,7 +81,7 @@ def test_preflight_names_the_first_fault(monkeypatch):
 
 
 def test_doctor_ends_with_the_command_to_run_next(monkeypatch, tmp_path):
-    run = run_doctor()
+    run = d2l_autorec("doctor")
     *lines, last = run.stdout.splitlines()
     assert (run.returncode, run.stderr, last) == (0, "", "Next: d2l-autorec reproduce")
     assert [line for line in lines if not line.startswith("ok ")] == [
@@ -103,6 +91,6 @@ def test_doctor_ends_with_the_command_to_run_next(monkeypatch, tmp_path):
     # d2l's name is found first in a folder where it cannot be imported
     (tmp_path / "d2l.py").write_text("raise RuntimeError('no such book')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    run = run_doctor()
+    run = d2l_autorec("doctor")
     assert run.returncode == 2 and "RuntimeError: no such book" in run.stdout
     assert run.stdout.splitlines()[-1] == "Next: d2l-autorec install-mxnet"

@@ -102,11 +102,7 @@ def test_the_dockerfile_runs_as_a_user_without_rights_and_is_all_known_to_its_ch
 
 def test_a_line_of_a_dockerfile_goes_on_after_a_backslash():
     text = '# syntax\nFROM a\nRUN one \\\n    && two\n\nCMD ["x"]\n'
-    assert container.instructions(text) == [
-        ("FROM", "a"),
-        ("RUN", "one && two"),
-        ("CMD", '["x"]'),
-    ]
+    assert container.instructions(text) == [("FROM", "a"), ("RUN", "one && two"), ("CMD", '["x"]')]
 
 
 def test_the_development_container_starts_with_a_target_of_make():

@@ -4,13 +4,13 @@ import configparser
 import hashlib
 import os
 import re
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
+from processes import python
 
 from d2l_autorec import packages, stack
 from d2l_autorec.errors import InputError
@@ -79,14 +79,10 @@ def test_lock_holds_for_the_first_release_of_each_python(python, platform):
         extras += [setup()["options.extras_require"][name] for name in ("jupyter", "grading")]
     choice = f"--python-version={python} --python-platform={platform} --only-binary=:all:"
     choice += " --constraint=requirements.lock --no-header --no-annotate --quiet -"
-    run = subprocess.run(
-        [sys.executable, "-m", "uv", "pip", "compile", *choice.split()],
-        input="\n".join([setup()["options"]["install_requires"], *extras]),
-        capture_output=True,
-        text=True,
-        cwd=TOP,
-        env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"},
-    )
+    asked = "\n".join([setup()["options"]["install_requires"], *extras])
+    environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}
+    uv = ("-m", "uv", "pip", "compile", *choice.split())
+    run = python(*uv, input=asked, cwd=TOP, env=environment)
     if packages._UNREACHABLE.search(run.stderr):
         pytest.skip(f"no index can be reached: {run.stderr.splitlines()[-1]}")
     assert run.returncode == 0, run.stderr
@@ -319,7 +315,7 @@ def test_install_and_doctor_load_nothing_heavy():
         "import sys, d2l_autorec.cli, d2l_autorec.stack, d2l_autorec.doctor;"
         "print(*{'mxnet', 'd2l', 'pandas', 'matplotlib', 'numpy', 'numba'} & set(sys.modules))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    run = python("-c", code)
     assert (run.stdout.strip(), run.stderr) == ("", "")
 
 
@@ -331,6 +327,6 @@ def test_to_name_a_command_of_pip_leaves_setuptools_as_it_is():
         "; import setuptools, importlib.util"
         "; assert _has_pip() == bool(importlib.util.find_spec('pip'))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout in ("python -m pip install\n", "uv pip install\n")

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from processes import python
 
 from d2l_autorec.atomic import LOCK, lock_folder, sweep
 from d2l_autorec.data.blobs import file_blob, open_archive
@@ -59,9 +60,7 @@ def test_a_folder_that_may_not_be_read(things):
     code = "import os, sys; from d2l_autorec.paths import kind;"
     code += "os.geteuid() or os.setuid(65534); kind(sys.argv[1])"
     try:
-        run = subprocess.run(
-            [sys.executable, "-c", code, things / "file"], capture_output=True, text=True
-        )
+        run = python("-c", code, things / "file")
     finally:
         things.chmod(0o755)
     assert run.stderr.splitlines()[-1].endswith(

@@ -2,10 +2,9 @@
 
 import os
 import resource
-import subprocess
-import sys
 
 import pytest
+from processes import python
 
 from d2l_autorec import runs
 from d2l_autorec.atomic import write_atomic
@@ -62,9 +61,7 @@ autorec.train_autorec = stop
 sys.argv = ["d2l-autorec", "reproduce", "--quiet"]
 main()
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
-    )
+    run = python("-c", code, cwd=tmp_path)
     assert run.returncode not in (0, 2) and "Traceback" not in run.stderr
     assert not list(tmp_path.iterdir())
 
@@ -74,7 +71,7 @@ def test_starting_up_imports_nothing_before_ctrl_c_is_handled():
     code = "import sys; before = set(sys.modules); import d2l_autorec.__main__; " + (
         "print(*sorted(set(sys.modules) - before - {'typing', 'collections', '__future__'}))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    run = python("-c", code)
     own = [name for name in run.stdout.split() if name.startswith("d2l_autorec")]
     hook = ["d2l_autorec.compat", "d2l_autorec.errors"]  # the import hook for MXNet
     assert own == ["d2l_autorec", "d2l_autorec.__main__", *hook]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from processes import python
 
 FULL = "d2l-autorec: Standard output cannot be written: No space left on device.\n"
 
@@ -69,18 +70,12 @@ def test_no_run_is_lost(tmp_path, streams, code, errors):
         assert "test RMSE" in (tmp_path / "out").read_text()
 
 
-def python(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True,
-        env={**os.environ, **environment},
-    )  # fmt: skip
-
-
 def test_memory_that_runs_out_is_one_sentence():
     run = python(
+        "-c",
         "import numpy, d2l_autorec.cli as cli, d2l_autorec.__main__ as main\n"
         "cli.app = lambda: numpy.ones(2**50)\n"
-        "main.main()"
+        "main.main()",
     )
     assert run.returncode == 2 and run.stdout == ""
     assert run.stderr == (
@@ -91,4 +86,5 @@ def test_memory_that_runs_out_is_one_sentence():
 
 def test_characters_that_the_output_lacks_are_written_as_escapes():
     code = "import d2l_autorec.__main__ as main; main._open_streams(); print('é\\ud800')"
-    assert python(code, PYTHONIOENCODING="ascii").stdout == "\\xe9\\ud800\n"
+    run = python("-c", code, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert run.stdout == "\\xe9\\ud800\n"

@@ -6,11 +6,11 @@ they are not installed at all, that changes nothing.
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import python
 from typer.testing import CliRunner
 
 from d2l_autorec.cli import app
@@ -70,14 +70,7 @@ def without(tmp_path_factory):
     }
 
     def run(*words):
-        return subprocess.run(
-            [sys.executable, *map(str, words)],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        return python(*words, cwd=folder, env=environment)
 
     run.folder = folder
     return run
