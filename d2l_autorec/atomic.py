@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from d2l_autorec.errors import InputError, plain
+from d2l_autorec.errors import InputError, plain, refused
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,12 +29,7 @@ def write_atomic(path: Path, write: Callable[[Any], object]) -> None:
     """Write a file under a temporary name in its folder, then move it into place.
 
     ``write`` takes the open binary file. The new file gets the permissions of the process's umask;
-    an earlier one stays until it is complete.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written or the disk is full. No temporary file is left behind.
+    an earlier one stays until it is complete. An OSError leaves no temporary file behind.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with open(temporary, "xb") as file:
@@ -78,24 +73,15 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder that exists, and sweep it.
 
     The lock is a file, ``.lock``, that names the process. It is removed at the end. One whose
-    process has died on this machine is taken over.
-
-    Raises
-    ------
-    InputError
-        If another process holds the lock, which the sentence names, or none can be made.
+    process has died on this machine is taken over; of another's, an InputError names the holder.
     """
     path = folder / LOCK
     own = {**this_process(), "token": secrets.token_hex(4)}  # tells two locks of one apart
+    remedy = "let it be written, or name another folder"
     try:
-        try:
+        with refused(f"{folder} cannot be locked", remedy):
             while not _make_lock(path, own):
                 _take_stale_lock(folder, path)
-        except OSError as error:
-            raise InputError(
-                f"{folder} cannot be locked ({error.strerror or error}); let it be written, or "
-                "name another folder."
-            ) from None
         sweep(folder)
         yield
     finally:

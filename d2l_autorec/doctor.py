@@ -5,9 +5,7 @@ What is looked at is loaded in a process of its own, so that the checks also wor
 
 from __future__ import annotations
 
-import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,18 +31,6 @@ class Check:
     remedy: str = ""
 
 
-def _python(code: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
-    """Run code in a process of its own; return it, and the last line of its messages."""
-    run = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        env={**os.environ, "MPLBACKEND": "agg"},
-    )
-    return run, (run.stderr.strip().splitlines() or [""])[-1]
-
-
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
     """Python 3.9 or later; for the chapter `compat.mxnet_remedy` knows the last."""
     found = f"{'.'.join(map(str, version))} on {platform.system()} {platform.machine()}"
@@ -63,7 +49,7 @@ for name in sys.argv[1:]:
     except Exception as error:
         print(name, type(error).__name__, str(error).partition("\\n")[0], sep="\\t")
 """
-    run, said = _python(code, *names)
+    run, said = stack.run_python(code, *names)
     failed = [line.split("\t", 2) for line in run.stdout.splitlines() if line.count("\t") == 2]
     if not failed and run.returncode:  # the process itself died, with signal or exit
         said = said or f"exit code {run.returncode}"
@@ -107,7 +93,8 @@ def check_load() -> Check:
 
 def check_import() -> Check:
     """Import MXNet and d2l as this package does: what the other checks may have missed."""
-    run, said = _python("from d2l_autorec import compat; compat.install(); from d2l import mxnet")
+    code = "from d2l_autorec import compat; compat.install(); from d2l import mxnet"
+    run, said = stack.run_python(code)
     if run.returncode == 0:
         return Check("import of MXNet and d2l", "works")
     remedy = f"Make a new environment, install d2l-autorec in it. Run: {stack.COMMAND}"
@@ -127,13 +114,7 @@ def checks() -> Iterator[tuple[str, list[Check]]]:
 
 
 def preflight() -> None:
-    """Stop with one sentence where a command that needs MXNet could only end in a stack trace.
-
-    Raises
-    ------
-    InputError
-        Naming the first check that fails and its remedy.
-    """
+    """Raise an InputError with the first remedy, where a command that needs MXNet cannot run."""
     for check in (check_python(), check_mxnet(), check_d2l()):
         if check.remedy:
             raise InputError(f"{check.name}: {check.found}. {check.remedy}")

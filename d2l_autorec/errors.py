@@ -1,5 +1,8 @@
 """The one exception that a user is meant to read, and what a terminal may be shown."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 class InputError(ValueError):
     """Something given by the user is unusable.
@@ -7,6 +10,16 @@ class InputError(ValueError):
     The message is one sentence that names the file, line or argument and says what to do. The
     command line prints it and leaves with exit code 2.
     """
+
+
+@contextlib.contextmanager
+def refused(what: str, remedy: str = "") -> Iterator[None]:
+    """Turn an OSError into an InputError that says what was refused, why, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        why = f"{what} ({error.strerror or error})"
+        raise InputError(f"{why}; {remedy}." if remedy else f"{why}.") from None
 
 
 def plain(value: object) -> str:

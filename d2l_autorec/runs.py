@@ -13,40 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from d2l_autorec.atomic import is_leftover, write_atomic
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, refused
 from d2l_autorec.stack import installed
 
 _PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "pandas")
 
 
 def new_folder(out: Path | None, name: str, make: bool = True) -> Path:
-    """Return the folder for a new run.
+    """Return the folder for a new run: the one asked for, or ``runs/<time>-<name>`` below this.
 
-    Parameters
-    ----------
-    out : Path or None
-        The folder asked for. ``runs/<time>-<name>`` below the current folder if None.
-    name : str
-    make : bool
-        Make the folder now. Otherwise only check it: `save` makes it, so that a run that is
-        interrupted leaves no empty folder.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be made or written, or holds more than a killed process leaves.
+    Unless it is to be made now, it is only checked: `save` makes it, so that a run that is
+    interrupted leaves no empty folder. An InputError says that it cannot be made or written, or
+    holds more than a killed process leaves.
     """
     folder = out or Path("runs") / f"{datetime.now():%Y%m%d-%H%M%S}-{name}"
-    try:
+    with refused(f"--out {folder} cannot be used", "name another folder"):
         if make:
             folder.mkdir(parents=True, exist_ok=True)
         place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         occupied = place == folder and not all(map(is_leftover, place.iterdir()))
         writable = place.is_dir() and os.access(place, os.W_OK)
-    except OSError as error:
-        raise InputError(
-            f"--out {folder} cannot be used ({error.strerror}); name another folder."
-        ) from None
     if occupied:
         raise InputError(f"--out {folder} is not empty; name a new folder.")
     if not writable:
@@ -54,22 +40,11 @@ def new_folder(out: Path | None, name: str, make: bool = True) -> Path:
     return folder
 
 
-def make_folder(folder: Path, remedy: str = "name another folder with --out") -> None:
-    """Make a folder unless it is there; raise an InputError if it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}); {remedy}.") from None
-
-
 def write(path: Path, content: str | bytes) -> None:
     """Write a file atomically; raise an InputError if it cannot be written."""
     data = content.encode() if isinstance(content, str) else content
-    try:
+    with refused(f"{path} cannot be written", "make room or name another place"):
         write_atomic(path, lambda file: file.write(data))
-    except OSError as error:
-        why = f"{path} cannot be written ({error.strerror or error})"
-        raise InputError(f"{why}; make room or name another place.") from None
 
 
 def versions() -> dict[str, str]:
@@ -81,21 +56,10 @@ def versions() -> dict[str, str]:
 def save(
     folder: Path, record: dict[str, Any], columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    """Write ``history.csv``, the learning curve and, last, ``run.json``.
+    """Write ``history.csv``, the learning curve and, last, ``run.json``; make their folder.
 
-    Parameters
-    ----------
-    folder : Path
-        From `new_folder`; made if it is not there.
-    record : dict
-        The content of ``run.json`` without the versions.
-    columns, rows
-        Of the history, with a row for each epoch, which `plots.learning_curve` draws.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be made or written.
+    The record is the content of ``run.json`` without the versions. The history has a row for each
+    epoch and the columns that `plots.learning_curve` draws. A full disk is an InputError.
     """
     from d2l_autorec import plots
 
@@ -104,7 +68,8 @@ def save(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    make_folder(folder)
+    with refused(f"{folder} cannot be made", "name another folder with --out"):
+        folder.mkdir(parents=True, exist_ok=True)
     write(folder / "history.csv", text.getvalue())
     history = {name: [row[i] for row in rows] for i, name in enumerate(columns)}
     curve = plots.learning_curve(history, book=record["command"] == "reproduce")

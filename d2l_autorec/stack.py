@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import platform
 import re
 import subprocess
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from d2l_autorec import compat, packages
 from d2l_autorec.atomic import write_atomic
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, refused
 
 COMMAND = "d2l-autorec install-mxnet"
 MXNET, D2L = "1.9.1", "1.0.3"
@@ -43,20 +44,12 @@ _HASHES = {
 
 @dataclass(frozen=True)
 class Library:
-    """A system library and the wheel on PyPI that a copy of it is taken from.
+    """A system library and the wheel on PyPI that a copy of it is taken from."""
 
-    Attributes
-    ----------
-    requirement, member : str
-        The wheel's name and version, and the library's name in it.
-    wheel, digest : str
-        SHA-256 of the wheel, and of the library.
-    """
-
-    requirement: str
-    wheel: str
-    member: str
-    digest: str
+    requirement: str  # the wheel's name and version
+    wheel: str  # its SHA-256
+    member: str  # the library's name in it
+    digest: str  # the library's SHA-256
 
 
 _GOMP_AARCH64 = Library(
@@ -117,18 +110,22 @@ def find_mxnet() -> tuple[str, str] | None:
 
 
 def mxnet_folder() -> Path:
-    """Return the folder that MXNet lies in, without importing it.
-
-    Raises
-    ------
-    InputError
-        If there is no MXNet in this environment.
-    """
+    """Return the folder that MXNet lies in, without importing it; without MXNet, an InputError."""
     importlib.invalidate_caches()
     spec = importlib.util.find_spec("mxnet")
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"MXNet is not installed. {compat.mxnet_remedy()}")
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+def run_python(code: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    """Run code in a process of its own; return it, and the last line of its messages."""
+    words = [sys.executable, "-c", code, *arguments]
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    run = subprocess.run(
+        words, capture_output=True, encoding="utf-8", errors="replace", env=environment
+    )
+    return run, (run.stderr.strip().splitlines() or [""])[-1]
 
 
 def load_error(folder: Path) -> str:
@@ -137,11 +134,8 @@ def load_error(folder: Path) -> str:
     code = (
         "import ctypes, sys\ntry: ctypes.CDLL(sys.argv[1])\nexcept OSError as e: sys.exit(str(e))"
     )
-    words = [sys.executable, "-c", code, str(library)]
-    run = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace")
-    if not run.returncode:
-        return ""
-    return (run.stderr.strip().splitlines() or ["it ended without a message"])[-1]
+    run, said = run_python(code, str(library))
+    return (said or "it ended without a message") if run.returncode else ""
 
 
 def _missing_library(error: str) -> str:
@@ -163,10 +157,7 @@ def load_remedy(error: str, machine: str | None = None) -> str:
 def install() -> list[str]:
     """Add MXNet and d2l, and the libraries that the loader does not find; say what was added.
 
-    Raises
-    ------
-    InputError
-        If MXNet cannot be had on this platform, or the package index not be reached.
+    An InputError says that MXNet cannot be had on this platform, or what pip said.
     """
     added = _install_packages()
     folder = mxnet_folder()
@@ -211,7 +202,5 @@ def _copy(library: Library, path: Path) -> None:
             content = archive.read(library.member)
     if hashlib.sha256(content).hexdigest() != library.digest:
         raise InputError(f"{library.member} of {library.requirement} is not the expected file.")
-    try:
+    with refused(f"{path} cannot be written"):
         write_atomic(path, lambda file: file.write(content))
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}).") from error

@@ -15,7 +15,7 @@ import numpy as np
 from d2l_autorec import runs
 from d2l_autorec.atomic import has_ended, is_leftover, lock_folder
 from d2l_autorec.data.split import holdout_split, split_digest
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, refused
 from d2l_autorec.evaluation.space import Choice, choices, first_values
 from d2l_autorec.evaluation.space import base as base_recipe
 from d2l_autorec.models.recipe import Recipe
@@ -42,29 +42,15 @@ def optuna() -> ModuleType:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """The ratings that a search may use: the training part only.
-
-    Attributes
-    ----------
-    table, halves : pandas.DataFrame, (numpy.ndarray, numpy.ndarray)
-        The training ratings; their rows to train on and for validation, as `train` would use them.
-    shape : (int, int)
-        Number of users and of items.
-    plan, contexts : Plan, tuple of mxnet.Context
-        The engine, the seed and the split, with what the recipe "default" stands for here.
-    digests : dict of str to str
-        ``data_digest``, ``split_digest`` of the test rows and ``validation_digest``.
-    mean_rmse, biases_rmse : float
-        Validation RMSE of the mean and of user and item biases.
-    """
+    """The ratings that a search may use: the training part only."""
 
     table: pd.DataFrame
-    halves: tuple[np.ndarray, np.ndarray]
-    shape: tuple[int, int]
-    plan: run.Plan
+    halves: tuple[np.ndarray, np.ndarray]  # rows to train on and for validation, those of `train`
+    shape: tuple[int, int]  # users, items
+    plan: run.Plan  # with what the recipe "default" stands for here
     contexts: tuple[Any, ...]
-    digests: dict[str, str]
-    mean_rmse: float
+    digests: dict[str, str]  # of the data, the test rows and the validation rows
+    mean_rmse: float  # on validation ratings, of the mean and of user and item biases
     biases_rmse: float
 
     @classmethod
@@ -93,10 +79,7 @@ class Ground:
 def open_study(folder: Path, ground: Ground) -> Study:
     """Create or resume the study in a folder.
 
-    Raises
-    ------
-    InputError
-        If it is of other ratings or another split, damaged, or cannot be written.
+    An InputError says that it is of other ratings or another split, or cannot be used.
     """
     library = optuna()
     path = folder / STUDY
@@ -142,11 +125,7 @@ def open_study(folder: Path, ground: Ground) -> Study:
 def folder_of(out: Path) -> Path:
     """Return the folder of the search whose recipe a file is for.
 
-    Raises
-    ------
-    InputError
-        If the file's name is not that of a TOML file, or something other than the recipe and the
-        folder of a search is there.
+    An InputError says that the file cannot be made, or that the folder holds something else.
     """
     folder = out.with_suffix(".tune")
     if kind(folder / STUDY) == "file" and out.suffix == ".toml":
@@ -171,7 +150,8 @@ def keep(folder: Path, out: Path, record: dict[str, Any], best: Recipe, trials: 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Make a folder if needed, wait for its lock, and hold it."""
-    runs.make_folder(folder, "name another --out")
+    with refused(f"{folder} cannot be made", "name another --out"):
+        folder.mkdir(parents=True, exist_ok=True)
     limit = time.monotonic() + _WAIT
     with contextlib.ExitStack() as stack:
         while True:
