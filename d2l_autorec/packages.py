@@ -56,18 +56,8 @@ def install_command() -> str:
 def require(name: str, extra: str, what: str, otherwise: str = "", least: int = 0) -> ModuleType:
     """Import an optional module, which an extra of this package installs.
 
-    Parameters
-    ----------
-    name, extra : str
-    what, otherwise : str
-        What needs the module, and what else can be done: the error message's start and end.
-    least : int
-        The first major version that will do.
-
-    Raises
-    ------
-    InputError
-        If it cannot be imported or is too old.
+    If it is missing, or its major version is below the least that will do, an InputError says
+    what needs it, how to install it, and what can be done otherwise.
     """
     package = name.partition(".")[0]
     try:
@@ -83,14 +73,9 @@ def require(name: str, extra: str, what: str, otherwise: str = "", least: int = 
 
 
 def pip(*arguments: str, timeout: float | None = None) -> None:
-    """Run pip for this environment, without questions.
+    """Run pip for this environment, without questions, for ``timeout`` seconds at most.
 
-    Raises
-    ------
-    InputError
-        If it fails: an index that does not answer is told from one that lacks the package.
-    subprocess.TimeoutExpired
-        After `timeout` seconds.
+    If it fails, an InputError tells an index that does not answer from one that lacks the package.
     """
     environment = dict(os.environ)
     index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
@@ -133,18 +118,7 @@ def _reason(said: str) -> str:
 def pip_wheels(command: str, wanted: Mapping[str, Sequence[str]], *options: str) -> None:
     """Let pip ``install`` or ``download`` wheels, without dependencies and without running code.
 
-    Parameters
-    ----------
-    command : {"install", "download"}
-    wanted : mapping of str to sequence of str
-        SHA-256 of the wheels that are accepted, in hex, by name and version as in ``name==1.0``.
-    *options : str
-        More of pip's options.
-
-    Raises
-    ------
-    InputError
-        As `pip` does.
+    ``wanted`` has the SHA-256 of all wheels that will do, by name and version as in ``name==1.0``.
     """
     lines = (
         " ".join([name, *(f"--hash=sha256:{digest}" for digest in digests)])

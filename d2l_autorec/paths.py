@@ -23,12 +23,8 @@ _KINDS = {
 def kind(path: str | Path) -> str:
     """Return what lies at a path, links followed; unlike ``Path.exists`` it raises no OSError.
 
-    It is a "file", "folder", "named pipe", "socket" or "device", or empty if nothing is there.
-
-    Raises
-    ------
-    InputError
-        If the system does not tell: the folder may not be read, or the name is too long.
+    It is a "file", "folder", "named pipe", "socket" or "device", or empty if nothing is there. An
+    InputError says why the system does not tell: the folder may not be read, the name is too long.
     """
     try:
         mode = os.stat(path).st_mode
@@ -68,12 +64,7 @@ def require_file(path: str | Path) -> None:
 def open_file(path: str | Path) -> BinaryIO:
     """Open a regular file for reading, in binary; ``open`` would wait for ever on a named pipe.
 
-    Raises
-    ------
-    InputError
-        If the path is something else, or cannot be looked at.
-    OSError
-        If it cannot be opened.
+    An InputError says that the path is something else; what cannot be opened is an OSError.
     """
     require_file(path)
     # Not blocking, for what has been put in the file's place since.

@@ -110,12 +110,8 @@ def bar(value: Interval) -> float:
 def learning_curve(history: Mapping[str, Sequence[float | None]], book: bool = True) -> Figure:
     """Draw the RMSE on held-out ratings above the train loss.
 
-    Parameters
-    ----------
-    history : mapping
-        ``train_loss`` and ``val_rmse`` or ``test_rmse`` of all epochs, in order.
-    book : bool
-        Draw the book's result as a line. It is for MovieLens 100K and the chapter's settings.
+    The history has ``train_loss`` and ``val_rmse`` or ``test_rmse`` of all epochs, in order. The
+    book's result, drawn as a line, is for MovieLens 100K and the chapter's settings.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

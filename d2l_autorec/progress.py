@@ -26,23 +26,11 @@ def epochs_bar(
     before: tuple[str, Callable[[], object]] | None = None,
     label: str = "training",
 ) -> Iterator[Callable[[float, float | None], None]]:
-    """Show a bar over the epochs of a training run.
+    """Show a bar over the epochs of a training run, some of which an earlier process has done.
 
-    Parameters
-    ----------
-    num_epochs, done : int
-        The length of the bar, and how much of it an earlier process has been through.
-    quiet : bool
-    lines : bool
-        Print a line for each epoch, terminal or not, in place of the bar: for a log.
-    before : (str, callable), optional
-        What is to be done before the training, and the bar's label meanwhile.
-    label : str
-
-    Yields
-    ------
-    callable
-        To be called after each epoch with the train loss and the held-out RMSE, if any.
+    With ``lines``, each epoch is a line instead, terminal or not: for a log. ``before`` is the
+    bar's label and the function for what is to be done first. What this yields is to be called
+    after each epoch, with the train loss and the held-out RMSE, if any.
     """
     from rich.progress import MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
@@ -72,10 +60,7 @@ def epochs_bar(
 def counting_bar(label: str, total: float, quiet: bool = False) -> Iterator[Callable[..., None]]:
     """Show a bar over a number of steps, or over seconds.
 
-    Yields
-    ------
-    callable
-        Takes the steps done since the last call and, optionally, a text to show behind the bar.
+    What it yields takes the steps done since the last call and a text to show behind the bar.
     """
     from rich.progress import TextColumn, TimeElapsedColumn
 

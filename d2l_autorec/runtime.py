@@ -21,12 +21,7 @@ def num_threads() -> int:
     """Return the number of threads that a computation is to use.
 
     It is ``OMP_NUM_THREADS`` where that is set, else the number of cores. Of OpenMP's list for
-    nested levels, such as ``4,2``, the first counts.
-
-    Raises
-    ------
-    InputError
-        If ``OMP_NUM_THREADS`` is no such number.
+    nested levels, such as ``4,2``, the first counts. What is no such number is an InputError.
     """
     text = os.environ.get("OMP_NUM_THREADS", "").strip()
     if not text:
@@ -40,8 +35,8 @@ def num_threads() -> int:
 def memory_there() -> int | None:
     """Return the bytes of memory that this process can still take; None where nothing tells.
 
-    It is the least of what the machine has free, what the control group leaves (a container), and
-    the limit on the process's address space.
+    It is the least of the machine's free memory, the limits of the control groups (a container),
+    and that of the process's address space.
     """
     known = [_free_memory(), *_limits_of_groups()]
     try:
@@ -89,10 +84,9 @@ def _limits_of_groups() -> list[int]:
 
 
 def set_threads() -> None:
-    """Let MXNet use every core of this process; call it before MXNet is imported.
+    """Let MXNet use every core of this process, unless the user has set ``OMP_NUM_THREADS``.
 
-    MXNet reads ``OMP_NUM_THREADS`` once, when it loads, and without it leaves half the cores idle.
-    A value the user has set stands.
+    MXNet reads it once, when it loads, and without it leaves half the cores idle.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(num_cores()))
 
@@ -100,8 +94,7 @@ def set_threads() -> None:
 def compute_alone() -> int:
     """Let each thread compute by itself, and return how many threads are to compute.
 
-    For many small computations side by side; call it before NumPy is imported, whose matrix
-    products would else take all cores each.
+    Called before NumPy is imported, whose matrix products would else take all cores each.
     """
     for library in ("OPENBLAS", "MKL", "BLIS"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
@@ -134,12 +127,8 @@ def check_shares(batch_size: int, num_devices: int) -> None:
 def parse_devices(text: str) -> tuple[list[Any], str | None]:
     """Turn a text into MXNet contexts, and a notice where they are not those asked for.
 
-    ``cpu:2`` means two CPU contexts, ``gpu`` all GPUs, ``gpu:0,1`` the GPUs of these numbers.
-
-    Raises
-    ------
-    InputError
-        If the text is none of these forms or names a GPU that this machine lacks.
+    ``cpu:2`` means two CPU contexts, ``gpu`` all GPUs, ``gpu:0,1`` the GPUs of these numbers. An
+    InputError refuses other forms, and GPUs that this machine lacks.
     """
     match = re.fullmatch(r"cpu(?::([1-9]\d?))?|gpu(?::(\d+(?:,\d+)*))?", text)
     if not match:

@@ -64,7 +64,6 @@ def evaluator(
     Parameters
     ----------
     network : gluon.Block
-        Reconstructs rows.
     inter_matrix : iterable of mxnet.np.ndarray, shape (batch, num_users)
         The training matrix in batches, in the order of the items.
     test_data : mxnet.np.ndarray, shape (num_items, num_users)

@@ -52,7 +52,6 @@ def evaluator(net: gluon.Block, test_iter: Any, devices: list[mx.Context]) -> fl
     Parameters
     ----------
     net : gluon.Block
-        Predicts the ratings of pairs.
     test_iter : iterable
         Batches of (users, items, ratings), each of shape (batch,).
     devices : list of mxnet.Context

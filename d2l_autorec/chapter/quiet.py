@@ -22,20 +22,11 @@ from d2l_autorec.progress import epochs_bar
 
 @dataclass
 class Training:
-    """What the book's loop showed.
+    """What the book's loop showed: what the Animator draws for each epoch, and what d2l prints."""
 
-    Attributes
-    ----------
-    train_loss, test_rmse : list of float
-        What the Animator draws: per epoch, the mean over the batches of the mean L2 loss, and the
-        evaluator's RMSE.
-    printed : str
-        The two lines d2l prints at the end.
-    """
-
-    train_loss: list[float] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)  # mean over batches of the mean L2 loss
     test_rmse: list[float] = field(default_factory=list)
-    printed: str = ""
+    printed: str = ""  # the two lines at the end
 
     def printed_train_loss(self) -> str:
         """Train loss as d2l prints it: cumulative losses over the number of examples."""

@@ -19,42 +19,25 @@ _ENOUGH = 10  # completed trials, for importances
 
 @dataclass(frozen=True)
 class Brought:
-    """The effect of one choice, by the name of its field, on the RMSE.
+    """The effect of one choice on the RMSE."""
 
-    ``best`` has the lowest validation RMSE of the completed trials for each group of its values.
-    ``importance`` is its share in what tells good trials from others, by PED-ANOVA; None for few
-    trials.
-    """
-
-    name: str
-    best: dict[str, float]
-    importance: float | None
+    name: str  # of the recipe's field
+    best: dict[str, float]  # the lowest validation RMSE for each group of its values
+    importance: float | None  # its share in what tells good trials, by PED-ANOVA; None for few
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The outcome of a search.
-
-    Attributes
-    ----------
-    best, is_default : Recipe, bool
-        With the lowest validation RMSE, and whether that is the recipe "default" itself.
-    best_rmse, default_rmse, biases_rmse, mean_rmse : float
-        Validation RMSE.
-    counts : dict of str to int
-        Trials that were ``complete``, ``pruned`` or ``failed``.
-    brought : tuple of Brought
-        The more important choices first.
-    """
+    """The outcome of a search: the recipe with the lowest validation RMSE, and others' RMSE."""
 
     best: Recipe
-    is_default: bool
+    is_default: bool  # whether the best is the recipe "default" itself
     best_rmse: float
     default_rmse: float
     biases_rmse: float
     mean_rmse: float
-    counts: dict[str, int]
-    brought: tuple[Brought, ...]
+    counts: dict[str, int]  # of the trials that were complete, pruned or failed
+    brought: tuple[Brought, ...]  # the more important choices first
 
     def as_json(self) -> dict[str, Any]:
         """Return what JSON can hold."""

@@ -25,31 +25,21 @@ SCORES = {"model": "test_rmse", "biases": "biases_rmse", "mean": "mean_rmse"}
 
 @dataclass(frozen=True)
 class Folded:
-    """A finished cross-validation of the ratings of some name.
+    """A finished cross-validation."""
 
-    The folder has ``run.json``, the record, and a folder for each fold as `train` leaves it. There
-    is a result for each fold, and the interval over the folds of what `SCORES` names.
-    """
-
-    folder: Path
-    name: str
-    results: list[run.Result]
-    intervals: dict[str, Interval]
-    record: dict[str, Any]
+    folder: Path  # with run.json, and a folder for each fold as `train` leaves it
+    name: str  # of the ratings
+    results: list[run.Result]  # one for each fold
+    intervals: dict[str, Interval]  # over the folds, of what `SCORES` names
+    record: dict[str, Any]  # the content of run.json
 
 
 def cross_validate(asked: Asked, num_folds: int, quiet: bool = False) -> Folded:
     """Train and score once for each fold.
 
     The training parts of the folds share most of their ratings, so that the runs are not
-    independent: the interval tells how the score varies with the fold.
-
-    Raises
-    ------
-    InputError
-        If something given cannot be used, before anything is written; or if the disk is full.
-    SystemExit
-        130 after Ctrl-C; the folds that are done stay.
+    independent: the interval tells how the score varies with the fold. What cannot be used is an
+    InputError before anything is written. Ctrl-C leaves the folds that are done, and exits.
     """
     _refuse_others(asked)
     ready = prepare(asked, quiet=quiet)

@@ -28,12 +28,11 @@ def rank_users(
 
     Parameters
     ----------
-    lists : mapping
-        For each user the items recommended, the best first; those after the k-th do not count.
-    relevant : mapping
-        For each user the relevant items, at least one. Users that are not here are not measured.
+    lists, relevant : mapping
+        For each user the items recommended, the best first, and the relevant items, at least one.
+        Users without relevant items are not measured.
     k : int
-        Length of the lists.
+        Length of the lists; what is behind the k-th item does not count.
 
     Returns
     -------

@@ -39,15 +39,8 @@ def search(
     former trials' at that point, or, from the third tenth on, above the mean rating's. A stopped
     search can be resumed, and several processes may search in one folder at once.
 
-    Parameters
-    ----------
-    ready : Prepared
-    folder : Path
-        Made if it is not there.
-    seconds, num_trials : float, int, optional
-        When to stop; the trials are those of this process.
-    advance : callable
-        Told the seconds since it was last told, and how far the search is.
+    Given ``num_trials``, this process tries no more than these. ``advance`` is told the seconds
+    since it was last told, and how far the search is.
 
     Raises
     ------

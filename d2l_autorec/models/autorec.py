@@ -119,10 +119,7 @@ def initialize(net: AutoRec, init: str, devices: list[mx.Context] | None = None)
 def get_weights(net: AutoRec) -> dict[str, np.ndarray]:
     """Copy the weights of a net, named as in `d2l_autorec.models.network.Network`.
 
-    Raises
-    ------
-    InputError
-        If the net has not been initialised.
+    An InputError says that the net has not been initialised.
     """
     weights: dict[str, np.ndarray] = {}
     try:

@@ -59,19 +59,11 @@ def fit_biases(
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Fit ``mean + a[first] + b[second]`` by alternating least squares with shrinkage.
 
-    Parameters
-    ----------
-    first, second, ratings : numpy.ndarray, shape (n,)
-        Codes of the two sides, such as items and users. In a sweep the first side is fitted first.
-    shape, shrinkage : (int, int), (float, float)
-        For each side the number of codes, and of the ratings of no effect that a bias is averaged
-        with.
-    num_sweeps : int
+    For each rating, ``first`` and ``second`` are codes of the two sides, such as items and users.
+    ``shape`` is the number of codes of each side, and ``shrinkage`` that of the ratings of no
+    effect which each bias is averaged with. In a sweep the first side is fitted first.
 
-    Returns
-    -------
-    mean : float
-    a, b : numpy.ndarray of float64, shapes (shape[0],) and (shape[1],)
+    Returns the mean, ``a`` (shape[0],) and ``b`` (shape[1],), float64.
     """
     mean = float(ratings.mean())
     a, b = np.zeros(shape[0]), np.zeros(shape[1])
@@ -138,15 +130,8 @@ def shrinkage_of(recipe: Recipe, ratings: sparse.csr_matrix) -> Recipe:
 class Scale:
     """The conversion of ratings to the inputs of a network: ``(r - mean - row - col) / unit``.
 
-    The inverse is ``mean + row + col + unit * gain * output``.
-
-    Attributes
-    ----------
-    mean, unit : float
-    row, col : numpy.ndarray of float64, shapes (num_rows,) and (num_cols,)
-        Biases of the rows and of the columns of the matrix that the network reads.
-    gain : float
-        Factor of what the network adds to the biases.
+    ``row`` (num_rows,) and ``col`` (num_cols,), float64, are the biases of the matrix that the
+    network reads. The inverse is ``mean + row + col + unit * gain * output``.
     """
 
     mean: float

@@ -28,15 +28,9 @@ def hidden_outputs(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Compute the outputs of the hidden layers, (batch, hidden[i]) each, before and after dropout.
 
-    Parameters
-    ----------
-    architecture : Architecture
-    bias, read : numpy.ndarray, shapes (hidden[0],) and (batch, hidden[0])
-        Of the first layer: its bias, and ``V r`` without the bias.
-    middle : sequence of (weight, bias)
-        Layers between the first and the last; weights are (out, in).
-    mask : numpy.ndarray, optional
-        Multiplied with the code: dropout.
+    ``bias`` (hidden[0],) and ``read``, ``V r`` without it (batch, hidden[0]), are the first
+    layer's. ``middle`` has weight (out, in) and bias of each layer between the first and the last.
+    The mask is multiplied with the code: dropout.
     """
     z = read + bias
     outputs: list[np.ndarray] = []

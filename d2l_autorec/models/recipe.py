@@ -211,12 +211,8 @@ class Recipe:
     def for_ratings(self, num_users: int, num_items: int, ratings: tuple[float, float]) -> Recipe:
         """Return the recipe with the settings filled in that depend on the ratings.
 
-        Parameters
-        ----------
-        num_users, num_items : int
-            A batch has at most as many rows as there are.
-        ratings : (float, float)
-            The lowest and the highest training rating, for the clip "ratings".
+        A batch has at most as many rows as there are. ``ratings``, the lowest and the highest
+        training rating, become the clip where that is "ratings".
         """
         rows = self.architecture.oriented(num_users, num_items)[0]
         return replace(
@@ -253,18 +249,14 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """Make a recipe of a flat dictionary; what it lacks is the chapter's.
 
-        Raises
-        ------
-        InputError
-            If it holds an unknown name or a value that cannot be used.
+        An unknown name and a value that cannot be used are an InputError.
         """
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
+        rest: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
-        layers = {name: given.pop(name) for name in _LAYERS if name in given}
+        layers = {name: rest.pop(name) for name in _LAYERS if name in rest}
         known = {part.name for part in fields(cls)} - {"architecture"}
-        for name in given:
+        for name in rest:
             if name not in known:
                 names = ", ".join([*_LAYERS, *sorted(known)])
                 raise InputError(f"A recipe has no {str(name)[:80]!r}; it has {names}.")
@@ -273,8 +265,8 @@ class Recipe:
             raise InputError(
                 "members is not a list of recipes; write each as a table [[members]]."
             )
-        given["members"] = tuple(map(cls.from_dict, members))
+        rest["members"] = tuple(map(cls.from_dict, members))
         try:
-            return cls(architecture=Architecture(**layers), **given)
+            return cls(architecture=Architecture(**layers), **rest)
         except TypeError as error:  # a value of a type that cannot be compared
             raise InputError(f"A value of the recipe has a wrong type ({error}).") from None

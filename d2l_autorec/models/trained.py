@@ -23,9 +23,8 @@ class TrainedModel:
     ----------
     recipe : Recipe
         As it was followed: the clip and the batch size are those of the ratings.
-    networks : tuple of Network
-    factors : tuple of float
-        Of each network's prediction in the model's, which is their sum.
+    networks, factors : tuple of Network, tuple of float
+        The model's prediction is the sum of the networks', each times its factor.
     ratings : scipy.sparse.csr_matrix
         float32, (num_items, num_users): the ratings trained on. What is stored is rated.
     history : tuple
@@ -129,10 +128,7 @@ class TrainedModel:
     ) -> np.ndarray:
         """Add up the networks' predictions, each clipped as its recipe says; one stays as it is.
 
-        Raises
-        ------
-        InputError
-            If a prediction is not finite.
+        A prediction that is not finite is an InputError.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             if not self.combined:
