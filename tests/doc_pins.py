@@ -30,18 +30,22 @@ def stored(path: str) -> str:
     return (ROOT / "results" / path).read_text(encoding="utf-8")
 
 
+class _Shown:
+    """What is stored in a file, and how the document shows it."""
+
+    def text(self, read: Read) -> str:
+        """Return it as the document shows it."""
+        return self.shown(self.raw(read))
+
+
 @dataclass(frozen=True)
-class Cell:
+class Cell(_Shown):
     """One cell of a CSV file: the row in which some columns have given values, and a column."""
 
     file: str
     row: dict[str, str]
     column: str
     shown: Callable[[str], str] = str
-
-    def text(self, read: Read) -> str:
-        """Return the cell as the document shows it."""
-        return self.shown(self.raw(read))
 
     def raw(self, read: Read) -> str:
         """Return the cell as it is stored."""
@@ -53,16 +57,12 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Value:
+class Value(_Shown):
     """One value of a JSON file, by its path of keys."""
 
     file: str
     keys: tuple[str, ...]
     shown: Callable[[str], str] = str
-
-    def text(self, read: Read) -> str:
-        """Return the value as the document shows it."""
-        return self.shown(self.raw(read))
 
     def raw(self, read: Read) -> str:
         """Return the value as it is stored."""

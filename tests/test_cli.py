@@ -134,16 +134,6 @@ main.main()
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
 
 
-def test_help_loads_nothing_heavy():
-    code = (
-        "import sys, d2l_autorec, d2l_autorec.cli;"
-        "print(*{'mxnet', 'd2l', 'pandas', 'matplotlib', 'numpy', 'numba'} & set(sys.modules))"
-    )
-    loaded = python("-c", code)
-    assert loaded.stdout.strip() == "", loaded.stdout
-    assert d2l_autorec("--help").returncode == 0
-
-
 def test_help_shows_the_commands_in_groups():
     run = d2l_autorec("-h")
     assert (run.returncode, run.stderr) == (0, "")

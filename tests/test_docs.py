@@ -34,49 +34,44 @@ def _answer(name):
     return json.loads((RESULTS / name / "experiment.json").read_text(encoding="utf-8"))["answer"]
 
 
+def _runs(name):
+    return pd.read_csv(RESULTS / name / "runs.csv", float_precision="round_trip")
+
+
+def _assert_is_stored(made, name):
+    shown = pd.read_csv(RESULTS / f"{name}.csv", dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(made.astype(str), shown)
+
+
 def test_the_ledger_is_made_from_its_summary():
     summary = pd.read_csv(RESULTS / "fidelity" / "summary.csv")
     assert (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8") == ledger(summary)
     assert _answer("fidelity") == fidelity.answer(summary)
-
-
-def test_the_ledger_s_summary_is_made_from_its_runs():
-    runs = pd.read_csv(RESULTS / "fidelity" / "runs.csv", float_precision="round_trip")
-    summary = pd.read_csv(RESULTS / "fidelity" / "summary.csv")
-    pd.testing.assert_frame_equal(fidelity.summarize(runs), summary, rtol=1e-6, atol=2e-8)
+    made = fidelity.summarize(_runs("fidelity"))
+    pd.testing.assert_frame_equal(made, summary, rtol=1e-6, atol=2e-8)
 
 
 def test_the_exercises_answers_are_made_from_their_tables():
-    folder = RESULTS / "exercises"
-    runs = pd.read_csv(folder / "runs.csv", float_precision="round_trip")
     tables = {
-        name: pd.read_csv(folder / f"{name}.csv", dtype={"hidden": str})
+        name: pd.read_csv(RESULTS / "exercises" / f"{name}.csv", dtype={"hidden": str})
         for name in exercises.networks()
     }
-    assert _answer("exercises") == exercises.answer(tables, runs["rmse_of_ones"].mean())
+    told = exercises.answer(tables, _runs("exercises")["rmse_of_ones"].mean())
+    assert _answer("exercises") == told
 
 
 def test_the_study_s_answer_is_made_from_its_runs():
-    runs = pd.read_csv(RESULTS / "study" / "runs.csv", float_precision="round_trip")
-    assert _answer("study") == study.answer(runs["test_rmse"])
+    assert _answer("study") == study.answer(_runs("study")["test_rmse"])
 
 
 def test_the_comparison_is_made_from_its_runs():
-    folder = RESULTS / "compare"
-    runs = pd.read_csv(folder / "runs.csv", float_precision="round_trip")
-    timings = pd.read_csv(folder / "timing" / "runs.csv")
-    users = pd.read_csv(folder / "users" / "runs.csv", float_precision="round_trip")
-    stored = pd.read_csv(folder / "summary.csv", dtype=str, keep_default_na=False)
-    summary = compare_tables.summary(runs, users, timings)
-    pd.testing.assert_frame_equal(summary.astype(str), stored)
+    runs, users, timings = map(_runs, ("compare", "compare/users", "compare/timing"))
+    _assert_is_stored(compare_tables.summary(runs, users, timings), "compare/summary")
     assert _answer("compare") == compare_tables.answer(runs, users)
 
 
 def test_the_best_answer_is_made_from_its_runs_and_says_what_its_search_saw():
-    runs, inside = (
-        pd.read_csv(RESULTS / "best" / name / "runs.csv", float_precision="round_trip")
-        for name in ("", "nested")
-    )
+    runs, inside = map(_runs, ("best", "best/nested"))
     told = best._answer(runs, inside)
     assert _answer("best") == told and nested.answer(inside) in told[0]
     assert "ratings that are tested here took part in the choice" in told[2]
@@ -85,26 +80,16 @@ def test_the_best_answer_is_made_from_its_runs_and_says_what_its_search_saw():
 
 
 def test_the_canonical_tables_are_made_from_their_runs():
-    folder = RESULTS / "canonical"
-    runs, inside = (
-        pd.read_csv(folder / name / "runs.csv", float_precision="round_trip")
-        for name in ("", "nested")
-    )
+    runs, inside = map(_runs, ("canonical", "canonical/nested"))
     assert _answer("canonical") == canonical_tables.answer(runs, inside)
-    for name, made in {
-        "u1": canonical_tables.beside_published(runs, inside),
-        "summary": canonical_tables.summary(runs, inside).fillna(""),
-    }.items():
-        stored = pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
-        pd.testing.assert_frame_equal(made.astype(str), stored)
+    _assert_is_stored(canonical_tables.beside_published(runs, inside), "canonical/u1")
+    _assert_is_stored(canonical_tables.summary(runs, inside).fillna(""), "canonical/summary")
 
 
 def test_the_answer_on_own_data_is_made_from_its_runs():
     folder = RESULTS / "own-data"
-    parts = [
-        pd.read_csv(folder / name / "runs.csv", float_precision="round_trip").assign(set=name)
-        for name in pd.read_csv(folder / "sets.csv")["set"]
-    ]
+    names = pd.read_csv(folder / "sets.csv")["set"]
+    parts = [_runs(f"own-data/{name}").assign(set=name) for name in names]
     runs = pd.concat(parts, ignore_index=True)
     summary = pd.read_csv(folder / "summary.csv")
     pd.testing.assert_frame_equal(own_data.summary(runs), summary, check_dtype=False)
@@ -113,12 +98,10 @@ def test_the_answer_on_own_data_is_made_from_its_runs():
 
 def test_one_run_gives_one_number_wherever_it_is_reported():
     """The chapter's run on a split: in the study, among the compared and in the ledger."""
-    studied = pd.read_csv(RESULTS / "study" / "runs.csv").set_index("seed")["test_rmse"]
-    compared = pd.read_csv(RESULTS / "compare" / "runs.csv")
-    compared = compared[
-        (compared["split"] == "random") & (compared["model"] == compare_tables.CHAPTER_AUTOREC)
-    ].set_index("seed")["unclipped"]
-    priced = pd.read_csv(RESULTS / "fidelity" / "runs.csv")
+    studied = _runs("study").set_index("seed")["test_rmse"]
+    compared, priced = _runs("compare"), _runs("fidelity")
+    own = (compared["split"] == "random") & (compared["model"] == compare_tables.CHAPTER_AUTOREC)
+    compared = compared[own].set_index("seed")["unclipped"]
     priced = priced[priced["run"] == "printed"].set_index("seed")["test_rmse"]
     for found in (compared, priced):
         assert len(found) >= 10

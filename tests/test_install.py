@@ -69,15 +69,15 @@ def test_no_resolver_meets_the_metadata_of_mxnet_and_d2l():
 
 @pytest.mark.index
 @pytest.mark.parametrize(
-    "python, platform",
-    [(python, DEBIAN_11) for python in PYTHONS] + [("3.12.0", name) for name in ELSEWHERE],
+    "version, platform",
+    [(version, DEBIAN_11) for version in PYTHONS] + [("3.12.0", name) for name in ELSEWHERE],
 )
-def test_lock_holds_for_the_first_release_of_each_python(python, platform):
+def test_lock_holds_for_the_first_release_of_each_python(version, platform):
     """Wheels only: nobody needs a compiler."""
     extras = [setup()["options.extras_require"][name] for name in ("dev", "docs")]
     if platform != "x86_64-apple-darwin":  # no wheel there of argon2, which Jupyter's server needs
         extras += [setup()["options.extras_require"][name] for name in ("jupyter", "grading")]
-    choice = f"--python-version={python} --python-platform={platform} --only-binary=:all:"
+    choice = f"--python-version={version} --python-platform={platform} --only-binary=:all:"
     choice += " --constraint=requirements.lock --no-header --no-annotate --quiet -"
     asked = "\n".join([setup()["options"]["install_requires"], *extras])
     environment = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}
@@ -310,7 +310,7 @@ def test_where_there_is_no_pip_uv_runs_it_for_this_environment(monkeypatch):
         packages._pip.cache_clear()
 
 
-def test_install_and_doctor_load_nothing_heavy():
+def test_help_install_and_doctor_load_nothing_heavy():
     code = (
         "import sys, d2l_autorec.cli, d2l_autorec.stack, d2l_autorec.doctor;"
         "print(*{'mxnet', 'd2l', 'pandas', 'matplotlib', 'numpy', 'numba'} & set(sys.modules))"

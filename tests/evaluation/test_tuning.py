@@ -161,22 +161,8 @@ def test_a_search_goes_on_and_what_it_says(own, tmp_path):
 
 
 def test_several_processes_search_in_one_folder(own, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "d2l_autorec",
-        "tune",
-        "--data",
-        str(own),
-        "--quiet",
-        "--json",
-        "--out",
-        str(tmp_path / "best.toml"),
-        "--trials",
-        "2",
-        "--minutes",
-        "60",
-    ]
+    command = [sys.executable, "-m", "d2l_autorec", "tune", "--data", own, "--quiet", "--json"]
+    command += ["--out", tmp_path / "best.toml", "--trials", "2", "--minutes", "60"]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:
         _, errors = process.communicate(timeout=300)

@@ -114,19 +114,7 @@ def test_saved_parameters_load_into_a_net_of_the_same_shape(tmp_path):
     np.testing.assert_array_equal(net(ratings()).asnumpy(), other(ratings()).asnumpy())
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"num_inputs": 0}, "num_inputs"),
-        ({"num_inputs": 2.5}, "num_inputs"),
-        ({"hidden": ()}, "hidden"),
-        ({"hidden": (5, 0)}, "hidden"),
-        ({"encoder": "softmax"}, "encoder 'softmax'.*sigmoid"),
-        ({"decoder": "Sigmoid"}, "decoder 'Sigmoid'"),
-        ({"dropout": 1.0}, "dropout"),
-        ({"input_dropout": -0.1}, "input_dropout"),
-    ],
-)
-def test_unusable_settings_are_named(settings, words):
-    with pytest.raises(InputError, match=words):
-        AutoRec(settings.pop("num_inputs", 6), Architecture(**settings))
+@pytest.mark.parametrize("size", [0, 2.5])
+def test_an_unusable_size_is_named(size):
+    with pytest.raises(InputError, match=f"num_inputs is {size}; give a whole number"):
+        AutoRec(size)

@@ -13,6 +13,7 @@ from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import EXPLAINED, POOL, RECIPES, find_recipe, read_toml, to_toml
 
+KINDS = "use one of identity, sigmoid, tanh, relu, elu, selu."
 SIZES = "give one size of at least 1 for each layer."
 TWO = "give two numbers above 0, for users and items, or ratings."
 FLOAT = "give a number of 0 or more that float32 holds (up to 1e38)."
@@ -26,12 +27,12 @@ OF_THE_BLEND = (
     "wrong, message",
     [
         ({"by": "film"}, "by 'film' is unknown; use item or user."),
-        ({"hidden": (0,)}, f"hidden is (0,); {SIZES}"),
+        ({"hidden": (5, 0)}, f"hidden is (5, 0); {SIZES}"),
+        ({"hidden": ()}, f"hidden is (); {SIZES}"),
         ({"hidden": [5, True]}, f"hidden is (5, True); {SIZES}"),
-        (
-            {"decoder": "step"},
-            "decoder 'step' is unknown; use one of identity, sigmoid, tanh, relu, elu, selu.",
-        ),
+        ({"encoder": "Sigmoid"}, f"encoder 'Sigmoid' is unknown; {KINDS}"),
+        ({"decoder": "step"}, f"decoder 'step' is unknown; {KINDS}"),
+        ({"input_dropout": -0.1}, "input_dropout is -0.1; give a share from 0 to below 1."),
         ({"dropout": 1.0}, "dropout is 1.0; give a share from 0 to below 1."),
         ({"dropout": "0.1"}, "dropout is '0.1'; give a share from 0 to below 1."),
         ({"objective": "max"}, "objective 'max' is unknown; use one of mean, sum."),
