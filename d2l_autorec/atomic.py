@@ -77,9 +77,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """
     path = folder / LOCK
     own = {**this_process(), "token": secrets.token_hex(4)}  # tells two locks of one apart
-    remedy = "let it be written, or name another folder"
     try:
-        with refused(f"{folder} cannot be locked", remedy):
+        with refused(f"{folder} cannot be locked", "let it be written, or name another folder"):
             while not _make_lock(path, own):
                 _take_stale_lock(folder, path)
         sweep(folder)

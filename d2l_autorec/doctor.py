@@ -21,14 +21,11 @@ _PACKAGES = {"matplotlib_inline": "matplotlib-inline", "IPython": "ipython"}
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at, what is there, and what to do about it.
-
-    The remedy has a command behind ``Run:``, and is empty if nothing needs doing.
-    """
+    """One thing looked at, what is there, and what to do about it."""
 
     name: str
     found: str
-    remedy: str = ""
+    remedy: str = ""  # a command stands behind ``Run:``; empty if nothing needs doing
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:

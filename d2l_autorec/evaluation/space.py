@@ -23,16 +23,11 @@ _PLAIN = Recipe(objective="sum", clip="ratings", schedule="cosine", draws="numpy
 
 @dataclass(frozen=True)
 class Choice:
-    """A field of the recipe, as `Recipe.but` takes it, and its values.
+    """A field of the recipe and its values: some of them, or a range of numbers."""
 
-    The values are all there are (scale "each"); or the lowest and the highest of whole numbers on
-    a logarithmic scale ("whole"), of real ones on such a scale ("log"), or of shares in steps of
-    0.05 ("share").
-    """
-
-    name: str
-    values: tuple[Any, ...]
-    scale: str = "each"
+    name: str  # as `Recipe.but` takes it
+    values: tuple[Any, ...]  # all of them ("each"), or the lowest and the highest
+    scale: str = "each"  # "whole" or "log" (real numbers) are logarithmic, "share" steps by 0.05
 
     def suggest(self, trial: Trial) -> Any:
         """Take a value for a trial."""
@@ -97,8 +92,7 @@ def base() -> Recipe:
 
 def values_of(recipe: Recipe, space: tuple[Choice, ...]) -> dict[str, Any]:
     """Return the values of the choices that are nearest to a recipe of one network."""
-    values = recipe.to_dict()
-    given = {"lam": 30.0, **values, "hidden": values["hidden"][0]}
+    given = {"lam": 30.0, **recipe.to_dict(), "hidden": recipe.architecture.hidden[0]}
     return {choice.name: choice.nearest(given[choice.name]) for choice in space}
 
 

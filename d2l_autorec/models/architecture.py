@@ -10,8 +10,7 @@ from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
 
-Rule = tuple[Callable[[Any], Any], str]
-"""A test of a value, and what the error message asks for."""
+Rule = tuple[Callable[[Any], Any], str]  # a test of a value, and what the error message asks for
 
 
 @dataclass(frozen=True)

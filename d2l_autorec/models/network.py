@@ -47,16 +47,12 @@ def hidden_outputs(
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A trained network: its recipe, scale and weights, and the epoch that these are of.
+    """A trained network."""
 
-    The weights are float32, ``"0.weight"`` (hidden[0], num_inputs), ``"0.bias"`` and so on, input
-    side first.
-    """
-
-    recipe: Recipe
-    weights: dict[str, np.ndarray]
-    scale: Scale
-    epoch: int = 0
+    recipe: Recipe  # of this network alone
+    weights: dict[str, np.ndarray]  # float32, named as by `Architecture.weight_shapes`
+    scale: Scale  # from stars to what the network reads, and back
+    epoch: int = 0  # that the weights are of
 
     @property
     def by(self) -> str:
