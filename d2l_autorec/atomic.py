@@ -73,7 +73,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """Keep other processes out of a folder that exists, and sweep it.
 
     The lock is a file, ``.lock``, that names the process. It is removed at the end. One whose
-    process has died on this machine is taken over; of another's, an InputError names the holder.
+    process has died on this machine is taken over; else an InputError names who holds it.
     """
     path = folder / LOCK
     own = {**this_process(), "token": secrets.token_hex(4)}  # tells two locks of one apart

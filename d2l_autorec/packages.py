@@ -38,10 +38,10 @@ def _pip() -> tuple[str, ...]:
     own = sys.executable
     if _has_pip():
         return own, "-m", "pip"
-    found = shutil.which("uv")
-    uv = (own, "-m", "uv") if importlib.util.find_spec("uv") else (found,) if found else ()
-    if uv:
-        return *uv, "tool", "run", "pip", "--python", own
+    if importlib.util.find_spec("uv"):
+        return own, "-m", "uv", "tool", "run", "pip", "--python", own
+    if uv := shutil.which("uv"):
+        return uv, "tool", "run", "pip", "--python", own
     raise InputError(
         f"There is neither pip nor uv for {sys.executable}. "
         f"Run: {sys.executable} -m ensurepip, or install uv (https://docs.astral.sh/uv)"

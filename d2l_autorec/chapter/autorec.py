@@ -94,8 +94,9 @@ def train_autorec(
 ) -> tuple[AutoRec, Training]:
     """Train the chapter's network with its own settings, through ``d2l.train_recsys_rating``.
 
-    Draws from MXNet's generator (weights, dropout) and NumPy's (the order of the items): seed
-    both before the split for a run that can be repeated.
+    Returns the network, and the loss and RMSE of every epoch with what d2l printed. Draws from
+    MXNet's generator (weights, dropout) and NumPy's (the order of the items): seed both before the
+    split for a run that can be repeated.
 
     Parameters
     ----------

@@ -83,6 +83,8 @@ def train_mf(
 ) -> tuple[MF, Training]:
     """Train the book's matrix factorization with its own settings.
 
+    Returns the net and its history, whose ``test_rmse`` is the book's measure, see `evaluator`.
+
     Parameters
     ----------
     train, test : tuple of array_like, each of shape (num_ratings,)
@@ -92,7 +94,7 @@ def train_mf(
     devices : list of mxnet.Context, optional
         One CPU by default.
     num_factors, lr, wd, num_epochs, batch_size
-        As in the book, whose measure is the ``test_rmse``, see `evaluator`.
+        As in the book.
     quiet : bool
         Show no progress.
     """

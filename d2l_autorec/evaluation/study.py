@@ -50,8 +50,8 @@ class Ground:
     plan: run.Plan  # with what the recipe "default" stands for here
     contexts: tuple[Any, ...]
     digests: dict[str, str]  # of the data, the test rows and the validation rows
-    mean_rmse: float  # on validation ratings, of the mean and of user and item biases
-    biases_rmse: float
+    mean_rmse: float  # on the validation ratings, as the next
+    biases_rmse: float  # of user and item biases
 
     @classmethod
     def of(cls, ready: Prepared) -> Ground:

@@ -40,7 +40,7 @@ def search(
     search can be resumed, and several processes may search in one folder at once.
 
     Given ``num_trials``, this process tries no more than these. ``advance`` is told the seconds
-    since it was last told, and how far the search is.
+    since it was last told, and how far the search is. Returns Optuna's study and its ratings.
 
     Raises
     ------

@@ -89,10 +89,9 @@ def check_values(
         if name in choices and value not in choices[name]:
             listed = ", ".join(choices[name])
             raise InputError(f"{name} {value!r} is unknown; use one of {listed}.")
-        if name in rules and not (value is part.default is None):
-            holds, wanted = rules[name]
-            if not holds(value):
-                raise InputError(f"{name} is {value!r}; give {wanted}.")
+        holds, wanted = rules.get(name, (None, ""))
+        if holds and not (value is None and part.default is None) and not holds(value):
+            raise InputError(f"{name} is {value!r}; give {wanted}.")
 
 
 SHARE: Rule = (is_share, "a share from 0 to below 1")
