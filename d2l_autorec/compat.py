@@ -147,13 +147,22 @@ def lent_names() -> dict[str, Any]:
     names: dict[str, Any] = {
         # mxnet/numpy/utils.py passes on NumPy's constants under all their spellings.
         # NumPy 2.0 kept `inf` and `nan` only; signed zeros are written 0.0 and -0.0.
-        **{"PZERO": 0.0, "NZERO": -0.0, "PINF": np.inf, "NINF": -np.inf},
-        **{"NAN": np.nan, "NaN": np.nan, "Inf": np.inf},  # gluon's estimator starts from Inf, too
+        "PZERO": 0.0,
+        "NZERO": -0.0,
+        "PINF": np.inf,
+        "NINF": -np.inf,
+        "NAN": np.nan,
+        "NaN": np.nan,
+        "Inf": np.inf,  # gluon's estimator starts from it, too
         # 1.24 took away the aliases of Python's own types; `bool` came back in 2.0 as a dtype.
-        **{"bool": bool, "int": int},
+        "bool": bool,
+        "int": int,
         # mxnet/numpy_dispatch_protocol.py registers its functions under these; removed in 2.0,
         # where each had become a second name of another function.
-        **{"alltrue": np.all, "sometrue": np.any, "product": np.prod, "round_": np.round},
+        "alltrue": np.all,
+        "sometrue": np.any,
+        "product": np.prod,
+        "round_": np.round,
         # mxnet/numpy/fallback.py passes these on.
         "in1d": lambda a, b, **settings: np.isin(np.ravel(a), b, **settings),  # removed in 2.4
         "trapz": getattr(np, "trapezoid", None),  # removed in 2.4

@@ -44,10 +44,18 @@ class AutoRec(nn.Block):
         self.dropout = nn.Dropout(dropout_rate)
 
     def forward(self, input: np.ndarray) -> np.ndarray:
-        """Reconstruct a batch of rows, (batch, num_users): ratings, 0 where there is none.
+        """Reconstruct a batch of rows.
 
-        While training, predictions of unknown ratings are 0, so that neither loss nor gradient
-        comes from them.
+        Parameters
+        ----------
+        input : mxnet.np.ndarray, shape (batch, num_users)
+            Ratings, 0 where there is none.
+
+        Returns
+        -------
+        mxnet.np.ndarray, shape (batch, num_users)
+            The predicted ratings. While training, those of unknown ratings are 0, so that neither
+            loss nor gradient comes from them.
         """
         hidden = self.dropout(self.encoder(input))  # (batch, num_hidden)
         pred = self.decoder(hidden)  # (batch, num_users)
@@ -64,12 +72,18 @@ def evaluator(
     Parameters
     ----------
     network : gluon.Block
+        Reconstructs rows.
     inter_matrix : iterable of mxnet.np.ndarray, shape (batch, num_users)
         The training matrix in batches, in the order of the items.
     test_data : mxnet.np.ndarray, shape (num_items, num_users)
         The held-out ratings, 0 elsewhere.
     devices : list of mxnet.Context
         Each batch is spread over them.
+
+    Returns
+    -------
+    float
+        Root of the mean squared error over the entries of `test_data` that are not 0.
     """
     parts: list[Any] = []
     for values in inter_matrix:
@@ -94,9 +108,8 @@ def train_autorec(
 ) -> tuple[AutoRec, Training]:
     """Train the chapter's network with its own settings, through ``d2l.train_recsys_rating``.
 
-    Returns the network, and the loss and RMSE of every epoch with what d2l printed. Draws from
-    MXNet's generator (weights, dropout) and NumPy's (the order of the items): seed both before the
-    split for a run that can be repeated.
+    Draws from MXNet's generator (weights, dropout) and NumPy's (the order of the items): seed
+    both before the split for a run that can be repeated.
 
     Parameters
     ----------
@@ -109,6 +122,13 @@ def train_autorec(
         As in the chapter.
     quiet : bool
         Show no progress.
+
+    Returns
+    -------
+    net : AutoRec
+        The trained network.
+    training : Training
+        Loss and RMSE of every epoch and what d2l printed.
     """
     devices = devices or [mx.cpu()]
     train_iter = gluon.data.DataLoader(

@@ -38,7 +38,17 @@ class MF(nn.Block):
         self.item_bias = nn.Embedding(num_items, 1)
 
     def forward(self, user_id: np.ndarray, item_id: np.ndarray) -> np.ndarray:
-        """Predict the ratings of pairs of users and items, numbered from 0: (batch,) each."""
+        """Predict the ratings of pairs.
+
+        Parameters
+        ----------
+        user_id, item_id : mxnet.np.ndarray, shape (batch,)
+            Numbers from 0.
+
+        Returns
+        -------
+        mxnet.np.ndarray, shape (batch,)
+        """
         match = (self.P(user_id) * self.Q(item_id)).sum(axis=1)  # (batch,)
         biases = np.squeeze(self.user_bias(user_id)) + np.squeeze(self.item_bias(item_id))
         return (match + biases).flatten()
@@ -52,10 +62,15 @@ def evaluator(net: gluon.Block, test_iter: Any, devices: list[mx.Context]) -> fl
     Parameters
     ----------
     net : gluon.Block
+        Predicts the ratings of pairs.
     test_iter : iterable
         Batches of (users, items, ratings), each of shape (batch,).
     devices : list of mxnet.Context
         Each batch is spread over them.
+
+    Returns
+    -------
+    float
     """
     rmse = mx.metric.RMSE()
     readings = []
@@ -83,8 +98,6 @@ def train_mf(
 ) -> tuple[MF, Training]:
     """Train the book's matrix factorization with its own settings.
 
-    Returns the net and its history, whose ``test_rmse`` is the book's measure, see `evaluator`.
-
     Parameters
     ----------
     train, test : tuple of array_like, each of shape (num_ratings,)
@@ -97,15 +110,23 @@ def train_mf(
         As in the book.
     quiet : bool
         Show no progress.
+
+    Returns
+    -------
+    net : MF
+    training : Training
+        Its ``test_rmse`` is the book's measure, see `evaluator`.
     """
     devices = devices or [mx.cpu()]
-    train_set, test_set = (
-        gluon.data.ArrayDataset(*(np.array(part) for part in ratings)) for ratings in (train, test)
-    )
     train_iter = gluon.data.DataLoader(
-        train_set, shuffle=True, last_batch="rollover", batch_size=batch_size
+        gluon.data.ArrayDataset(*(np.array(part) for part in train)),
+        shuffle=True,
+        last_batch="rollover",
+        batch_size=batch_size,
     )
-    test_iter = gluon.data.DataLoader(test_set, batch_size=batch_size)
+    test_iter = gluon.data.DataLoader(
+        gluon.data.ArrayDataset(*(np.array(part) for part in test)), batch_size=batch_size
+    )
     net = MF(num_factors, num_users, num_items)
     net.initialize(ctx=devices, force_reinit=True, init=mx.init.Normal(0.01))
     loss = gluon.loss.L2Loss()

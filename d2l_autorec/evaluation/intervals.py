@@ -16,10 +16,12 @@ class Interval:
 
     Attributes
     ----------
-    n, mean, sd : int, float, float
-        Number of the values, their mean and their sample standard deviation (n - 1).
+    mean, sd : float
+        Mean and sample standard deviation (n - 1) of the values.
     half_width : float
         Half-width of the interval, from Student's t. nan for a single value.
+    n : int
+        Number of values.
     """
 
     mean: float
@@ -43,7 +45,15 @@ class Interval:
 
 
 def interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> Interval:
-    """Return the mean of one value or more with its confidence interval of some level."""
+    """Return the mean of values with its confidence interval.
+
+    Parameters
+    ----------
+    values : sequence of float
+        At least one.
+    level : float
+        Confidence level.
+    """
     values = np.asarray(values, float)
     n = len(values)
     if n == 1:

@@ -39,8 +39,21 @@ def search(
     former trials' at that point, or, from the third tenth on, above the mean rating's. A stopped
     search can be resumed, and several processes may search in one folder at once.
 
-    Given ``num_trials``, this process tries no more than these. ``advance`` is told the seconds
-    since it was last told, and how far the search is. Returns Optuna's study and its ratings.
+    Parameters
+    ----------
+    ready : Prepared
+    folder : Path
+        Made if it is not there.
+    seconds : float
+    num_trials : int, optional
+        Stop after so many of this process.
+    advance : callable
+        Told the seconds since it was last told, and how far the search is.
+
+    Returns
+    -------
+    study : optuna.Study
+    ground : Ground
 
     Raises
     ------

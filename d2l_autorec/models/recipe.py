@@ -79,8 +79,10 @@ class Recipe:
         Whether the network reads and predicts its targets over a quarter of the range ``clip``, so
         that learning rate and λ, which suit ratings from 1 to 5, suit those from 0 to 100 as well.
         The targets "unit" have a unit of their own.
-    lr, schedule : float, {"constant", "cosine"}
-        Adam's learning rate, and whether it falls to zero along half a cosine over ``num_epochs``.
+    lr : float
+        Adam's learning rate, at the start.
+    schedule : {"constant", "cosine"}
+        Whether the learning rate falls to zero along half a cosine over ``num_epochs``.
     wd : float
         The chapter's weight decay, on all parameters.
     lam : float, optional
@@ -94,9 +96,10 @@ class Recipe:
         Range of the predictions; "ratings" stands for the range of the training ratings.
     default : float, optional
         Prediction for a user or item without training ratings; the network's own without it.
-    init, start : {"normal", "xavier"}, {"zero", "mean"}
-        Initial weights, from the chapter's normal distribution of 0.01 or Xavier's, for depth; and
-        the output's initial bias, zero or the shrunken mean of each column.
+    init : {"normal", "xavier"}
+        Initial weights: the chapter's normal distribution of 0.01, or Xavier's, for depth.
+    start : {"zero", "mean"}
+        Start of the output's bias: zero, or the shrunken mean of each column.
     draws : {"numpy", "mxnet", "book"}
         Generators of initial weights, dropout and order of rows. "numpy" needs no MXNet. "mxnet"
         seeds MXNet's and NumPy's global generators for each network. "book" draws on from where
@@ -109,10 +112,12 @@ class Recipe:
         Having chosen the epoch, train again up to it on all training ratings.
     num_seeds : int
         Networks trained with seeds of their own, whose predictions are averaged.
-    members, weights : tuple of Recipe, tuple of float
+    members : tuple of Recipe
         The recipe is a blend of these. The validation, seeds, refit, clip and default are the
-        blend's, everything else is the members'. Without a weight for each, non-negative least
-        squares on the validation ratings chooses.
+        blend's, everything else is the members'.
+    weights : tuple of float
+        One for each member. Without them, non-negative least squares on the validation ratings
+        chooses.
 
     Raises
     ------
@@ -211,8 +216,12 @@ class Recipe:
     def for_ratings(self, num_users: int, num_items: int, ratings: tuple[float, float]) -> Recipe:
         """Return the recipe with the settings filled in that depend on the ratings.
 
-        A batch has at most as many rows as there are. ``ratings``, the lowest and the highest
-        training rating, become the clip where that is "ratings".
+        Parameters
+        ----------
+        num_users, num_items : int
+            A batch has at most as many rows as there are.
+        ratings : (float, float)
+            The lowest and the highest training rating, for the clip "ratings".
         """
         rows = self.architecture.oriented(num_users, num_items)[0]
         return replace(
@@ -249,7 +258,10 @@ class Recipe:
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """Make a recipe of a flat dictionary; what it lacks is the chapter's.
 
-        An unknown name and a value that cannot be used are an InputError.
+        Raises
+        ------
+        InputError
+            If it holds an unknown name or a value that cannot be used.
         """
         rest: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()

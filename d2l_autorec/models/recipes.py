@@ -92,7 +92,13 @@ class Named:
 
 
 def find_recipe(text: str) -> Named:
-    """Return a named recipe, or read one from a TOML file; an InputError if there is neither."""
+    """Return a named recipe, or read one from a TOML file.
+
+    Raises
+    ------
+    InputError
+        If there is neither such a recipe nor such a file, or the file holds no recipe.
+    """
     if text in RECIPES:
         return Named(text, RECIPES[text])
     path = Path(text)
@@ -127,7 +133,10 @@ def for_size(named: Named, num_ratings: int, num_users: int, num_items: int) -> 
 def read_toml(path: Path) -> Recipe:
     """Read a recipe from a TOML file; what it lacks is the chapter's.
 
-    An InputError names the file and says why it cannot be read or holds no recipe.
+    Raises
+    ------
+    InputError
+        If the file cannot be read or holds no recipe; the sentence names the file.
     """
     try:
         with open_file(path) as file:

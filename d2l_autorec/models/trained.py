@@ -23,8 +23,9 @@ class TrainedModel:
     ----------
     recipe : Recipe
         As it was followed: the clip and the batch size are those of the ratings.
-    networks, factors : tuple of Network, tuple of float
-        The model's prediction is the sum of the networks', each times its factor.
+    networks : tuple of Network
+    factors : tuple of float
+        Of each network's prediction in the model's, which is their sum.
     ratings : scipy.sparse.csr_matrix
         float32, (num_items, num_users): the ratings trained on. What is stored is rated.
     history : tuple
@@ -90,7 +91,18 @@ class TrainedModel:
         return self.factors != (1.0,)
 
     def predict(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Predict pairs of codes, in stars, clipped as the recipe says: float64, (num_pairs,)."""
+        """Predict pairs, in stars, clipped as the recipe says.
+
+        Parameters
+        ----------
+        users, items : numpy.ndarray of int
+            Codes, of equal length.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, (len(users),)
+        """
         stars = self.score_pairs(users, items).astype(float)
         return self.limited(stars, self.recipe, users, items)
 
@@ -126,9 +138,14 @@ class TrainedModel:
     def combine(
         self, stars: Callable[[int], np.ndarray], users: np.ndarray, items: np.ndarray
     ) -> np.ndarray:
-        """Add up the networks' predictions, each clipped as its recipe says; one stays as it is.
+        """Add up the networks' predictions, each clipped as its recipe says.
 
-        A prediction that is not finite is an InputError.
+        The prediction of a single network stays as it is.
+
+        Raises
+        ------
+        InputError
+            If a prediction is not finite.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             if not self.combined:
