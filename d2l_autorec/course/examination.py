@@ -155,11 +155,20 @@ class Examination(Dialogue):
         return judge.dropout(predictions, trainings, away)
 
     def training(self) -> str | None:
-        """Train for a moment on ratings that are made up."""
-        train, held_out = questions.synthetic(self.rng, 160, 60)
-        self.make(16, train.shape[1], 0.05)
-        predicted = self.train(train, epochs=40, batch=40, lr=0.02, wd=1e-5)
-        return judge.trained(predicted, train, held_out)
+        """Train for a moment on made ratings; where the error is too high, once more on others.
+
+        What is drawn decides how far so short a training gets. Of 301 trainings of a right
+        submission the median RMSE was 0.306, 99 % were below 0.42 and the largest was 0.609; in
+        another run one ended at 1.01, above the bound. So a first failure may be bad luck.
+        """
+        for _ in range(2):
+            train, held_out = questions.synthetic(self.rng, 160, 60)
+            self.make(16, train.shape[1], 0.05)
+            predicted = self.train(train, epochs=40, batch=40, lr=0.02, wd=1e-5)
+            message = judge.trained(predicted, train, held_out)
+            if message is None or not np.isfinite(predicted).all():
+                break
+        return message
 
     def movielens(self) -> str | None:
         """Train on MovieLens 100K as the chapter does."""

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from d2l_autorec.course import judge
 from d2l_autorec.course.examination import Examination
+from d2l_autorec.course.report import CHECKS, Finding
 from d2l_autorec.course.sandbox import Ended
 
 CLASS = {"class": True, "block": True, "evaluator": True}
@@ -75,3 +77,38 @@ def test_a_process_that_ends_ends_the_examination():
     states = [finding.state for finding in examination.in_order()]
     assert states == ["right", "right", "wrong"] + ["not reached"] * 9
     assert "signal 9" in examination.findings["shape"].message
+
+
+class Trainee:
+    """Stands for the process in training; all it predicts is the error that it is to have."""
+
+    def __init__(self, errors):
+        self.errors, self.seen = iter(errors), []
+
+    def ask(self, do, arrays=None, **_):
+        if do != "train":
+            return {}, {}
+        self.seen.append(arrays["rows"].tobytes())
+        return {}, {"predictions": np.full_like(arrays["rows"], next(self.errors))}
+
+
+@pytest.mark.parametrize(
+    ("errors", "state", "message"),
+    [
+        ([0.3], "right", ""),
+        ([1.01, 0.3], "right", ""),
+        ([1.01, 0.75], "wrong", "the RMSE is 0.75; it should be below 0.75"),
+        ([np.nan], "wrong", "the predictions are no numbers any more"),
+    ],
+)
+def test_an_error_that_is_too_high_is_followed_by_one_more_training(
+    monkeypatch, errors, state, message
+):
+    monkeypatch.setattr(judge, "rmse", lambda predicted, held_out: predicted[0, 0])
+    trainee = Trainee(errors)
+    examination = Examination(trainee, np.random.default_rng(0), None)
+    examination.findings = {need: Finding(need, "right") for need in CHECKS["training"].needs}
+    examination.do("training", examination.training)
+    found = examination.findings["training"]
+    assert found.state == state and message in found.message
+    assert len(trainee.seen) == len(set(trainee.seen)) == len(errors)  # on ratings of its own
