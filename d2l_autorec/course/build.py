@@ -42,25 +42,6 @@ TRIAL = {"solution": "solution", "untouched": "student"}
 """Two made students, and the folders of what they hand in."""
 
 
-def marked(cell: Any, seen: dict[str, int]) -> None:
-    """Translate a cell's ``task`` or ``check`` to nbgrader's metadata."""
-    task, check = cell.metadata.pop("task", None), cell.metadata.pop("check", None)
-    if task is None and check is None:
-        return
-    if check:
-        seen[check] += 1
-    cell.metadata["nbgrader"] = {
-        "schema_version": 3,
-        "grade_id": task or f"{check}-{seen[check]}",
-        "solution": task is not None,
-        "grade": check is not None,
-        "locked": check is not None,
-        "task": False,
-    }
-    if check:
-        cell.metadata["nbgrader"]["points"] = cell.metadata.pop("points")
-
-
 def solution(text: Path) -> Any:
     """Read a lesson's text as the notebook that nbgrader makes all else of."""
     import jupytext
@@ -69,7 +50,19 @@ def solution(text: Path) -> Any:
     seen: dict[str, int] = collections.Counter()
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
-        marked(cell, seen)
+        task, check = (cell.metadata.pop(mark, None) for mark in ("task", "check"))
+        data = {"schema_version": 3, "task": False, "solution": task is not None}
+        data.update(grade=check is not None, locked=check is not None)
+        if task:
+            cell.metadata["nbgrader"] = {**data, "grade_id": task}
+        elif check:
+            seen[check] += 1
+            points = cell.metadata.pop("points")
+            cell.metadata["nbgrader"] = {
+                **data,
+                "grade_id": f"{check}-{seen[check]}",
+                "points": points,
+            }
     return notebook
 
 

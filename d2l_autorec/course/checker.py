@@ -66,10 +66,6 @@ def check_file(
         Train on MovieLens 100K, too, for which there are `MOVIELENS_SECONDS` more. It must be in
         the cache.
 
-    Returns
-    -------
-    Report
-
     Raises
     ------
     InputError
@@ -116,10 +112,6 @@ def check(
     seconds, memory, seed, movielens
         As for `check_file`.
 
-    Returns
-    -------
-    Report
-
     Raises
     ------
     InputError
@@ -165,18 +157,15 @@ def _check(
     seed: int | None,
     movielens: bool,
 ) -> Report:
-    matrices = _movielens() if movielens else None
     seed = secrets.randbits(32) if seed is None else seed
-    threads = 1
+    matrices, threads = None, 1
     if movielens:
         from d2l_autorec.runtime import num_threads
 
-        threads = num_threads()
+        matrices, threads = _movielens(), num_threads()
         seconds += MOVIELENS_SECONDS
     with Sandbox(seconds, memory, threads) as sandbox:
-        examination = Examination(sandbox, np.random.default_rng(seed), matrices)
-        examination.run(load)
-        findings = examination.in_order()
+        findings = Examination(sandbox, np.random.default_rng(seed), matrices).run(load)
         return Report(name, findings, sandbox.refused, sandbox.held, seed)
 
 
@@ -194,10 +183,8 @@ def _movielens() -> tuple[np.ndarray, np.ndarray]:
         )
     found = sources.load_ml100k(file, quiet=True)
     rows = holdout_split(len(found.table), CHAPTER.test_ratio, 0)
-    train, held_out = (
-        interaction_matrix(found.table.iloc[part], found.num_users, found.num_items)
-        for part in rows
-    )
+    shape = (found.num_users, found.num_items)
+    train, held_out = (interaction_matrix(found.table.iloc[part], *shape) for part in rows)
     return train, held_out
 
 

@@ -67,14 +67,17 @@ class Dialogue:
         results = self.ask(where, "forward", {"rows": rows}, **settings)[1]
         return [array(results, f"o{i}") for i in range(times)]
 
-    def make(self, num_hidden: int, num_users: int, dropout: float, num_devices: int = 1) -> None:
-        """Build a network."""
-        sizes = {"num_hidden": num_hidden, "num_users": num_users, "dropout": dropout}
-        self.build_with(num_devices=num_devices, sigma=0.3, **sizes)
+    def make(
+        self, hidden: int, users: int, dropout: float, num_devices: int = 1, sigma: float = 0.3
+    ) -> None:
+        """Build a network; its first parameters come from our seed."""
+        settings = {"num_hidden": hidden, "num_users": users, "dropout": dropout}
+        settings.update(num_devices=num_devices, sigma=sigma, seed=self.seed())
+        self.ask("AutoRec(...)", "build", None, **settings)
 
-    def build_with(self, **settings: Any) -> None:
-        """Build a network with these arguments; its first parameters come from our seed."""
-        self.ask("AutoRec(...)", "build", None, seed=int(self.rng.integers(2**31)), **settings)
+    def seed(self) -> int:
+        """Draw what MXNet's generator starts from."""
+        return int(self.rng.integers(2**31))
 
     def fill(self, rows: np.ndarray) -> list[np.ndarray]:
         """Give the network parameters of our own; a first row tells their shapes."""
@@ -99,8 +102,8 @@ class Dialogue:
 
     def train(self, train: np.ndarray, **settings: Any) -> np.ndarray:
         """Predictions of the trained network for all entries."""
-        seed = int(self.rng.integers(2**31))
-        results = self.ask("Training", "train", {"rows": train}, seed=seed, **settings)[1]
+        settings["seed"] = self.seed()
+        results = self.ask("Training", "train", {"rows": train}, **settings)[1]
         predicted = array(results, "predictions")
         if predicted.shape != train.shape:
             raise Stop(f"After training, {train.shape} rows gave an output {predicted.shape}.")

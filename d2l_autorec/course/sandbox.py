@@ -101,6 +101,7 @@ class Sandbox:
         self.num_threads, self.kernel = num_threads, kernel
         self.held: list[str] = []
         self.refused: list[str] = []
+        self.process: Any = None
 
     def __enter__(self) -> Sandbox:
         self.folder = Path(tempfile.mkdtemp(prefix="d2l-autorec-check-")).resolve()
@@ -127,7 +128,7 @@ class Sandbox:
             "writable": str(self.folder),
             "readable": _readable(),
             "hidden": str(_PACKAGE),
-            "shown": [str(path) for path in _shown()],
+            "shown": _shown(),
             "kernel": self.kernel,
             "memory": self.memory,
             "seconds": int(2 * self.seconds * self.num_threads) + 10,
@@ -145,17 +146,13 @@ class Sandbox:
         )
         self._end = time.monotonic() + max(60.0, self.seconds)
         try:
-            fields, _ = self._wait(lambda: wire.receive(self._out))
+            fields, _ = self._wait(lambda: wire.receive(self.process.stdout))
         except Ended as error:
             raise InputError(f"The process for the submission did not start: {error}.") from None
         if "failed" in fields:
             raise InputError(f"The process for the submission did not start: {fields['failed']}.")
         self.held = [str(name) for name in fields["held"]]
         self._end = time.monotonic() + self.seconds  # loading MXNet is not the student's time
-
-    @property
-    def _out(self) -> Any:
-        return self.process.stdout
 
     def ask(
         self, do: str, arrays: Mapping[str, Any] | None = None, **fields: Any
@@ -182,8 +179,8 @@ class Sandbox:
         """
 
         def exchange() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-            wire.send(self.process.stdin, {"do": do, **fields}, arrays or {})  # type: ignore[arg-type]
-            return wire.receive(self._out)
+            wire.send(self.process.stdin, {"do": do, **fields}, arrays or {})
+            return wire.receive(self.process.stdout)
 
         answer, results = self._wait(exchange)
         refused = answer.pop("refused", [])
@@ -220,20 +217,19 @@ class Sandbox:
 
     def kill(self) -> None:
         """End the process and those it may have started."""
-        process = getattr(self, "process", None)
-        if process is None:
+        if self.process is None:
             return
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        for pipe in (getattr(self, "process", None) and (self.process.stdin, self._out)) or ():
+        for pipe in (self.process.stdin, self.process.stdout) if self.process else ():
             with contextlib.suppress(OSError, ValueError):
-                pipe.close()  # type: ignore[union-attr]
+                pipe.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -253,11 +249,10 @@ def _readable() -> list[str]:
     return sorted({os.path.realpath(path) for path in wanted if os.path.exists(path)})
 
 
-def _shown() -> list[Path]:
+def _shown() -> list[str]:
     """What a submission may read of this package, and what its process needs."""
-    paths = [_PACKAGE / name for name in SHOWN]
-    paths = [path if path.is_dir() else path.with_suffix(".py") for path in paths]
-    return [*paths, *(_PACKAGE / "course" / name for name in ("__init__.py", "wire.py"))]
+    paths = [_PACKAGE / name for name in (*SHOWN, "course/__init__", "course/wire")]
+    return [str(path if path.is_dir() else path.with_suffix(".py")) for path in paths]
 
 
 def _lend_fonts(folder: Path) -> None:

@@ -56,8 +56,7 @@ ARRAYS = [
 def test_a_forged_answer_neither_passes_nor_breaks_the_checker(fields, arrays):
     forger = Forger(FIELDS[fields], ARRAYS[arrays])
     examination = Examination(forger, np.random.default_rng(0), None)
-    examination.run(lambda sandbox: sandbox.ask("load")[0])
-    found = {finding.check: finding for finding in examination.in_order()}
+    found = {f.check: f for f in examination.run(lambda sandbox: sandbox.ask("load")[0])}
     assert len(found) == 12
     for check in ("activation", "training", "score", "devices"):
         assert found[check].state != "right"
@@ -73,8 +72,8 @@ def test_a_process_that_ends_ends_the_examination():
             return super().ask(do, arrays)
 
     examination = Examination(Dying({}, ARRAYS[0]), np.random.default_rng(0), None)
-    examination.run(lambda sandbox: sandbox.ask("load")[0])
-    states = [finding.state for finding in examination.in_order()]
+    found = examination.run(lambda sandbox: sandbox.ask("load")[0])
+    states = [finding.state for finding in found]
     assert states == ["right", "right", "wrong"] + ["not reached"] * 9
     assert "signal 9" in examination.findings["shape"].message
 
@@ -108,7 +107,6 @@ def test_an_error_that_is_too_high_is_followed_by_one_more_training(
     trainee = Trainee(errors)
     examination = Examination(trainee, np.random.default_rng(0), None)
     examination.findings = {need: Finding(need, "right") for need in CHECKS["training"].needs}
-    examination.do("training", examination.training)
-    found = examination.findings["training"]
+    found = examination.look("training")
     assert found.state == state and message in found.message
     assert len(trainee.seen) == len(set(trainee.seen)) == len(errors)  # on ratings of its own

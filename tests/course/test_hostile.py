@@ -119,7 +119,7 @@ def test_a_process_that_answers_what_it_likes_is_not_believed(submit):
 PAST_THE_HOOK = """
 import os, sys
 inside = sys.modules.get("d2l_autorec.course.containment")
-for name in ("_PROGRAMS", "_SIGNALS", "_CHANGES"):
+for name in ("_WISHES", "_CHANGES"):
     getattr(inside, name).clear()
 os.path.realpath = lambda path: os.getcwd()
 import mxnet as mx
