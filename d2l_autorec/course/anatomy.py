@@ -66,12 +66,8 @@ def dissect(
 ) -> tuple[Anatomy | None, float]:
     """Find out what a network computes, from its parameters and its output for known ratings.
 
-    Returns
-    -------
-    anatomy : Anatomy or None
-        None if it is no autoencoder with one hidden layer and these activations.
-    distance : float
-        The largest difference from the right network.
+    It is None if that is no autoencoder with one hidden layer and these activations. The number is
+    the largest difference from the right network.
     """
     known, nearest, found = rows > 0, np.inf, None
     if len(parameters) > MAX_PARAMETERS:

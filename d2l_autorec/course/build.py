@@ -47,22 +47,22 @@ def solution(text: Path) -> Any:
     import jupytext
 
     notebook = jupytext.read(text)
-    seen: dict[str, int] = collections.Counter()
+    seen: dict[str | None, int] = collections.Counter()
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
         task, check = (cell.metadata.pop(mark, None) for mark in ("task", "check"))
-        data = {"schema_version": 3, "task": False, "solution": task is not None}
-        data.update(grade=check is not None, locked=check is not None)
-        if task:
-            cell.metadata["nbgrader"] = {**data, "grade_id": task}
-        elif check:
+        if task or check:
             seen[check] += 1
-            points = cell.metadata.pop("points")
             cell.metadata["nbgrader"] = {
-                **data,
-                "grade_id": f"{check}-{seen[check]}",
-                "points": points,
+                "schema_version": 3,
+                "grade_id": task or f"{check}-{seen[check]}",
+                "solution": bool(task),
+                "grade": bool(check),
+                "locked": bool(check),
+                "task": False,
             }
+        if check:
+            cell.metadata["nbgrader"]["points"] = cell.metadata.pop("points")
     return notebook
 
 
@@ -90,10 +90,7 @@ def _done(result: dict[str, Any]) -> None:
 def build(texts: list[Path], course: Path) -> None:
     """Write a course folder: ``solution/``, ``student/`` and the gradebook.
 
-    Raises
-    ------
-    InputError
-        If the folder is there and holds what students handed in.
+    A folder that holds what students handed in is left alone, with an InputError.
     """
     import nbformat
 
@@ -145,10 +142,7 @@ def autograde(course: Path, lesson: str, student: str) -> None:
 def grade(course: Path) -> None:
     """Hand in the solution, with another number, and the untouched student version; grade both.
 
-    Raises
-    ------
-    InputError
-        Unless the one gets all points and the other none.
+    An InputError is raised unless the one gets all points and the other none.
     """
     lessons = sorted(path.name for path in (course / "student").iterdir())
     shutil.rmtree(course / "submitted", ignore_errors=True)
@@ -162,15 +156,10 @@ def grade(course: Path) -> None:
     wrong = []
     for lesson in lessons:
         full, none = found["solution", lesson], found["untouched", lesson]
-        total = sum(most for _, most in full.values())
-        print(
-            f"{lesson}: solution {sum(got for got, _ in full.values()):g} of {total:g} points, "
-            f"untouched {sum(got for got, _ in none.values()):g}"
-        )
-        wrong += [
-            f"{lesson}: the solution fails {n}" for n, (got, most) in full.items() if got < most
-        ]
-        wrong += [f"{lesson}: {n} asks for nothing" for n, (got, _) in none.items() if got]
+        (got, total), (other, _) = (map(sum, zip(*of.values())) for of in (full, none))
+        print(f"{lesson}: solution {got:g} of {total:g} points, untouched {other:g}")
+        wrong += [f"{lesson}: the solution fails {n}" for n, (a, most) in full.items() if a < most]
+        wrong += [f"{lesson}: {n} asks for nothing" for n, (a, _) in none.items() if a]
     if wrong:
         raise InputError("\n".join(wrong))
 

@@ -24,7 +24,6 @@ nothing, run the checker in a container.
 from __future__ import annotations
 
 import secrets
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,14 +79,13 @@ def check_file(
             raise InputError(f"{path}: this is no file.")
         if size > MAX_SOURCE:
             raise InputError(f"{path}: {size:,} bytes are too many for a submission.")
-        with path.open("rb"):
-            pass
+        source = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: it cannot be read ({error.strerror}).") from None
 
     def load(sandbox: Sandbox) -> dict[str, Any]:
         copy = sandbox.folder / "submission.py"
-        shutil.copyfile(path, copy)
+        copy.write_bytes(source)
         return sandbox.ask("load", path=str(copy))[0]
 
     return _check(path.name, load, seconds, memory, seed, movielens)

@@ -37,19 +37,10 @@ class Refused(PermissionError):
 
 
 def limit(memory: int, seconds: int) -> list[str]:
-    """Set the limits of this process.
+    """Set the limits of this process; return the names of those that hold.
 
-    Parameters
-    ----------
-    memory : int
-        Bytes of address space beyond what the process has now.
-    seconds : int
-        Of processor time, should the checker die before its child.
-
-    Returns
-    -------
-    list of str
-        The names of those that hold.
+    The memory is in bytes of address space beyond what the process has now; the seconds are of
+    processor time, should the checker die before its child.
     """
     try:
         import resource
@@ -113,17 +104,9 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 def watch(
     writable: str, readable: Sequence[str], hidden: str, shown: Sequence[str]
 ) -> Callable[[], list[str]]:
-    """Install the audit hook, which keeps all that it needs to itself.
+    """Install the audit hook, with arguments as for `kernel.restrict_files`.
 
-    Parameters
-    ----------
-    writable, readable, hidden, shown
-        As for `kernel.restrict_files`.
-
-    Returns
-    -------
-    callable
-        Returns what was refused so far.
+    It keeps all that it needs to itself. What is returned tells what was refused so far.
     """
     notes: list[str] = []
     separator, own = os.sep, (os.path.realpath(writable),)

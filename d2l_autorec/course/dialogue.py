@@ -18,14 +18,7 @@ class Stop(Exception):
 
 
 class Dialogue:
-    """Asks a submission's process.
-
-    Parameters
-    ----------
-    sandbox : Sandbox
-    rng : numpy.random.Generator
-        For the parameters that the network is given.
-    """
+    """Asks a submission's process; the generator draws the parameters of its network."""
 
     def __init__(self, sandbox: Sandbox, rng: np.random.Generator) -> None:
         self.sandbox, self.rng = sandbox, rng
@@ -67,13 +60,10 @@ class Dialogue:
         results = self.ask(where, "forward", {"rows": rows}, **settings)[1]
         return [array(results, f"o{i}") for i in range(times)]
 
-    def make(
-        self, hidden: int, users: int, dropout: float, num_devices: int = 1, sigma: float = 0.3
-    ) -> None:
+    def make(self, *arguments: float, num_devices: int = 1, sigma: float = 0.3) -> None:
         """Build a network; its first parameters come from our seed."""
-        settings = {"num_hidden": hidden, "num_users": users, "dropout": dropout}
-        settings.update(num_devices=num_devices, sigma=sigma, seed=self.seed())
-        self.ask("AutoRec(...)", "build", None, **settings)
+        settings = {"num_devices": num_devices, "sigma": sigma, "seed": self.seed()}
+        self.ask("AutoRec(...)", "build", None, arguments=arguments, **settings)
 
     def seed(self) -> int:
         """Draw what MXNet's generator starts from."""

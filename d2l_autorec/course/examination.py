@@ -194,7 +194,7 @@ class Examination(Dialogue):
 
     def check_devices(self) -> str | None:
         """Do it on two devices."""
-        self.make(_HIDDEN, _USERS, 0.0, 2)
+        self.make(_HIDDEN, _USERS, 0.0, num_devices=2)
         self.fill(self.rows)
         outputs = [self.outputs(self.rows, False, device=device)[0] for device in (0, 1)]
         answer, results = self.evaluate(2, **self.known)

@@ -116,20 +116,18 @@ def score(value: float, predicted: Array, train: Array, held_out: Array, batch: 
     )
 
 
-def devices(
-    outputs: Sequence[Array], used: Sequence[str], value: float, one: float, num_devices: int = 2
-) -> str | None:
-    """Judge a network and an evaluator on several devices."""
+def devices(outputs: Sequence[Array], used: Sequence[str], value: float, one: float) -> str | None:
+    """Judge a network and an evaluator on two devices."""
     away = max(float(np.abs(output - outputs[0]).max()) for output in outputs)
     if not away < TOLERANCE:
         return (
             f"The same row gives answers up to {away:.2g} apart on two devices. Something in the "
             "network has a value of its own on each."
         )
-    if len(set(used)) < num_devices:
+    if len(set(used)) < 2:
         where = next(iter(used), "none")[:40]
         return (
-            f"Of {num_devices} devices only {where} got rows. The list of devices says where the "
+            f"Of 2 devices only {where} got rows. The list of devices says where the "
             "work goes, and a part of it stays idle."
         )
     if not abs(value - one) < SCORE_TOLERANCE * one:

@@ -74,10 +74,8 @@ def restrict_files(
         Folder. Everything may be done in it but running a program.
     readable : sequence of str
         Files and folders, with all below them but `hidden`. Those that do not exist are skipped.
-    hidden : str
-        Folder that may not be read, though it may lie in a readable one.
-    shown : sequence of str
-        What may be read in the hidden folder all the same.
+    hidden, shown : str and sequence of str
+        Folder that may not be read, though it may lie in a readable one; but for what is shown.
 
     Returns
     -------
@@ -135,13 +133,7 @@ def _without(path: str, hidden: str) -> Iterator[tuple[str, bool]]:
 
 
 def restrict_calls() -> bool:
-    """Refuse sockets, new processes, signals to others and the like (seccomp).
-
-    Returns
-    -------
-    bool
-        Whether the kernel holds it.
-    """
+    """Refuse sockets, new processes, signals to others and the like (seccomp), if it can."""
     if not sys.platform.startswith("linux") or platform.machine() not in _MACHINES:
         return False
     column, architecture = _MACHINES[platform.machine()]

@@ -44,19 +44,12 @@ _SYSTEM = (
     "/dev/urandom",
     "/dev/random",
 )
+_FOLDERS = ("HOME", "TMPDIR", "TEMP", "TMP", "MXNET_HOME", "MPLCONFIGDIR", "USERPROFILE")
 _KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
 
 
 class Ended(Exception):
-    """The process gave no answer.
-
-    Attributes
-    ----------
-    reason : str
-        "late", "died" or "garbled".
-    code : int or None
-        Its exit code, where it died.
-    """
+    """The process gave no answer: it was "late", "died", with an exit code, or is "garbled"."""
 
     def __init__(self, reason: str, code: int | None = None) -> None:
         super().__init__(reason)
@@ -66,14 +59,13 @@ class Ended(Exception):
 class Sandbox:
     """A process that runs one submission in a temporary folder of its own.
 
-    Use it as a context manager; at the end the process is killed and the folder removed.
+    Use it as a context manager; at the end the process is killed and the folder removed. An
+    InputError says that it cannot be started, which is no fault of the submission.
 
     Parameters
     ----------
-    seconds : float
-        For all answers together.
-    memory : int
-        Bytes that the submission may use beyond what MXNet takes.
+    seconds, memory
+        For all answers together; bytes that the submission may use beyond what MXNet takes.
     num_threads : int
         Of MXNet.
     kernel : bool
@@ -83,15 +75,8 @@ class Sandbox:
     ----------
     folder : Path
         The only folder that the process may write to.
-    held : list of str
-        What holds it to that: see `d2l_autorec.course.containment`.
-    refused : list of str
-        What the process says that it was refused.
-
-    Raises
-    ------
-    InputError
-        If the process cannot be started, which is no fault of the submission.
+    held, refused : list of str
+        What holds it to that (see `d2l_autorec.course.containment`), and what it was refused.
     """
 
     def __init__(
@@ -115,14 +100,9 @@ class Sandbox:
 
     def _start(self) -> None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        for name in ("HOME", "TMPDIR", "TEMP", "TMP", "MXNET_HOME", "USERPROFILE"):
-            environment[name] = str(self.folder)
-        environment.update(
-            MPLBACKEND="agg",
-            MPLCONFIGDIR=str(self.folder),
-            OMP_NUM_THREADS=str(self.num_threads),
-            PYTHONIOENCODING="utf-8",
-        )
+        environment.update(dict.fromkeys(_FOLDERS, str(self.folder)))
+        environment.update(MPLBACKEND="agg", PYTHONIOENCODING="utf-8")
+        environment["OMP_NUM_THREADS"] = str(self.num_threads)
         settings = {
             "path": _search_path(),
             "writable": str(self.folder),
@@ -148,7 +128,7 @@ class Sandbox:
         try:
             fields, _ = self._wait(lambda: wire.receive(self.process.stdout))
         except Ended as error:
-            raise InputError(f"The process for the submission did not start: {error}.") from None
+            fields = {"failed": error}
         if "failed" in fields:
             raise InputError(f"The process for the submission did not start: {fields['failed']}.")
         self.held = [str(name) for name in fields["held"]]
@@ -157,25 +137,10 @@ class Sandbox:
     def ask(
         self, do: str, arrays: Mapping[str, Any] | None = None, **fields: Any
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Have the process do something.
+        """Call a method of the worker with arrays and fields; return its fields and its arrays.
 
-        Parameters
-        ----------
-        do : str
-            A method of the worker.
-        arrays, fields
-            Its arguments.
-
-        Returns
-        -------
-        fields : dict
-            With the key "error" where the submission raised one.
-        arrays : dict of str to numpy.ndarray
-
-        Raises
-        ------
-        Ended
-            If there is no answer: the process is gone for good.
+        The fields have the key "error" where the submission raised one. `Ended` is raised if there
+        is no answer: the process is gone for good.
         """
 
         def exchange() -> tuple[dict[str, Any], dict[str, np.ndarray]]:

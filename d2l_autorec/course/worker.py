@@ -146,22 +146,14 @@ def _worker() -> Any:
                 self.given = vars(module)
             npx.set_np()
             network, evaluator = (self.given.get(name) for name in ("AutoRec", "evaluator"))
+            block = isinstance(network, type) and issubclass(network, gluon.Block)
             is_class = isinstance(network, type)
-            block = is_class and issubclass(network, gluon.Block)
             return {"class": is_class, "block": block, "evaluator": callable(evaluator)}, {}
 
-        def build(
-            self,
-            num_hidden: int,
-            num_users: int,
-            dropout: float,
-            num_devices: int,
-            sigma: float,
-            seed: int,
-        ) -> Any:
+        def build(self, arguments: list[Any], num_devices: int, sigma: float, seed: int) -> Any:
             """Make a network."""
             mx.random.seed(seed)
-            network = self.given["AutoRec"](num_hidden, num_users, dropout)
+            network = self.given["AutoRec"](*arguments)
             self.devices = [mx.cpu(i) for i in range(num_devices)]
             network.initialize(ctx=self.devices, init=mx.init.Normal(sigma))
             self.network = network

@@ -26,13 +26,7 @@ STYLE = """
 
 
 class Visit:
-    """One visitor's page: settings, runs and rated films. Two pages share nothing.
-
-    Parameters
-    ----------
-    material : Material
-    trainings : Trainings
-    """
+    """One visitor's page: settings, runs and rated films. Two pages share nothing."""
 
     def __init__(self, material: Material, trainings: Trainings) -> None:
         self.material = material
@@ -58,37 +52,34 @@ class Visit:
             f"{ratings.name}: {len(ratings.table):,} ratings, {ratings.num_users:,} users, "
             f"{ratings.num_items:,} items. Train on 90 % of them, and watch the error on the rest."
         )
-        with ui.element("div").classes("w-full grid grid-cols-1 md:grid-cols-3 gap-4"):
-            with ui.card().classes(CARD):
-                self._build_settings()
-            with ui.card().classes(CARD + " md:col-span-2"):
-                self._build_curves()
-        with ui.element("div").classes("w-full grid grid-cols-1 md:grid-cols-3 gap-4"):
-            with ui.card().classes(CARD):
-                self._build_films()
-            with ui.card().classes(CARD + " md:col-span-2"):
-                self._build_advice()
+        for narrow, wide in (
+            (self._build_settings, self._build_curves),
+            (self._build_films, self._build_advice),
+        ):
+            with ui.element("div").classes("w-full grid grid-cols-1 md:grid-cols-3 gap-4"):
+                with ui.card().classes(CARD):
+                    narrow()
+                with ui.card().classes(CARD + " md:col-span-2"):
+                    wide()
         ui.timer(0.25, self.refresh)
 
     def _build_settings(self) -> None:
         start = Settings()
         _heading("1. Train")
-        self.hidden = ui.number("Hidden units", value=start.hidden, format="%d").classes("w-full")
-        self.encoder = ui.select(
-            list(ACTIVATIONS), label="Activation", value=start.encoder
-        ).classes("w-full")
-        dropout = ui.label().classes("text-sm mt-2")
-        self.dropout = ui.slider(min=0, max=MAX_DROPOUT, step=0.05, value=start.dropout)
-        dropout.bind_text_from(self.dropout, "value", lambda value: f"Dropout: {value:g}")
-        self.epochs = ui.number("Epochs", value=start.num_epochs, format="%d").classes("w-full")
-        self.mask = ui.switch("Mask: learn from rated entries only", value=start.mask)
-        ui.label(
-            "Without the mask, the network learns that a film nobody rated has 0 stars."
-        ).classes("text-sm text-gray-700").bind_visibility_from(
-            self.mask, "value", lambda value: not value
-        )
+        hidden = ui.number("Hidden units", value=start.hidden, format="%d").classes("w-full")
+        encoder = ui.select(list(ACTIVATIONS), label="Activation", value=start.encoder)
+        encoder.classes("w-full")
+        shown = ui.label().classes("text-sm mt-2")
+        dropout = ui.slider(min=0, max=MAX_DROPOUT, step=0.05, value=start.dropout)
+        shown.bind_text_from(dropout, "value", lambda value: f"Dropout: {value:g}")
+        epochs = ui.number("Epochs", value=start.num_epochs, format="%d").classes("w-full")
+        mask = ui.switch("Mask: learn from rated entries only", value=start.mask)
+        said = "Without the mask, the network learns that a film nobody rated has 0 stars."
+        without = ui.label(said).classes("text-sm text-gray-700")
+        without.bind_visibility_from(mask, "value", lambda value: not value)
+        self.chosen = (hidden, encoder, dropout, epochs, mask)
         with ui.row().classes("w-full no-wrap"):
-            self.train_button = ui.button("Train", on_click=self.train).classes("grow")
+            ui.button("Train", on_click=self.train).classes("grow")
             self.stop_button = ui.button("Stop", on_click=self.stop).props("outline")
         self.stop_button.disable()
         self.refusal = ui.label().classes("text-red-800 font-medium").props("role=alert")
@@ -133,13 +124,7 @@ class Visit:
         """Begin a training with the settings, or say what is wrong with them."""
         self.stop()
         try:
-            settings = Settings(
-                self.hidden.value,
-                self.encoder.value,
-                self.dropout.value,
-                self.epochs.value,
-                self.mask.value,
-            )
+            settings = Settings(*(control.value for control in self.chosen))
         except InputError as error:
             self.refusal.set_text(str(error))
             return
