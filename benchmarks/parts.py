@@ -23,15 +23,7 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
     "PYTHONDONTWRITEBYTECODE": "",  # an installation has its bytecode: start as it does
 }
-LIBRARIES = (
-    "mxnet",
-    "pandas",
-    "scipy.sparse",
-    "numba",
-    "matplotlib.figure",
-    "typer",
-    "rich.table",
-)
+LIBRARIES = "mxnet, pandas, scipy.sparse, numba, matplotlib.figure, typer, rich.table"
 IMPORTS = "import of the libraries of train --engine sparse"
 HEAVY = ("d2l", "matplotlib", "pandas", "mxnet", "numpy", "numba")
 
@@ -40,40 +32,20 @@ Measure = Callable[[int], list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Plan:
-    """How to measure.
+    """How to measure."""
 
-    Attributes
-    ----------
-    anyway : bool
-        Also on a machine that is not idle.
-    torch : str
-        The Python that has PyTorch.
-    quick : bool
-        Small arrays for the machine's limits.
-    """
-
-    anyway: bool
-    torch: str
-    quick: bool
+    anyway: bool  # also on a machine that is not idle
+    torch: str  # the Python that has PyTorch
+    quick: bool  # small arrays for the machine's limits
 
 
 @dataclass(frozen=True)
 class Part:
-    """Cases to be measured in turn.
+    """Cases to be measured in turn."""
 
-    Attributes
-    ----------
-    cases : dict
-        Name of a case -> measure it in a round; a case may give several readings.
-    facts : dict
-        What need not be measured again and again.
-    skipped : dict
-        Name of a case -> why there is none.
-    """
-
-    cases: dict[str, Measure]
-    facts: dict[str, Any]
-    skipped: dict[str, str]
+    cases: dict[str, Measure]  # which measure one in a round; it may give several readings
+    facts: dict[str, Any]  # which need not be measured again and again
+    skipped: dict[str, str]  # why there is no such case
 
 
 def make(name: str, size: str, plan: Plan) -> Part:
@@ -131,12 +103,11 @@ def train(size: str, plan: Plan) -> Part:
             cases[engine] = case(engine)
     for seed in seeds:
         _worker(sys.executable, job="prepare", size=size, seed=seed)
-    moved = _worker(sys.executable, job="traffic", size=size)["bytes"]
-    shape = SIZES[size].shape
-    facts = {"shape": shape, "cells": SIZES[size].cells, "ratings": shape[2]}
-    facts["traffic_bytes"] = moved
-    if SIZES[size].dense_batches:
-        facts["dense_batches"] = SIZES[size].dense_batches
+    of = SIZES[size]
+    facts = {"shape": of.shape, "cells": of.cells, "ratings": of.shape[2]}
+    facts["traffic_bytes"] = _worker(sys.executable, job="traffic", size=size)["bytes"]
+    if of.dense_batches:
+        facts["dense_batches"] = of.dense_batches
     return Part(cases, facts, skipped)
 
 
@@ -149,15 +120,11 @@ def limits(size: str, plan: Plan) -> Part:
     def measure(round_: int) -> list[dict[str, Any]]:
         ran = _run(_job(sys.executable, **job, threads=THREADS), plan)
         result = json.loads(ran.stdout)
-        readings = [
-            _reading(f"memory, {name}", ran, rate / 1e9, "GB/s")
-            for name, rate in result["memory"].items()
-        ]
-        for of, rates in result["products"].items():
-            for name, rate in rates.items():
-                case = f"products at {of}, {name}"
-                readings.append(_reading(case, ran, rate / 1e9, "GFLOP/s"))
-        return readings
+        rates = {(f"memory, {by}", "GB/s"): rate for by, rate in result["memory"].items()}
+        for of, products in result["products"].items():
+            for by, rate in products.items():
+                rates[f"products at {of}, {by}", "GFLOP/s"] = rate
+        return [_reading(case, ran, rate / 1e9, unit) for (case, unit), rate in rates.items()]
 
     return Part({"limits": measure}, {}, {})
 
@@ -172,17 +139,9 @@ def distributed(size: str, plan: Plan) -> Part:
         def measure(round_: int) -> list[dict[str, Any]]:
             with tempfile.TemporaryDirectory() as folder:
                 batch = min(256, rows)
-                command = _train(
-                    engine,
-                    0,
-                    f"{folder}/run",
-                    "--epochs",
-                    str(epochs),
-                    "--data",
-                    str(data.csv_file(size)),
-                    "--batch-size",
-                    str(batch),
-                )
+                more = ["--epochs", str(epochs), "--data", str(data.csv_file(size))]
+                more += ["--batch-size", str(batch)]
+                command = _train(engine, 0, f"{folder}/run", *more)
                 if workers > 1:
                     at = command.index("train")
                     share = ["--workers", str(workers), "--threads", str(THREADS // workers)]
@@ -226,7 +185,7 @@ def startup(size: str, plan: Plan) -> Part:
         "import d2l_autorec": [sys.executable, "-c", "import d2l_autorec"],
         "python alone": [sys.executable, "-c", "pass"],
         "import mxnet": [sys.executable, "-c", "import d2l_autorec, mxnet"],
-        IMPORTS: [sys.executable, "-c", f"import d2l_autorec, {', '.join(LIBRARIES)}"],
+        IMPORTS: [sys.executable, "-c", f"import d2l_autorec, {LIBRARIES}"],
     }
 
     def case(name: str) -> Measure:

@@ -27,7 +27,6 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import data, quiet
-from benchmarks.bench import machine
 from benchmarks.parts import ROOT
 from benchmarks.sizes import SIZES, title
 from d2l_autorec.errors import InputError
@@ -158,9 +157,7 @@ def measure(size: str, chosen: argparse.Namespace) -> list[dict[str, Any]]:
         cores = {"service": _cpu(address) - before, "client": time.process_time() - own}
     rows = []
     for kind in ("all", *SHARES):
-        every = (
-            [took for each in taken.values() for took in each] if kind == "all" else taken[kind]
-        )
+        every = taken[kind] if kind != "all" else [t for each in taken.values() for t in each]
         p50, p99 = np.percentile(every, [50, 99]) * 1000
         row = {"size": title(size), "question": kind, "answers": len(every)}
         row |= {"per_second": round(len(every) / seconds, 1), "p50_ms": round(p50, 2)}
@@ -182,11 +179,7 @@ def _cpu(address: str) -> float:
 def report(rows: list[dict[str, Any]], chosen: argparse.Namespace) -> None:
     """Write the table as CSV and Markdown, and the page of the results."""
     frame = pd.DataFrame(rows).astype({"failed": "Int64"})
-    of = machine()
-    where = (
-        f"{of['cpu']}, {of['cores_used']} of {of['cores']} cores, {of['memory_gib']} GiB, "
-        f"{of['system']}; {time.strftime('%Y-%m-%d')}"
-    )
+    where = f"{quiet.described(quiet.machine())}; {time.strftime('%Y-%m-%d')}"
     totals = frame[frame["question"] == "all"].to_dict("records")
     answer = [
         f"{row['size']}: {row['per_second']:,.0f} answers a second to {chosen.clients} clients, "
