@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import itertools
 import multiprocessing
 import os
 import re
@@ -111,14 +112,6 @@ def build(texts: list[Path], course: Path) -> None:
         _done(api.generate_assignment(text.stem))
 
 
-def _submit(course: Path, student: str, source: str, lesson: str) -> None:
-    place = course / "submitted" / student / lesson
-    place.mkdir(parents=True)
-    name = f"{lesson}.ipynb"
-    text = (course / source / lesson / name).read_text(encoding="utf-8")
-    (place / name).write_text(text.replace(NUMBER, ANOTHER), encoding="utf-8")
-
-
 def points(course: Path) -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
     """Return, for each student and lesson, the points got and to be had of every check."""
     from nbgrader.api import Gradebook
@@ -146,17 +139,20 @@ def grade(course: Path) -> None:
     """
     lessons = sorted(path.name for path in (course / "student").iterdir())
     shutil.rmtree(course / "submitted", ignore_errors=True)
-    for lesson in lessons:
-        for student, source in TRIAL.items():
-            _submit(course, student, source, lesson)
+    pairs = [(lesson, student) for lesson in lessons for student in TRIAL]
+    for lesson, student in pairs:
+        own, place = Path(lesson, f"{lesson}.ipynb"), course / "submitted" / student
+        text = (course / TRIAL[student] / own).read_text(encoding="utf-8")
+        (place / lesson).mkdir(parents=True)
+        (place / own).write_text(text.replace(NUMBER, ANOTHER), encoding="utf-8")
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        pairs = [(lesson, student) for lesson in lessons for student in TRIAL]
-        list(pool.map(autograde, *zip(*((course, *pair) for pair in pairs))))
+        list(pool.map(autograde, itertools.repeat(course), *zip(*pairs)))
     found = points(course)
     wrong = []
     for lesson in lessons:
         full, none = found["solution", lesson], found["untouched", lesson]
-        (got, total), (other, _) = (map(sum, zip(*of.values())) for of in (full, none))
+        got, total = (sum(pair[i] for pair in full.values()) for i in (0, 1))
+        other = sum(a for a, _ in none.values())
         print(f"{lesson}: solution {got:g} of {total:g} points, untouched {other:g}")
         wrong += [f"{lesson}: the solution fails {n}" for n, (a, most) in full.items() if a < most]
         wrong += [f"{lesson}: {n} asks for nothing" for n, (a, _) in none.items() if a]

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from d2l_autorec.course.examination import Examination
+from d2l_autorec.course.examination import Examination, Load, Matrices
 from d2l_autorec.course.report import Report
 from d2l_autorec.course.sandbox import Sandbox
 from d2l_autorec.errors import InputError, plain
@@ -148,12 +148,7 @@ def check(
 
 
 def _check(
-    name: str,
-    load: Callable[[Sandbox], dict[str, Any]],
-    seconds: float,
-    memory: int,
-    seed: int | None,
-    movielens: bool,
+    name: str, load: Load, seconds: float, memory: int, seed: int | None, movielens: bool
 ) -> Report:
     seed = secrets.randbits(32) if seed is None else seed
     matrices, threads = None, 1
@@ -167,7 +162,7 @@ def _check(
         return Report(name, findings, sandbox.refused, sandbox.held, seed)
 
 
-def _movielens() -> tuple[np.ndarray, np.ndarray]:
+def _movielens() -> Matrices:
     """MovieLens 100K from the cache, split as in the chapter's runs."""
     from d2l_autorec.config import CHAPTER
     from d2l_autorec.data import sources

@@ -1,15 +1,12 @@
 """What a student's process may not do, and what holds it to that.
 
-Three layers, of which each says whether it holds:
+Three layers, of which each says whether it holds; `d2l_autorec.course.checker` says against what.
 
 limits
-    Memory, processor time, size of a file, open files (``resource``: Linux and macOS; macOS does
-    not enforce the one of memory).
+    Memory, processor time, size of a file, open files (``resource``: Linux and macOS).
 hook
     Python's audit hook refuses, with a sentence, what Python code does: writing outside its
-    folder, reading what is none of its business, programs, sockets, signals, C libraries. It is
-    no sandbox: code that sets out to break the interpreter gets past it, and it does not see what
-    a C library does by itself, for example ``mxnet.nd.save``.
+    folder, reading what is none of its business, programs, sockets, signals, C libraries.
 kernel
     On Linux, `d2l_autorec.course.kernel` has the kernel refuse the same, whatever code asks.
 

@@ -13,6 +13,9 @@ from d2l_autorec.course.report import CHECKS, NOT_REACHED, RIGHT, WRONG, Finding
 from d2l_autorec.course.sandbox import Ended, Sandbox
 from d2l_autorec.errors import plain
 
+Load = Callable[[Sandbox], dict[str, Any]]
+Matrices = tuple[np.ndarray, np.ndarray]
+
 _LESSON = "04-autorec"
 _BATCH, _HIDDEN, _USERS, _ITEMS = 5, 4, 7, 11
 
@@ -25,10 +28,7 @@ class Examination(Dialogue):
     """The questions, in order. A check that fails does not stop those that do not need it."""
 
     def __init__(
-        self,
-        sandbox: Sandbox,
-        rng: np.random.Generator,
-        matrices: tuple[np.ndarray, np.ndarray] | None,
+        self, sandbox: Sandbox, rng: np.random.Generator, matrices: Matrices | None
     ) -> None:
         super().__init__(sandbox, rng)
         self.matrices = matrices
@@ -37,7 +37,7 @@ class Examination(Dialogue):
         self.gone = ""  # the check in which the process ended
         self.given: dict[str, Any] = {}
 
-    def run(self, load: Callable[[Sandbox], dict[str, Any]]) -> list[Finding]:
+    def run(self, load: Load) -> list[Finding]:
         """Look at everything."""
         self.load = load
         for name in CHECKS:

@@ -68,6 +68,8 @@ def restrict_files(
 ) -> bool:
     """Leave this process one folder to write to and a few to read from (Landlock, Linux 5.13).
 
+    It returns whether the kernel holds it.
+
     Parameters
     ----------
     writable : str
@@ -76,11 +78,6 @@ def restrict_files(
         Files and folders, with all below them but `hidden`. Those that do not exist are skipped.
     hidden, shown : str and sequence of str
         Folder that may not be read, though it may lie in a readable one; but for what is shown.
-
-    Returns
-    -------
-    bool
-        Whether the kernel holds it.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -98,14 +98,8 @@ def sums(
 ) -> Figure:
     """Draw predictions of a user's ratings as steps: the mean, the user's and the film's bias.
 
-    Parameters
-    ----------
-    model : (float, numpy.ndarray, numpy.ndarray)
-        The mean, the biases of the films and those of the users.
-    user, films : int and mapping of str to int
-        Their places, those of the films by title.
-    low : float
-        Where the axis of stars begins.
+    The model is the mean, the biases of the films and those of the users. The user and the films
+    are their places, the latter by title. The axis of stars begins at ``low``.
     """
     mean, film_bias, user_bias = model
     parts = (

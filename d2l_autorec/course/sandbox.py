@@ -25,25 +25,10 @@ from d2l_autorec.course.containment import SHOWN
 from d2l_autorec.errors import InputError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SYSTEM = (
-    "/etc/fonts",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/etc/os-release",
-    "/lib",
-    "/lib64",
-    "/proc/cpuinfo",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/sys/devices/system",
-    "/System",
-    "/Library",
-    "/usr/lib",
-    "/usr/lib64",
-    "/usr/share",
-    "/dev/urandom",
-    "/dev/random",
-)
+_SYSTEM: tuple[str, ...] = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/System", "/Library")
+_SYSTEM += ("/usr/share", "/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/etc/os-release")
+_SYSTEM += ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system")
+_SYSTEM += ("/dev/urandom", "/dev/random")
 _FOLDERS = ("HOME", "TMPDIR", "TEMP", "TMP", "MXNET_HOME", "MPLCONFIGDIR", "USERPROFILE")
 _KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
 

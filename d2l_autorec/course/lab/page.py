@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from nicegui import run, ui
@@ -107,16 +108,13 @@ class Visit:
         _heading("3. What would you like?")
         self.hint = ui.label("Train a network, and rate a film.")
         with ui.element("div").classes("w-full grid grid-cols-1 lg:grid-cols-2 gap-4"):
-            self.of_network = self._table("AutoRec", was=True)
-            self.of_biases = self._table("Biases alone: the same for all", was=False)
+            self.of_network = self._table("AutoRec", ("was", "Before"))
+            self.of_biases = self._table("Biases alone: the same for all")
         self._show_biases()
 
-    def _table(self, title: str, was: bool) -> ui.table:
-        names = ["rank", "title", "stars"] + (["was"] if was else [])
-        labels = {"rank": "", "title": "Film", "stars": "Stars", "was": "Before"}
-        columns = [
-            {"name": name, "field": name, "label": labels[name], "align": "left"} for name in names
-        ]
+    def _table(self, title: str, *more: tuple[str, str]) -> ui.table:
+        names = [("rank", ""), ("title", "Film"), ("stars", "Stars"), *more]
+        columns = [{"name": n, "field": n, "label": label, "align": "left"} for n, label in names]
         table = ui.table(rows=[], columns=columns, row_key="rank", title=title)
         return table.props("dense flat bordered wrap-cells hide-no-data")
 
@@ -187,10 +185,7 @@ class Visit:
         (low, high), title = self.material.range, self.material.title(code)
         with self.films, ui.row().classes("w-full items-center no-wrap justify-between"):
             ui.label(title).classes("leading-tight")
-
-            async def rate(event: Any) -> None:
-                await self.rate(code, event.value)
-
+            rate = partial(self.rate, code)
             stars: ui.rating | ui.number
             if high == 5:
                 stars = ui.rating(max=5, icon="star_border", icon_selected="star", size="sm")
@@ -208,9 +203,9 @@ class Visit:
             self.search.set_options(self.more, value=None)
             self.search.run_method("updateInputValue", "")
 
-    async def rate(self, code: int, stars: float | None) -> None:
+    async def rate(self, code: int, event: Any) -> None:
         """Take the visitor's rating of a film, or take it back."""
-        low, high = self.material.range
+        (low, high), stars = self.material.range, event.value
         if not stars:
             self.stars.pop(code, None)
         elif low <= stars <= high:

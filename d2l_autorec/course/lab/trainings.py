@@ -24,7 +24,7 @@ MAX_HIDDEN, MAX_EPOCHS, MAX_DROPOUT = 1000, 100, 0.9
 
 @dataclass(frozen=True)
 class Settings:
-    """What a visitor chooses; everything else is the chapter's.
+    """What a visitor chooses, within the lab's bounds; everything else is the chapter's.
 
     Attributes
     ----------
@@ -33,11 +33,6 @@ class Settings:
     num_epochs : int
     mask : bool
         Whether the loss leaves out the entries without a rating.
-
-    Raises
-    ------
-    InputError
-        If a value cannot be used in the lab.
     """
 
     hidden: int = CHAPTER.num_hidden
