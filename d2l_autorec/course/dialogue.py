@@ -75,13 +75,13 @@ class Dialogue:
         told = self.ask("AutoRec", "shapes")[0].get("shapes")
         try:
             shapes = [tuple(int(size) for size in shape) for shape in told or ()]
-            fine = len(shapes) <= _MAX_ARRAYS and all(
+            fine = [
                 len(shape) < 5 and min(shape, default=1) > 0 and math.prod(shape) < 1e6
                 for shape in shapes
-            )
+            ]
         except (TypeError, ValueError, OverflowError):
-            fine = False
-        if not fine or not shapes:
+            fine = []
+        if not 0 < len(fine) <= _MAX_ARRAYS or not all(fine):
             raise Stop(
                 "The network has 0 parameters that MXNet knows of. What is not registered with "
                 "the block is never trained."

@@ -105,15 +105,11 @@ def score(value: float, predicted: Array, train: Array, held_out: Array, batch: 
             "it is the mean of the batches' errors, and the root of a mean is no mean of roots",
         ),
     ]
+    said = f"The score is {value:.3f}, and the held-out ratings give {right:.3f}"
     for number, meaning in wrong:
         if abs(value - number) < SCORE_TOLERANCE * number:
-            return (
-                f"The score is {value:.3f}, and the held-out ratings give {right:.3f}: {meaning}."
-            )
-    return (
-        f"The score is {value:.3f}, and the held-out ratings give {right:.3f}. It is not the root "
-        "of the mean squared error over the held-out ratings alone."
-    )
+            return f"{said}: {meaning}."
+    return f"{said}. It is not the root of the mean squared error over the held-out ratings alone."
 
 
 def devices(outputs: Sequence[Array], used: Sequence[str], value: float, one: float) -> str | None:

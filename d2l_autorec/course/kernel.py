@@ -76,8 +76,10 @@ def restrict_files(
         Folder. Everything may be done in it but running a program.
     readable : sequence of str
         Files and folders, with all below them but `hidden`. Those that do not exist are skipped.
-    hidden, shown : str and sequence of str
-        Folder that may not be read, though it may lie in a readable one; but for what is shown.
+    hidden : str
+        Folder that may not be read, though it may lie in a readable one.
+    shown : sequence of str
+        What may be read in the hidden folder all the same.
     """
     if not sys.platform.startswith("linux"):
         return False

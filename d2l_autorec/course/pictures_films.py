@@ -77,16 +77,10 @@ def reasons(
 def film_map(
     places: Array, films: pd.DataFrame, named: Sequence[str], axis: Sequence[str]
 ) -> Figure:
-    """Draw films as points coloured by genre, some of them with their titles.
+    """Draw films, with ``title`` and ``genres``, as points (n, 2) coloured by genre.
 
-    Parameters
-    ----------
-    places, films : numpy.ndarray, shape (n, 2), and pandas.DataFrame
-        Of each of the n films its place, ``title`` and ``genres``.
-    named : sequence of str
-        Titles to write where there is room, the most important first.
-    axis : (str, str)
-        What the axes are.
+    The titles in ``named`` are written where there is room, the most important first. ``axis``
+    says what the two axes are.
     """
     flags = films["genres"].str.get_dummies().assign(other=1)
     kind = flags.reindex(columns=list(KINDS), fill_value=0).idxmax(axis=1).to_numpy()

@@ -61,8 +61,10 @@ class Finding:
 
     Attributes
     ----------
-    check, state : str
-        A key of `CHECKS`; "right", "wrong" or "not reached".
+    check : str
+        A key of `CHECKS`.
+    state : str
+        "right", "wrong" or "not reached".
     message : str
         What was seen, what it means and where to read on; empty where all is right.
     """
@@ -88,8 +90,10 @@ class Report:
 
     Attributes
     ----------
-    name, findings : str and list of Finding
-        Of the file, or of the class; and in the order of `CHECKS`.
+    name : str
+        Of the file, or of the class.
+    findings : list of Finding
+        In the order of `CHECKS`.
     refused : list of str
         What the submission tried and was refused, as far as its own process tells.
     held : list of str
