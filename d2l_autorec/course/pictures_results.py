@@ -97,7 +97,7 @@ def split_by_split(first: Array, second: Array, names: tuple[str, str]) -> Figur
 
 
 def differences(table: Mapping[str, Interval], reference: str, title: str = "") -> Figure:
-    """Draw the mean differences of models from a reference, below zero where they are better."""
+    """Draw the mean differences from a reference model, with intervals; below zero is better."""
     figure, (axes,) = frame(1 + 0.32 * len(table))
     colors = [AUTOREC if "AutoRec" in name else OTHER for name in table]
     intervals(axes, list(table), list(table.values()), colors, "+.3f")
