@@ -99,15 +99,15 @@ def _post(path: str, **content: Any) -> bytes:
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[tuple[str, int]]:
-    """Start the service; yield its address and process number."""
+def service(folder: Path) -> Iterator[str]:
+    """Start the service; yield its address."""
     command = [sys.executable, "-m", "d2l_autorec", "serve", "--model", str(folder), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
     try:
         line = process.stdout.readline() if process.stdout else ""
         if "http://" not in line:
             raise InputError("The service did not start.")
-        yield line.split("http://")[1].split("/")[0], process.pid
+        yield line.split("http://")[1].split("/")[0]
     finally:
         process.terminate()
         if process.wait(30):
@@ -147,7 +147,7 @@ def measure(size: str, chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """Drive the service on a model of this size: a row over all questions, and one of each."""
     folder = model_folder(size)
     asked = requests(folder)
-    with service(folder) as (address, _):
+    with service(folder) as address:
         asyncio.run(drive(address, asked, chosen.clients, 1.0))  # to warm up
         quiet.wait_for_idle(chosen.anyway)
         print(f"{size}: {chosen.clients} clients, {chosen.seconds:g} seconds", file=sys.stderr)
