@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -25,21 +24,6 @@ OUT = parts.ROOT / "results" / "benchmark"
 PARTS = "startup,whole,limits,train,distributed,recommend"
 SIZES = "ml-100k,ml-1m,ml-10m"
 PACKAGES = ("d2l-autorec", "mxnet", "d2l", "numpy", "scipy", "pandas", "numba")
-
-
-def machine() -> dict[str, Any]:
-    """What is measured on, without its name."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "cpu": models[0] if models else platform.processor(),
-        "cores_used": len(quiet.cores()),
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory / 2**30, 1),
-        "system": f"{platform.system()} {platform.machine()}",
-    }
 
 
 def versions(torch: str) -> dict[str, str]:
@@ -75,7 +59,7 @@ def measure(name: str, size: str, rounds: int, plan: parts.Plan) -> dict[str, An
         "threads": parts.THREADS,
         "load_before": round(idle, 4),
         "anyway": plan.anyway,
-        "machine": machine(),
+        "machine": quiet.machine(),
         "versions": versions(plan.torch),
         **part.facts,
         "skipped": part.skipped,

@@ -18,9 +18,8 @@ def cached(size: str, seed: int) -> Path:
     """Where a size with its split is kept."""
     from d2l_autorec.data.sources import cache_folder
 
-    return (
-        cache_folder() / "benchmark" / f"{'' if size == 'ml-100k' else 'synthetic-'}{size}-{seed}"
-    )
+    kind = "" if size == "ml-100k" else "synthetic-"
+    return cache_folder() / "benchmark" / f"{kind}{size}-{seed}"
 
 
 def csv_file(size: str) -> Path:
@@ -59,12 +58,10 @@ def load(folder: str) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Read training and held-out ratings, (num_items, num_users) each."""
     shape = tuple(np.load(Path(folder, "shape.npy")))
     train, test = (
-        sparse.csr_matrix(
-            tuple(np.load(Path(folder, f"{name}_{part}.npy")) for part in PARTS), shape
-        )
+        tuple(np.load(Path(folder, f"{name}_{part}.npy")) for part in PARTS)
         for name in ("train", "test")
     )
-    return train, test
+    return sparse.csr_matrix(train, shape), sparse.csr_matrix(test, shape)
 
 
 def plan(

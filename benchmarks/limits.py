@@ -85,8 +85,5 @@ def matrix_products(num_cols: int, repeats: int = 5) -> dict[str, float]:
         for a, b in on_mxnet:
             mx.np.dot(a, b).wait_to_read()
 
-    seconds = {
-        "mxnet": _best(by_mxnet, repeats),
-        "numpy": _best(by_numpy, repeats),
-    }
-    return {name: flops / taken for name, taken in seconds.items()}
+    works = {"mxnet": by_mxnet, "numpy": by_numpy}
+    return {name: flops / _best(work, repeats) for name, work in works.items()}

@@ -21,15 +21,10 @@ def marginals(counts: np.ndarray) -> dict[str, float]:
     counts = np.sort(counts)[::-1].astype(float)
     count, total = len(counts), counts.sum()
     rank = np.arange(count, 0, -1)
-    return {
-        "Gini": 2 * (rank * counts).sum() / (count * total) - (count + 1) / count,
-        **{
-            f"top {s:.0%}": counts[: max(int(count * s), 1)].sum() / total
-            for s in (0.01, 0.1, 0.5)
-        },
-        "median": float(np.median(counts)),
-        "least": counts[-1],
-    }
+    found = {"Gini": 2 * (rank * counts).sum() / (count * total) - (count + 1) / count}
+    for share in (0.01, 0.1, 0.5):
+        found[f"top {share:.0%}"] = counts[: max(int(count * share), 1)].sum() / total
+    return {**found, "median": float(np.median(counts)), "least": counts[-1]}
 
 
 def rows(ratings: Ratings) -> list[str]:

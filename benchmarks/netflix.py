@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import quiet
-from benchmarks.bench import machine
 from benchmarks.parts import ENVIRONMENT, ROOT
 from benchmarks.sizes import LARGE_BATCH, SIZES
 from d2l_autorec.data.sources import cache_folder
@@ -90,7 +89,7 @@ def report(
     epochs = epochs.assign(biases_rmse=result["biases_rmse"])
     epochs = epochs[["epoch", "train_loss", "test_rmse", "biases_rmse", "seconds"]]
     epochs = epochs.round({"test_rmse": 4, "biases_rmse": 4, "seconds": 2})
-    of = machine()
+    of = quiet.machine()
     answer = [
         f"An epoch over {result['num_train']:,} synthetic ratings of {shape[0]:,} users and "
         f"{shape[1]:,} items takes {epochs['seconds'].median():.1f} s (median of {len(epochs)}) "
@@ -106,8 +105,7 @@ def report(
         "Can ratings of Netflix's number be trained on, saved and served with 16 GB of memory?",
         answer,
         {
-            "machine": f"{of['cpu']}, {of['cores_used']} of {of['cores']} cores, "
-            f"{of['memory_gib']} GiB, {of['system']}; {time.strftime('%Y-%m-%d')}",
+            "machine": f"{quiet.described(of)}; {time.strftime('%Y-%m-%d')}",
             "commands": commands(shape, len(epochs)),
             "the machine was required to be idle": not chosen.anyway,
         },

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,57 +25,30 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
     "PYTHONDONTWRITEBYTECODE": "",  # an installation has its bytecode: start as it does
 }
-LIBRARIES = (
-    "mxnet",
-    "pandas",
-    "scipy.sparse",
-    "numba",
-    "matplotlib.figure",
-    "typer",
-    "rich.table",
-)
+LIBRARIES = "mxnet, pandas, scipy.sparse, numba, matplotlib.figure, typer, rich.table"
 IMPORTS = "import of the libraries of train --engine sparse"
 HEAVY = ("d2l", "matplotlib", "pandas", "mxnet", "numpy", "numba")
 
-Measure = Callable[[int], list[dict[str, Any]]]
+Reading = dict[str, Any]
+Measure = Callable[[int], list[Reading]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to measure.
+    """How to measure."""
 
-    Attributes
-    ----------
-    anyway : bool
-        Also on a machine that is not idle.
-    torch : str
-        The Python that has PyTorch.
-    quick : bool
-        Small arrays for the machine's limits.
-    """
-
-    anyway: bool
-    torch: str
-    quick: bool
+    anyway: bool  # also on a machine that is not idle
+    torch: str  # the Python that has PyTorch
+    quick: bool  # small arrays for the machine's limits
 
 
 @dataclass(frozen=True)
 class Part:
-    """Cases to be measured in turn.
+    """Cases to be measured in turn."""
 
-    Attributes
-    ----------
-    cases : dict
-        Name of a case -> measure it in a round; a case may give several readings.
-    facts : dict
-        What need not be measured again and again.
-    skipped : dict
-        Name of a case -> why there is none.
-    """
-
-    cases: dict[str, Measure]
-    facts: dict[str, Any]
-    skipped: dict[str, str]
+    cases: dict[str, Measure]  # which measure one in a round; it may give several readings
+    facts: dict[str, Any]  # which need not be measured again and again
+    skipped: dict[str, str]  # why there is no such case
 
 
 def make(name: str, size: str, plan: Plan) -> Part:
@@ -85,58 +60,51 @@ def make(name: str, size: str, plan: Plan) -> Part:
 
 def whole(size: str, plan: Plan) -> Part:
     """Whole processes on ML-100K, imports included."""
-    _worker(sys.executable, job="prepare", size="ml-100k", seed=0)  # which also fills the cache
+    _worker(job="prepare", size="ml-100k", seed=0)  # which also fills the cache
     with tempfile.TemporaryDirectory() as folder:
         _call(_train("sparse", 0, f"{folder}/run", "--epochs", "1"))  # compiles the kernels
 
-    def command(name: str) -> Measure:
-        def measure(seed: int) -> list[dict[str, Any]]:
-            engine, *more = name.split()[2:]
-            with tempfile.TemporaryDirectory() as folder:
-                ran = _run(_train(engine, seed, f"{folder}/run", *more), plan)
-                result = json.loads(Path(folder, "run/run.json").read_text())["result"]
-            return [_reading(name, ran, ran.seconds, "s", rmse=result["test_rmse"])]
+    def command(name: str, seed: int) -> list[Reading]:
+        engine, *more = name.split()[2:]
+        with tempfile.TemporaryDirectory() as folder:
+            ran = _run(_train(engine, seed, f"{folder}/run", *more), plan)
+            result = json.loads(Path(folder, "run/run.json").read_text())["result"]
+        return [_reading(name, ran, ran.seconds, "s", rmse=result["test_rmse"])]
 
-        return measure
-
-    def book(seed: int) -> list[dict[str, Any]]:
+    def book(seed: int) -> list[Reading]:
         ran = _run([sys.executable, "-m", "benchmarks.book", str(seed)], plan)
         score = float(ran.stdout.split("test RMSE ")[1].split()[0])
         return [_reading("book", ran, ran.seconds, "s", rmse=score)]
 
-    return Part({"book": book, **{name: command(name) for name in WHOLE}}, {}, {})
+    return Part({"book": book, **{name: partial(command, name) for name in WHOLE}}, {}, {})
 
 
 def train(size: str, plan: Plan) -> Part:
     """Training alone, each engine in a process of its own; ML-100K with a split for each round."""
     seeds = range(9) if size == "ml-100k" else [0]
-    cases, skipped = {}, {}
+    cases: dict[str, Measure] = {}
+    skipped = {}
 
-    def case(engine: str) -> Measure:
+    def measure(engine: str, round_: int) -> list[Reading]:
         python = plan.torch if engine.startswith("torch") else sys.executable
-
-        def measure(round_: int) -> list[dict[str, Any]]:
-            seed = seeds[round_ % len(seeds)]
-            job = {"job": "train", "engine": engine, "size": size, "seed": seed}
-            ran = _run(_job(python, **job, threads=THREADS), plan)
-            result = json.loads(ran.stdout)
-            return [_reading(engine, ran, result.pop("value"), "s/epoch", seed=seed, **result)]
-
-        return measure
+        seed = seeds[round_ % len(seeds)]
+        job = {"job": "train", "engine": engine, "size": size, "seed": seed}
+        ran = _run(_job(python, **job, threads=THREADS), plan)
+        result = json.loads(ran.stdout)
+        return [_reading(engine, ran, result.pop("value"), "s/epoch", seed=seed, **result)]
 
     for engine in SIZES[size].engines:
         if engine.startswith("torch") and not _has_torch(plan.torch):
             skipped[engine] = "PyTorch is not installed (benchmarks/requirements.txt)"
         else:
-            cases[engine] = case(engine)
+            cases[engine] = partial(measure, engine)
     for seed in seeds:
-        _worker(sys.executable, job="prepare", size=size, seed=seed)
-    moved = _worker(sys.executable, job="traffic", size=size)["bytes"]
-    shape = SIZES[size].shape
-    facts = {"shape": shape, "cells": SIZES[size].cells, "ratings": shape[2]}
-    facts["traffic_bytes"] = moved
-    if SIZES[size].dense_batches:
-        facts["dense_batches"] = SIZES[size].dense_batches
+        _worker(job="prepare", size=size, seed=seed)
+    of = SIZES[size]
+    facts = {"shape": of.shape, "cells": of.cells, "ratings": of.shape[2]}
+    facts["traffic_bytes"] = _worker(job="traffic", size=size)["bytes"]
+    if of.dense_batches:
+        facts["dense_batches"] = of.dense_batches
     return Part(cases, facts, skipped)
 
 
@@ -144,20 +112,16 @@ def limits(size: str, plan: Plan) -> Part:
     """What the machine can do at best."""
     sizes = ["toy"] if plan.quick else ["ml-100k", "ml-1m", "ml-10m"]
     job = {"job": "limits", "sizes": sizes, "megabytes": 16 if plan.quick else 256}
-    _worker(sys.executable, **job, threads=THREADS)  # compiles
+    _worker(**job, threads=THREADS)  # compiles
 
-    def measure(round_: int) -> list[dict[str, Any]]:
-        ran = _run(_job(sys.executable, **job, threads=THREADS), plan)
+    def measure(round_: int) -> list[Reading]:
+        ran = _run(_job(**job, threads=THREADS), plan)
         result = json.loads(ran.stdout)
-        readings = [
-            _reading(f"memory, {name}", ran, rate / 1e9, "GB/s")
-            for name, rate in result["memory"].items()
-        ]
-        for of, rates in result["products"].items():
-            for name, rate in rates.items():
-                case = f"products at {of}, {name}"
-                readings.append(_reading(case, ran, rate / 1e9, "GFLOP/s"))
-        return readings
+        rates = {(f"memory, {by}", "GB/s"): rate for by, rate in result["memory"].items()}
+        for of, products in result["products"].items():
+            for by, rate in products.items():
+                rates[f"products at {of}, {by}", "GFLOP/s"] = rate
+        return [_reading(case, ran, rate / 1e9, unit) for (case, unit), rate in rates.items()]
 
     return Part({"limits": measure}, {}, {})
 
@@ -165,57 +129,50 @@ def limits(size: str, plan: Plan) -> Part:
 def distributed(size: str, plan: Plan) -> Part:
     """Two workers of one thread against one process with two, as commands; seconds of training."""
     epochs = 3 if size == "toy" else 5
-    _worker(sys.executable, job="prepare", size=size, seed=0, csv=True)
+    _worker(job="prepare", size=size, seed=0, csv=True)
     rows = SIZES[size].shape[1]
+    batch = min(256, rows)
+    more = [
+        "--epochs",
+        str(epochs),
+        "--data",
+        str(data.csv_file(size)),
+        "--batch-size",
+        str(batch),
+    ]
 
-    def case(engine: str, workers: int) -> Measure:
-        def measure(round_: int) -> list[dict[str, Any]]:
-            with tempfile.TemporaryDirectory() as folder:
-                batch = min(256, rows)
-                command = _train(
-                    engine,
-                    0,
-                    f"{folder}/run",
-                    "--epochs",
-                    str(epochs),
-                    "--data",
-                    str(data.csv_file(size)),
-                    "--batch-size",
-                    str(batch),
-                )
-                if workers > 1:
-                    at = command.index("train")
-                    share = ["--workers", str(workers), "--threads", str(THREADS // workers)]
-                    command[at:at] = ["launch", *share, "--"]
-                ran = _run(command, plan)
-                with Path(folder, "run/history.csv").open() as file:
-                    history = [float(row["seconds"]) for row in csv.DictReader(file)]
-                result = json.loads(Path(folder, "run/run.json").read_text())["result"]
-            # the first epoch warms up; batches roll over from one epoch to the next
-            timed = rows * epochs // batch - rows // batch
-            seconds = sum(history[1:]) / timed * rows / batch
-            name = f"{engine}, {workers} x {THREADS // workers}"
-            return [_reading(name, ran, seconds, "s/epoch", rmse=result["test_rmse"])]
+    def measure(engine: str, workers: int, name: str, round_: int) -> list[Reading]:
+        with tempfile.TemporaryDirectory() as folder:
+            command = _train(engine, 0, f"{folder}/run", *more)
+            if workers > 1:
+                at = command.index("train")
+                share = ["--workers", str(workers), "--threads", str(THREADS // workers)]
+                command[at:at] = ["launch", *share, "--"]
+            ran = _run(command, plan)
+            with Path(folder, "run/history.csv").open() as file:
+                history = [float(row["seconds"]) for row in csv.DictReader(file)]
+            result = json.loads(Path(folder, "run/run.json").read_text())["result"]
+        # the first epoch warms up; batches roll over from one epoch to the next
+        timed = rows * epochs // batch - rows // batch
+        seconds = sum(history[1:]) / timed * rows / batch
+        return [_reading(name, ran, seconds, "s/epoch", rmse=result["test_rmse"])]
 
-        return measure
-
-    cases = {f"{e}, {n} x {THREADS // n}": case(e, n) for e in ("fast", "sparse") for n in (1, 2)}
+    cases: dict[str, Measure] = {}
+    for engine, workers in itertools.product(("fast", "sparse"), (1, 2)):
+        name = f"{engine}, {workers} x {THREADS // workers}"
+        cases[name] = partial(measure, engine, workers, name)
     return Part(cases, {}, {})
 
 
 def recommend(size: str, plan: Plan) -> Part:
     """Ten items for every user, by a model that has been read."""
-    _worker(sys.executable, job="prepare", size=size, seed=0)
+    _worker(job="prepare", size=size, seed=0)
 
-    def case(by: str) -> Measure:
-        def measure(round_: int) -> list[dict[str, Any]]:
-            job = {"job": "recommend", "size": size, "by": by, "threads": THREADS}
-            ran = _run(_job(sys.executable, **job), plan)
-            return [_reading(f"{by}-based", ran, json.loads(ran.stdout)["value"], "s")]
+    def measure(by: str, round_: int) -> list[Reading]:
+        ran = _run(_job(job="recommend", size=size, by=by, threads=THREADS), plan)
+        return [_reading(f"{by}-based", ran, json.loads(ran.stdout)["value"], "s")]
 
-        return measure
-
-    return Part({f"{by}-based": case(by) for by in ("item", "user")}, {}, {})
+    return Part({f"{by}-based": partial(measure, by) for by in ("item", "user")}, {}, {})
 
 
 def startup(size: str, plan: Plan) -> Part:
@@ -226,18 +183,15 @@ def startup(size: str, plan: Plan) -> Part:
         "import d2l_autorec": [sys.executable, "-c", "import d2l_autorec"],
         "python alone": [sys.executable, "-c", "pass"],
         "import mxnet": [sys.executable, "-c", "import d2l_autorec, mxnet"],
-        IMPORTS: [sys.executable, "-c", f"import d2l_autorec, {', '.join(LIBRARIES)}"],
+        IMPORTS: [sys.executable, "-c", f"import d2l_autorec, {LIBRARIES}"],
     }
 
-    def case(name: str) -> Measure:
-        def measure(round_: int) -> list[dict[str, Any]]:
-            ran = _run(commands[name], plan)
-            return [_reading(name, ran, ran.seconds, "s")]
-
-        return measure
+    def measure(name: str, round_: int) -> list[Reading]:
+        ran = _run(commands[name], plan)
+        return [_reading(name, ran, ran.seconds, "s")]
 
     imported = _call([sys.executable, "-c", code]).split()
-    return Part({name: case(name) for name in commands}, {"imported": imported}, {})
+    return Part({name: partial(measure, name) for name in commands}, {"imported": imported}, {})
 
 
 def _train(engine: str, seed: int, out: str, *more: str) -> list[str]:
@@ -246,7 +200,7 @@ def _train(engine: str, seed: int, out: str, *more: str) -> list[str]:
     return [*command, *options, *more]
 
 
-def _job(python: str, **settings: Any) -> list[str]:
+def _job(python: str = sys.executable, **settings: Any) -> list[str]:
     return [python, "-m", "benchmarks.worker", json.dumps(settings)]
 
 
@@ -259,8 +213,8 @@ def _call(command: list[str]) -> str:
     return quiet.run_unwatched(command, ENVIRONMENT).stdout
 
 
-def _worker(python: str, **settings: Any) -> Any:
-    return json.loads(_call(_job(python, **settings)))
+def _worker(**settings: Any) -> Any:
+    return json.loads(_call(_job(**settings)))
 
 
 def _has_torch(python: str) -> bool:
@@ -268,7 +222,7 @@ def _has_torch(python: str) -> bool:
     return subprocess.run([python, "-c", code]).returncode == 0
 
 
-def _reading(case: str, ran: quiet.Ran, value: float, unit: str, **more: Any) -> dict[str, Any]:
+def _reading(case: str, ran: quiet.Ran, value: float, unit: str, **more: Any) -> Reading:
     others = None if ran.others is None else round(ran.others, 4)
     process = {"process_seconds": ran.seconds, "others": others}
     return {"case": case, "value": value, "unit": unit, **more, **process}

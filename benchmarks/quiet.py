@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import resource
 import subprocess
@@ -12,6 +13,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from d2l_autorec.errors import InputError
 
@@ -23,23 +25,33 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Ran:
-    """A process that has ended.
-
-    Attributes
-    ----------
-    stdout : str
-    seconds : float
-        Wall clock.
-    others : float or None
-        Share of our cores that others took meanwhile; None where the system does not tell.
-    peak : int
-        The most memory that it held, in bytes; 0 where it had no limit.
-    """
+    """A process that has ended."""
 
     stdout: str
-    seconds: float
-    others: float | None
-    peak: int
+    seconds: float  # wall clock
+    others: float | None  # share of our cores that others took; None where the system is silent
+    peak: int  # the most memory that it held, in bytes; 0 where it had no limit
+
+
+def machine() -> dict[str, Any]:
+    """What is measured on, without its name."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": models[0] if models else platform.processor(),
+        "cores_used": len(cores()),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def described(of: dict[str, Any]) -> str:
+    """Say in a line what `machine` found."""
+    cores = f"{of['cores_used']} of {of['cores']} cores"
+    return f"{of['cpu']}, {cores}, {of['memory_gib']} GiB, {of['system']}"
 
 
 def cores() -> list[int]:
@@ -139,7 +151,7 @@ def run_unwatched(
         )
         peak = 0
         while not (ended := os.wait4(process.pid, os.WNOHANG if limit else 0))[0]:
-            peak = max(peak, _held(process.pid))
+            peak = max(peak, held(process.pid))
             time.sleep(0.02)
         _, status, usage = ended
         seconds, after = time.perf_counter() - start, busy_seconds()
@@ -156,7 +168,7 @@ def run_unwatched(
     return Ran(stdout, seconds, others, peak)
 
 
-def _held(pid: int) -> int:
+def held(pid: int) -> int:
     """Return the most bytes that a process has held since it was started, not what its parent did.
 
     The system's own account, ``ru_maxrss``, begins with the parent's.

@@ -15,26 +15,13 @@ STEP_FLOPS = 5 * 2 * 500  # for a cell: five products in a dense step
 
 @dataclass(frozen=True)
 class Ratio:
-    """One line of the table.
-
-    Attributes
-    ----------
-    what : str
-    value : float or None
-        None where something it needs was not measured.
-    limit : float or None
-        None for a line that only informs.
-    least : bool
-        Whether the limit is the least, not the most.
-    form : str
-        How to print the value.
-    """
+    """One line of the table."""
 
     what: str
-    value: float | None
-    limit: float | None = None
-    least: bool = False
-    form: str = "{:.3g}"
+    value: float | None  # None where something it needs was not measured
+    limit: float | None = None  # None for a line that only informs
+    least: bool = False  # whether the limit is the least, not the most
+    form: str = "{:.3g}"  # how to print the value
 
     @property
     def shown(self) -> str:
@@ -70,25 +57,24 @@ def ratios(record: dict[str, Any]) -> list[Ratio]:
         found = [value for case in cases if (value := of(key, case)) is not None]
         return min(found) if found else None
 
-    lines = []
+    lines: list[Ratio] = []
+
+    def add(what: str, value: float | None, limit: float | None = None, **how: Any) -> None:
+        lines.append(Ratio(what, value, limit, **how))
+
     for command, limit in zip(WHOLE, (0.25, 0.12, 0.12)):
         value = _over(of("whole:ml-100k", command), of("whole:ml-100k", "book"))
-        lines.append(Ratio(f"whole `{command}` over the book, ML-100K", value, limit))
+        add(f"whole `{command}` over the book, ML-100K", value, limit)
     imports = _over(of("startup", IMPORTS), of("whole:ml-100k", "book"))
-    lines.append(Ratio("of that, the import of MXNet, pandas, numba and others alone", imports))
+    add("of that, the import of MXNet, pandas, numba and others alone", imports)
     for size, limit in (("ml-100k", 0.4), ("ml-1m", 0.25), ("ml-10m", 0.07)):
         key, name = f"train:{size}", title(size)
-        torch = of(key, "torch")
-        best = lowest(key, "torch", "torch-fused")
+        torch, best = of(key, "torch"), lowest(key, "torch", "torch-fused")
         fast, sparse = of(key, "fast"), of(key, "sparse")
-        lines.append(
-            Ratio(f"fast over PyTorch with default Adam, {name}", _over(fast, torch), 1.0)
-        )
-        lines.append(
-            Ratio(f"sparse over PyTorch's better Adam, {name}", _over(sparse, best), limit)
-        )
+        add(f"fast over PyTorch with default Adam, {name}", _over(fast, torch), 1.0)
+        add(f"sparse over PyTorch's better Adam, {name}", _over(sparse, best), limit)
     peaks = (of("train:ml-10m", engine, "peak_bytes") for engine in ("sparse", "fast"))
-    lines.append(Ratio("peak memory, sparse over fast, ML-10M shape", _over(*peaks), 0.8))
+    add("peak memory, sparse over fast, ML-10M shape", _over(*peaks), 0.8)
 
     triad, update = (of("limits", f"memory, {name}") for name in ("triad", "update"))
     for size in ("ml-100k", "ml-1m", "ml-10m", "ml-20m"):
@@ -98,51 +84,42 @@ def ratios(record: dict[str, Any]) -> list[Ratio]:
         target = 0.55 if size == "ml-10m" else None
         what = f"sparse: its traffic over the memory triad, {title(size)}"
         if rate is not None or target:
-            lines.append(Ratio(what, _over(rate, triad), target, least=True, form="{:.0%}"))
+            add(what, _over(rate, triad), target, least=True, form="{:.0%}")
         if target:
-            lines.append(
-                Ratio(
-                    "the same over the rate of an update in place",
-                    _over(rate, update),
-                    None,
-                    form="{:.0%}",
-                )
-            )
+            what = "the same over the rate of an update in place"
+            add(what, _over(rate, update), form="{:.0%}")
     for size in ("ml-100k", "ml-1m", "ml-10m"):
         fast = of(f"train:{size}", "fast")
         rates = [of("limits", f"products at {size}, {by}") or 0.0 for by in ("mxnet", "numpy")]
-        best = max(rates)
-        if fast and best:
+        if fast and (best := max(rates)):
             rate = STEP_FLOPS * SIZES[size].cells / fast / 1e9
             what = f"fast: its matrix products over the machine's rate, {title(size)}"
-            lines.append(Ratio(what, rate / best, form="{:.0%}"))
+            add(what, rate / best, form="{:.0%}")
 
     def cost(size: str, case: str = "sparse") -> float | None:
         return _over(of(f"train:{size}", case), parts.get(f"train:{size}", {}).get("ratings"))
 
     for case, limit in (("sparse", 1.8), (LARGE, 1.5)):
         ratio = _over(cost("ml-20m", case), cost("ml-1m"))
-        lines.append(Ratio(f"{case}: cost of a rating, 20M over 1M", ratio, limit))
+        add(f"{case}: cost of a rating, 20M over 1M", ratio, limit)
     peak = of("train:ml-20m", "sparse", "peak_bytes")
     gigabytes = None if peak is None else peak / 1e9
-    lines.append(Ratio("sparse: peak memory at 20M", gigabytes, MEMORY / 1e9, form="{:.3g} GB"))
+    add("sparse: peak memory at 20M", gigabytes, MEMORY / 1e9, form="{:.3g} GB")
     for engine, limit in (("fast", 1.3), ("sparse", 1.2)):
         key = "distributed:ml-1m"
         value = _over(of(key, f"{engine}, 2 x 1"), of(key, f"{engine}, 1 x 2"))
         what = f"dist_sync, 2 workers of 1 thread over 1 process of 2, {engine}, ML-1M shape"
-        lines.append(Ratio(what, value, limit))
+        add(what, value, limit)
     for size, limit in (("ml-100k", 1.0), ("ml-1m", None)):
         for by in ("item", "user"):
             what = f"all users' ten best items, {by}-based, {title(size)}"
-            lines.append(
-                Ratio(what, of(f"recommend:{size}", f"{by}-based"), limit, form="{:.2g} s")
-            )
+            add(what, of(f"recommend:{size}", f"{by}-based"), limit, form="{:.2g} s")
     help_ = of("startup", "d2l-autorec --help")
-    lines.append(Ratio("`d2l-autorec --help`", help_, 0.3, form="{:.3g} s"))
+    add("`d2l-autorec --help`", help_, 0.3, form="{:.3g} s")
     imported = parts.get("startup", {}).get("imported")
     heavy = None if imported is None else len({"d2l", "matplotlib", "pandas"} & set(imported))
     what = "`import d2l_autorec` brings of d2l, matplotlib, pandas"
-    lines.append(Ratio(what, heavy, 0, form="{:.0f}"))
+    add(what, heavy, 0, form="{:.0f}")
     return lines
 
 

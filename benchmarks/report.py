@@ -11,24 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import figure, ratios
+from benchmarks import figure, quiet, ratios
 from benchmarks.sizes import title
 from d2l_autorec.experiments.stored import save_results
 from d2l_autorec.runs import write
 
-COLUMNS = (
-    "part",
-    "size",
-    "case",
-    "round",
-    "value",
-    "unit",
-    "seed",
-    "rmse",
-    "peak_bytes",
-    "process_seconds",
-    "others",
-)
+COLUMNS = ("part", "size", "case", "round", "value", "unit", "seed", "rmse", "peak_bytes")
+COLUMNS += ("process_seconds", "others")
 HEADINGS = {
     "startup": "Starting",
     "whole": "Whole processes, imports included: the chapter's 25 epochs",
@@ -51,9 +40,8 @@ def write_all(folder: Path, record: dict[str, Any]) -> None:
     write(folder / "table.md", table(record))
     lines = [line for line in ratios.ratios(record) if line.value is not None]
     aims = [line for line in lines if line.limit is not None]
-    missed = [
-        f"{line.what} ({line.shown}, {line.target})" for line in aims if "not" in line.verdict
-    ]
+    not_met = [line for line in aims if "not" in line.verdict]
+    missed = [f"{line.what} ({line.shown}, {line.target})" for line in not_met]
     answer = [f"Of {len(aims)} marks, {len(aims) - len(missed)} are met."]
     if missed:
         answer.append(f"Not met: {'; '.join(missed)}.")
@@ -96,13 +84,9 @@ def _setting(parts: dict[str, Any]) -> list[str]:
     lines = []
     settings: dict[str, list[str]] = {}
     for key, part in parts.items():
-        of, versions = part["machine"], part["versions"]
         others = [r["others"] for r in part["readings"] if r["others"] is not None]
-        said = (
-            f"{of['cpu']}, {of['cores_used']} of {of['cores']} cores, {of['memory_gib']} GiB, "
-            f"{of['system']}; {', '.join(f'{name} {v}' for name, v in versions.items())}; "
-            f"{part['date']}"
-        )
+        versions = ", ".join(f"{name} {v}" for name, v in part["versions"].items())
+        said = f"{quiet.described(part['machine'])}; {versions}; {part['date']}"
         busy = f"{max(others):.0%}" if others else "unknown"
         note = " and the machine was NOT required to be idle" if part["anyway"] else ""
         settings.setdefault(said, []).append(f"{key} (others took at most {busy}{note})")

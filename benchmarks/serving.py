@@ -27,7 +27,6 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import data, quiet
-from benchmarks.bench import machine
 from benchmarks.parts import ROOT
 from benchmarks.sizes import SIZES, title
 from d2l_autorec.errors import InputError
@@ -100,15 +99,15 @@ def _post(path: str, **content: Any) -> bytes:
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[tuple[str, int]]:
-    """Start the service; yield its address and process number."""
+def service(folder: Path) -> Iterator[str]:
+    """Start the service; yield its address."""
     command = [sys.executable, "-m", "d2l_autorec", "serve", "--model", str(folder), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
     try:
         line = process.stdout.readline() if process.stdout else ""
         if "http://" not in line:
             raise InputError("The service did not start.")
-        yield line.split("http://")[1].split("/")[0], process.pid
+        yield line.split("http://")[1].split("/")[0]
     finally:
         process.terminate()
         if process.wait(30):
@@ -148,7 +147,7 @@ def measure(size: str, chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """Drive the service on a model of this size: a row over all questions, and one of each."""
     folder = model_folder(size)
     asked = requests(folder)
-    with service(folder) as (address, _):
+    with service(folder) as address:
         asyncio.run(drive(address, asked, chosen.clients, 1.0))  # to warm up
         quiet.wait_for_idle(chosen.anyway)
         print(f"{size}: {chosen.clients} clients, {chosen.seconds:g} seconds", file=sys.stderr)
@@ -158,9 +157,7 @@ def measure(size: str, chosen: argparse.Namespace) -> list[dict[str, Any]]:
         cores = {"service": _cpu(address) - before, "client": time.process_time() - own}
     rows = []
     for kind in ("all", *SHARES):
-        every = (
-            [took for each in taken.values() for took in each] if kind == "all" else taken[kind]
-        )
+        every = taken[kind] if kind != "all" else [t for each in taken.values() for t in each]
         p50, p99 = np.percentile(every, [50, 99]) * 1000
         row = {"size": title(size), "question": kind, "answers": len(every)}
         row |= {"per_second": round(len(every) / seconds, 1), "p50_ms": round(p50, 2)}
@@ -182,11 +179,7 @@ def _cpu(address: str) -> float:
 def report(rows: list[dict[str, Any]], chosen: argparse.Namespace) -> None:
     """Write the table as CSV and Markdown, and the page of the results."""
     frame = pd.DataFrame(rows).astype({"failed": "Int64"})
-    of = machine()
-    where = (
-        f"{of['cpu']}, {of['cores_used']} of {of['cores']} cores, {of['memory_gib']} GiB, "
-        f"{of['system']}; {time.strftime('%Y-%m-%d')}"
-    )
+    where = f"{quiet.described(quiet.machine())}; {time.strftime('%Y-%m-%d')}"
     totals = frame[frame["question"] == "all"].to_dict("records")
     answer = [
         f"{row['size']}: {row['per_second']:,.0f} answers a second to {chosen.clients} clients, "

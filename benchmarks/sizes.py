@@ -15,19 +15,11 @@ LARGE = f"sparse, batches of {LARGE_BATCH}"
 class Size:
     """A matrix and how much of it is trained on in one measurement.
 
-    Attributes
-    ----------
-    shape : (int, int, int)
-        Users, items, ratings.
-    epochs : int
-        Timed epochs.
-    dense_batches : int or None
-        Where whole epochs of the dense engines would take too long, the batches they are timed on.
-    engines : tuple of str
+    Where whole epochs of the dense engines would take too long, they are timed on some batches.
     """
 
-    shape: tuple[int, int, int]
-    epochs: int
+    shape: tuple[int, int, int]  # users, items, ratings
+    epochs: int  # timed
     dense_batches: int | None = None
     engines: tuple[str, ...] = ENGINES
 

@@ -26,16 +26,7 @@ BYTES_PER_RATING = 2 * 4 + 4 + 8 + 8
 def bytes_moved(
     train: sparse.csr_matrix, epochs: list[list[np.ndarray]], row_bytes: int
 ) -> list[int]:
-    """Bytes that each epoch moves.
-
-    Parameters
-    ----------
-    train : scipy.sparse.csr_matrix, (num_rows, num_cols)
-    epochs : list of lists of numpy.ndarray
-        Rows of each batch.
-    row_bytes : int
-        Of a padded row of V or W.
-    """
+    """Bytes that each epoch moves, given the rows of its batches and the bytes of a padded row."""
     return [_epoch(train, batches, row_bytes) for batches in epochs]
 
 

@@ -6,6 +6,7 @@ python -m benchmarks.worker '{"job": "train", "engine": "sparse", ...}' prints a
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
@@ -13,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data
+from benchmarks import data, quiet
 from benchmarks.sizes import BATCH, LARGE, LARGE_BATCH, SIZES
 from d2l_autorec.config import CHAPTER
 
@@ -39,22 +40,16 @@ def train(engine: str, size: str, seed: int, threads: int) -> dict[str, Any]:
     }
 
 
-def _net(num_cols: int, seed: int) -> Any:
+def _fast(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: int) -> Any:
     import mxnet as mx
 
     from d2l_autorec.models.autorec import AutoRec
     from d2l_autorec.runtime import seed_everything
-
-    seed_everything(seed)
-    net = AutoRec(num_cols)
-    net.initialize(mx.init.Normal(CHAPTER.sigma))
-    return net
-
-
-def _fast(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: int) -> Any:
     from d2l_autorec.training.dense import evaluate_fast, train_fast
 
-    net = _net(matrix.shape[1], seed)
+    seed_everything(seed)
+    net = AutoRec(matrix.shape[1])
+    net.initialize(mx.init.Normal(CHAPTER.sigma))
     loop = train_fast(net, matrix, num_epochs=len(epochs), batches=iter(epochs))
     seconds = [epoch.seconds for epoch in loop]
     return lambda: evaluate_fast(net, matrix, test), seconds
@@ -63,26 +58,14 @@ def _fast(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: 
 def _sparse(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: int) -> Any:
     from d2l_autorec.models.architecture import Architecture
     from d2l_autorec.runtime import seed_everything
-    from d2l_autorec.training.sparse import (
-        SparseState,
-        compile_kernels,
-        evaluate_sparse,
-        train_sparse,
-    )
+    from d2l_autorec.training import sparse
 
-    compile_kernels()
+    sparse.compile_kernels()
     seed_everything(seed)
-    state = SparseState.from_mxnet(Architecture(), matrix.shape[1], "normal")
-    loop = train_sparse(
-        None,
-        matrix,
-        num_epochs=len(epochs),
-        batches=iter(epochs),
-        state=state,
-        num_threads=threads,
-    )
-    seconds = [epoch.seconds for epoch in loop]
-    return lambda: evaluate_sparse(state, matrix, test, num_threads=threads), seconds
+    state = sparse.SparseState.from_mxnet(Architecture(), matrix.shape[1], "normal")
+    given = {"num_epochs": len(epochs), "batches": iter(epochs), "num_threads": threads}
+    seconds = [epoch.seconds for epoch in sparse.train_sparse(None, matrix, state=state, **given)]
+    return lambda: sparse.evaluate_sparse(state, matrix, test, num_threads=threads), seconds
 
 
 def _torch(engine: str, matrix: Any, test: Any, epochs: Any, seed: int, threads: int) -> Any:
@@ -144,10 +127,8 @@ def limits(sizes: list[str], megabytes: int, threads: int) -> dict[str, Any]:
 
 def peak_bytes() -> int:
     """Most memory this process has had; getrusage also counts what its parent had at the fork."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        return int(lines["VmHWM"].split()[0]) * 1024
+    if Path("/proc/self/status").exists():
+        return quiet.held(os.getpid())
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

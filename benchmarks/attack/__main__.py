@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import os
 import sys
@@ -18,6 +19,7 @@ from d2l_autorec.experiments.stored import save_results
 from d2l_autorec.runs import write
 
 OUT = ROOT / "results" / "attack"
+tell = functools.partial(print, flush=True)
 AREAS: tuple[Area, ...] = (*files.AREAS, *runs.AREAS, *service.AREAS, *shared.AREAS)
 
 
@@ -28,10 +30,6 @@ def table(outcomes: list[Outcome]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["area", "what must hold", "tried", "survived"])
 
 
-def _tell(said: str) -> None:
-    print("  " + said, flush=True)
-
-
 def main() -> int:
     """Attack, and return the exit code: 0 where every try survived."""
     parser = argparse.ArgumentParser(prog="attack", description=__doc__.splitlines()[0])
@@ -40,9 +38,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=math.inf, help="at most, in all")
     parser.add_argument("--areas", default="", help="some of: " + ", ".join(a.name for a in AREAS))
     parser.add_argument("--only", type=int, help="the one try of this number")
-    parser.add_argument(
-        "--out", type=Path, help="folder for the table; nothing is written without"
-    )
+    parser.add_argument("--out", type=Path, help="folder for the table, else nothing is written")
     chosen = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many tries a second, and kinder
     named = [name.strip() for name in chosen.areas.split(",") if name.strip()]
@@ -55,13 +51,10 @@ def main() -> int:
             numbers = range(chosen.only, chosen.only + 1)
         start = time.perf_counter()
         seconds = (end - time.monotonic()) / (len(areas) - i)
-        outcome = attack(area, chosen.seed, numbers, _tell, seconds)
+        outcome = attack(area, chosen.seed, numbers, lambda said: tell(f"  {said}"), seconds)
         outcomes.append(outcome)
         took = time.perf_counter() - start
-        print(
-            f"{area.name}: {outcome.survived} of {outcome.tried} survived, {took:.0f} s",
-            flush=True,
-        )
+        tell(f"{area.name}: {outcome.survived} of {outcome.tried} survived, {took:.0f} s")
     frame = table(outcomes)
     print(frame.to_string(index=False))
     if chosen.out is not None:
@@ -96,9 +89,7 @@ def store(out: Path, frame: pd.DataFrame, outcomes: list[Outcome], seed: int) ->
         {"table": frame},
         {},
     )
-    lines = ["# The attack", ""]
-    for sentence in answer:
-        lines += [sentence, ""]
+    lines = ["# The attack", "", *(part for sentence in answer for part in (sentence, ""))]
     lines += [f"| {' | '.join(frame.columns)} |", "| --- | --- | ---: | ---: |"]
     lines += [f"| {row[0]} | {row[1]} | {row[2]:,} | {row[3]:,} |" for row in frame.to_numpy()]
     write(out / "table.md", "\n".join(lines) + "\n")

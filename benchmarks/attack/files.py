@@ -39,7 +39,8 @@ from d2l_autorec.serving.similar import similar
 from d2l_autorec.serving.weights import export_npz, export_safetensors, import_weights
 from d2l_autorec.training.fit import fit
 
-SMALL = RECIPES["chapter"].but(hidden=(3,), batch_size=4, num_epochs=2, lr=0.02, draws="numpy")
+SHORT: Any = {"hidden": (3,), "batch_size": 4, "num_epochs": 2, "draws": "numpy"}
+SMALL, BLEND = RECIPES["chapter"].but(lr=0.02, **SHORT), RECIPES["blend"].but(**SHORT)
 
 
 def toy_ratings(draws: Draws, users: int = 9, items: int = 7, texts: bool = False) -> Ratings:
@@ -55,11 +56,8 @@ def toy_ratings(draws: Draws, users: int = 9, items: int = 7, texts: bool = Fals
     user_ids: Any = np.arange(1, users + 1)
     if texts:
         user_ids = np.array(sorted(f"u{i}" for i in range(users)), dtype=object)
-    titles = pd.DataFrame(
-        {"item_id": np.arange(items), "title": [f"Title {i}" for i in range(items)]}
-    )
-    titles["year"] = pd.array([1990] * items, dtype="Int64")
-    titles["genres"] = "Drama"
+    titles = pd.DataFrame({"item_id": range(items), "title": [f"Title {i}" for i in range(items)]})
+    titles["year"], titles["genres"] = pd.array([1990] * items, dtype="Int64"), "Drama"
     return Ratings(table, user_ids, np.arange(items), titles, "toy", "0" * 64)
 
 
@@ -161,14 +159,11 @@ def attack_ratings(draws: Draws, folder: Path) -> None:
 def kept_models() -> tuple[Model, ...]:
     """Train the models whose folders are attacked."""
     draws = np.random.default_rng(0)
-    blend = RECIPES["blend"].but(
-        hidden=(3,), batch_size=4, num_epochs=2, draws="numpy", num_seeds=1
-    )
     return (
         toy_model(draws),
         toy_model(draws, SMALL.but(by="user"), texts=True),
         toy_model(draws, SMALL.but(hidden=(4, 2, 3), targets="biases")),
-        toy_model(draws, blend),
+        toy_model(draws, BLEND.but(num_seeds=1)),
     )
 
 
@@ -177,10 +172,8 @@ def write_again(folder: Path, changed: dict[str, bytes], said: dict[str, Any]) -
     for name, content in changed.items():
         (folder / name).write_bytes(content)
         if isinstance(said.get("files"), dict) and isinstance(said["files"].get(name), dict):
-            said["files"][name] = {
-                "size": len(content),
-                "sha256": hashlib.sha256(content).hexdigest(),
-            }
+            digest = hashlib.sha256(content).hexdigest()
+            said["files"][name] = {"size": len(content), "sha256": digest}
     said.pop("digest", None)
     said["digest"] = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     (folder / "model.json").write_text(json.dumps(said, indent=2))

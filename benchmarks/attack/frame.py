@@ -33,21 +33,13 @@ class NotSurvived(Exception):
 class Area:
     """A kind of attack.
 
-    Attributes
-    ----------
-    name : str
-    promise : str
-        What holds in every try, for the table.
-    number : int
-        Tries of a whole attack.
-    attack : callable
-        Takes a generator and an empty folder, makes one try, and raises what is wrong. It returns
-        how many tries it was, where that is not one.
+    The function takes a generator and an empty folder, makes one try, and raises what is wrong. It
+    returns how many tries it was, where that is not one.
     """
 
     name: str
-    promise: str
-    number: int
+    promise: str  # which holds in every try, for the table
+    number: int  # tries of a whole attack
     attack: Callable[[Draws, Path], int | None]
 
 
@@ -77,18 +69,9 @@ def attack(
     report: Callable[[str], None],
     seconds: float = math.inf,
 ) -> Outcome:
-    """Make the tries of an area.
+    """Make the tries of these numbers in an area, and none after so many seconds.
 
-    Parameters
-    ----------
-    area : Area
-    seed : int
-    numbers : range
-        Of the tries.
-    report : callable
-        Told of each that does not survive.
-    seconds : float
-        After which no new try is made.
+    What does not survive is reported at once.
     """
     outcome, start = Outcome(area), time.monotonic()
     for number in numbers:
@@ -158,97 +141,20 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     }
 
 
-TEXTS = (
-    "",
-    " ",
-    "\0",
-    "\ufeff",
-    "nan",
-    "inf",
-    "-inf",
-    "1e999",
-    "1e39",
-    "-1",
-    "0",
-    "00",
-    "1.0",
-    "1,5",
-    "٣",
-    "²",
-    "é",
-    "\u202e",
-    "\u2028",
-    "\x1b[31m",
-    '"',
-    '""',
-    "'",
-    "#",
-    "a" * 257,
-    "x" * 5000,
-    "9" * 400,
-    "-9223372036854775809",
-    "18446744073709551616",
-    "=1+1",
-    "../..",
-    "null",
-    "True",
-    "\r",
-    "\n",
-    "\t",
-    "::",
-    ";",
-    ",,",
-    "{",
-    "}",
-    "[",
-    "\\",
-    "\U0001f600",
-    "1_000",
-    "0x10",
-    "1 2",
-)
+_NUMBERS = ("nan", "inf", "-inf", "1e999", "1e39", "-1", "0", "00", "1.0", "1,5", "٣", "²")
+_LETTERS = ("é", "\u202e", "\u2028", "\x1b[31m", '"', '""', "'", "#")
+_LONG = ("a" * 257, "x" * 5000, "9" * 400, "-9223372036854775809", "18446744073709551616")
+_WORDS = ("=1+1", "../..", "null", "True")
+_SIGNS = ("\r", "\n", "\t", "::", ";", ",,", "{", "}", "[", "\\")
+_LAST = ("\U0001f600", "1_000", "0x10", "1 2")
+TEXTS = ("", " ", "\0", "\ufeff", *_NUMBERS, *_LETTERS, *_LONG, *_WORDS, *_SIGNS, *_LAST)
 """Hostile fields of a text file."""
 
-VALUES = (
-    None,
-    True,
-    False,
-    0,
-    -1,
-    1,
-    2,
-    2**31,
-    2**53 + 1,
-    2**63,
-    2**64,
-    10**30,
-    0.5,
-    -0.5,
-    1e39,
-    1e300,
-    1e-320,
-    float("nan"),
-    float("inf"),
-    -float("inf"),
-    "",
-    "x",
-    "0",
-    "1",
-    "\ud800",
-    "../..",
-    "a" * 1000,
-    [],
-    [[]],
-    [1],
-    [None],
-    ["x"],
-    {},
-    {"a": 1},
-    {"": {}},
-    "item",
-    "user",
-    "sparse",
-)
+_WHOLE = (0, -1, 1, 2, 2**31, 2**53 + 1, 2**63, 2**64, 10**30)
+_REAL = (0.5, -0.5, 1e39, 1e300, 1e-320, float("nan"), float("inf"), -float("inf"))
+_STRINGS = ("", "x", "0", "1", "\ud800", "../..", "a" * 1000)
+_NESTED = ([], [[]], [1], [None], ["x"], {}, {"a": 1}, {"": {}})
+VALUES = (None, True, False, *_WHOLE, *_REAL, *_STRINGS, *_NESTED, "item", "user", "sparse")
 """Hostile values of JSON."""
 
 
@@ -308,9 +214,8 @@ def mutate_bytes(draws: Draws, content: bytes) -> bytes:
 def mutate_array(draws: Draws, array: np.ndarray) -> np.ndarray:
     """Change an array's shape, type or values."""
     if not array.ndim or array.dtype.kind not in "biuf":
-        return one_of(
-            draws, (np.array(None, object), np.zeros(3), np.array("x" * 99), array[None])
-        )
+        others = (np.array(None, object), np.zeros(3), np.array("x" * 99), array[None])
+        return one_of(draws, others)
     ways: tuple[Callable[[], Any], ...] = (
         lambda: array.astype(one_of(draws, ("f8", "f2", ">f4", "i4", "i8", "c8", "U8", "?"))),
         lambda: array.reshape(-1),

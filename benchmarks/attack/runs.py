@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.attack.files import SMALL, toy_model, toy_ratings
+from benchmarks.attack.files import BLEND, SMALL, toy_model, toy_ratings
 from benchmarks.attack.frame import (
     Area,
     Draws,
@@ -28,7 +28,6 @@ from benchmarks.attack.frame import (
 from d2l_autorec.atomic import sweep
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.models.activations import ACTIVATIONS
-from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.serving.export import export_onnx
 from d2l_autorec.serving.recommend import recommend
@@ -225,12 +224,9 @@ def attack_export(draws: Draws, folder: Path) -> None:
     if kind == 2:
         recipe = recipe.but(num_seeds=2, clip=(1.0, 5.0), default=one_of(draws, (None, 3.0)))
     if kind == 3:
-        recipe = RECIPES["blend"].but(hidden=(3,), batch_size=4, num_epochs=2, draws="numpy")
-    model = done_or_refused(
-        lambda: toy_model(
-            draws, recipe, users=int(draws.integers(3, 40)), items=int(draws.integers(3, 30))
-        )
-    )
+        recipe = BLEND
+    users, items = int(draws.integers(3, 40)), int(draws.integers(3, 30))
+    model = done_or_refused(lambda: toy_model(draws, recipe, users=users, items=items))
     if model is None:
         return
     if draws.random() < 0.5:  # ranges in which most or all predictions are clipped
@@ -265,11 +261,8 @@ def _scores(session: Any, model: Any) -> np.ndarray:
         rows = model.trained.inputs[0].toarray()
         [score] = session.run(["score"], {"ratings": rows})
         return score if model.by == "user" else score.T
-    pairs = {
-        "users": np.repeat(np.arange(users), items),
-        "items": np.tile(np.arange(items), users),
-    }
-    return session.run(["score"], pairs)[0].reshape(users, items)
+    user, item = np.indices((users, items)).reshape(2, -1)
+    return session.run(["score"], {"users": user, "items": item})[0].reshape(users, items)
 
 
 def attack_leakage(draws: Draws, folder: Path) -> None:
@@ -284,10 +277,8 @@ def attack_leakage(draws: Draws, folder: Path) -> None:
     stars[test] = draws.uniform(low, high, len(test))
     other = run.train(replace(ratings, table=table.assign(rating=stars)), plan)
     for a, b in zip(one[0].networks, other[0].networks):
-        for name in a.weights:
-            require(
-                np.array_equal(a.weights[name], b.weights[name]), "test ratings were trained on"
-            )
+        equal = (np.array_equal(a.weights[name], b.weights[name]) for name in a.weights)
+        require(all(equal), "test ratings were trained on")
     chosen = [[e.rmse for e in done[2] if e.scored == "validation"] for done in (one, other)]
     require(chosen[0] == chosen[1], "test ratings took part in a choice")
 

@@ -66,15 +66,12 @@ VARIABLES = {
     "PYTHONIOENCODING": ("ascii", "latin-1"),
     "TMPDIR": ("/nonexistent",),
 }
-HEADERS = (
-    "Transfer-Encoding: chunked",
-    "X: " + "y" * 9000,
-    ": x",
-    "Expect: 100-continue",
-    "Host: z",
-    "Range: bytes=0-",
-)
+HEADERS = ("Transfer-Encoding: chunked", "X: " + "y" * 9000, ": x", "Expect: 100-continue")
+HEADERS += ("Host: z", "Range: bytes=0-")
 QUESTION = b"GET /recommend?user=1&n=3 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+PATHS = ("/recommend", "/predict", "/similar", "/explain", "/new-user", "/health", "/metrics")
+PATHS += ("/", "/../x", "/recommend/")
+WEIGHTS = ("--npz", "--safetensors")
 ASKED = ("recommend", "similar", "explain", "predict", "evaluate", "inspect", "export", "new-user")
 
 
@@ -101,10 +98,7 @@ def attack_command(draws: Draws, folder: Path) -> None:
             "explain": ["--user", "1", "--item", one_of(draws, hostile)],
             "predict": ["--pairs", one_of(draws, ("own.csv", "pipe", "nothing"))],
             "evaluate": ["--test", one_of(draws, ("own.csv", "pipe", "nothing"))],
-            "export": [
-                one_of(draws, ("--npz", "--safetensors")),
-                one_of(draws, ("w", "own.csv/x")),
-            ],
+            "export": [one_of(draws, pair) for pair in (WEIGHTS, ("w", "own.csv/x"))],
             "new-user": ["--ratings", one_of(draws, ("own.csv", "pipe"))],
         }
         words += extra.get(command, [])
@@ -113,11 +107,8 @@ def attack_command(draws: Draws, folder: Path) -> None:
             (folder / name).write_bytes(content[: int(draws.integers(len(content)))])
             words = [command, one_of(draws, (name, "pipe", "nothing"))]
     before = snapshot(folder)
-    output: Any = subprocess.PIPE
     full = draws.random() < 0.1
-    if full:
-        output = open("/dev/full", "w")  # noqa: SIM115
-    try:
+    with open("/dev/full" if full else os.devnull, "w") as output:
         done = subprocess.run(
             [sys.executable, "-m", "d2l_autorec", *words],
             cwd=folder,
@@ -127,9 +118,6 @@ def attack_command(draws: Draws, folder: Path) -> None:
             stderr=subprocess.PIPE,
             timeout=100,
         )
-    finally:
-        if full:
-            output.close()
     errors = done.stderr.decode("utf-8", "replace")
     said = f"{' '.join(words)[:200]}: code {done.returncode}, {errors[-300:]}"
     require(done.returncode in ((0, 1, 2) if full else (0, 2)), said)
@@ -189,21 +177,7 @@ service = functools.lru_cache(maxsize=None)(_Service)
 
 
 def attack_http(draws: Draws, folder: Path) -> None:
-    path = one_of(
-        draws,
-        (
-            "/recommend",
-            "/predict",
-            "/similar",
-            "/explain",
-            "/new-user",
-            "/health",
-            "/metrics",
-            "/",
-            "/../x",
-            "/recommend/",
-        ),
-    )
+    path = one_of(draws, PATHS)
     names = ("user", "item", "n", "min_ratings", "x", "pairs", "ratings")
     names += ("candidates", "exclude", "genre", "year")
     query = "&".join(

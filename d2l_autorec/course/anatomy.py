@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit, softmax
 
 Array = np.ndarray
 
@@ -14,15 +16,10 @@ TOLERANCE = 1e-3  # of float32 arithmetic, on numbers of a few units
 MAX_PARAMETERS = 8  # arrays; with more, there are too many networks that they may stand for
 
 
-def _softmax(values: Array) -> Array:
-    powers = np.exp(values - values.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
-
-
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "identity": lambda values: values,
-    "sigmoid": lambda values: 1 / (1 + np.exp(-values)),
-    "softmax": _softmax,
+    "sigmoid": expit,
+    "softmax": partial(softmax, axis=1),
     "tanh": np.tanh,
     "relu": lambda values: np.maximum(values, 0),
     "softplus": lambda values: np.log1p(np.exp(values)),
@@ -30,7 +27,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 class Anatomy(NamedTuple):
-    """What a network turned out to compute."""
+    """What a network turned out to compute: its activations, and which biases it has."""
 
     hidden: str
     output: str
@@ -51,7 +48,7 @@ def networks(
     ways = [m if m.shape == (num_users, num_hidden) else m.T for m in matrices]
     ways = [way for way in ways if way.shape == (num_users, num_hidden)]  # V^T or W
     if len(ways) == 1:  # tied
-        ways = ways * 2
+        ways *= 2
     inner = [array for array in vectors if len(array) == num_hidden]
     outer = [array for array in vectors if len(array) == num_users]
     for encoder, decoder in itertools.permutations(ways, 2):
@@ -69,16 +66,10 @@ def dissect(
 ) -> tuple[Anatomy | None, float]:
     """Find out what a network computes, from its parameters and its output for known ratings.
 
-    Returns
-    -------
-    anatomy : Anatomy or None
-        None if it is no autoencoder with one hidden layer and these activations.
-    distance : float
-        The largest difference from the right network.
+    It is None if that is no autoencoder with one hidden layer and these activations. The number is
+    the largest difference from the right network.
     """
-    known = rows > 0
-    nearest = np.inf
-    found = None
+    known, nearest, found = rows > 0, np.inf, None
     if len(parameters) > MAX_PARAMETERS:
         return None, nearest
     rows, parameters = rows.astype("f8"), [array.astype("f8") for array in parameters]
@@ -109,11 +100,10 @@ def activation(
                 f"All outputs lie between {low:.2f} and {high:.2f}, whatever the parameters: they "
                 "are cut to the rating range, and where they are cut nothing is learned."
             )
-        how_many = len(parameters)
         away = f"up to {distance:.2g} away from" if np.isfinite(distance) else "not"
         return (
-            f"With the {how_many} arrays of parameters that the network holds, its output is "
-            f"{away} that of one encoder and one decoder. A layer is missing, doubled or in "
+            f"With the {len(parameters)} arrays of parameters that the network holds, its output "
+            f"is {away} that of one encoder and one decoder. A layer is missing, doubled or in "
             "another place."
         )
     if anatomy.output == "softmax":

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import itertools
 import multiprocessing
 import os
 import re
@@ -42,34 +43,27 @@ TRIAL = {"solution": "solution", "untouched": "student"}
 """Two made students, and the folders of what they hand in."""
 
 
-def marked(cell: Any, seen: dict[str, int]) -> None:
-    """Translate a cell's ``task`` or ``check`` to nbgrader's metadata."""
-    task, check = cell.metadata.pop("task", None), cell.metadata.pop("check", None)
-    if task is None and check is None:
-        return
-    if check:
-        seen[check] += 1
-    cell.metadata["nbgrader"] = {
-        "schema_version": 3,
-        "grade_id": task or f"{check}-{seen[check]}",
-        "solution": task is not None,
-        "grade": check is not None,
-        "locked": check is not None,
-        "task": False,
-    }
-    if check:
-        cell.metadata["nbgrader"]["points"] = cell.metadata.pop("points")
-
-
 def solution(text: Path) -> Any:
     """Read a lesson's text as the notebook that nbgrader makes all else of."""
     import jupytext
 
     notebook = jupytext.read(text)
-    seen: dict[str, int] = collections.Counter()
+    seen: dict[str | None, int] = collections.Counter()
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
-        marked(cell, seen)
+        task, check = (cell.metadata.pop(mark, None) for mark in ("task", "check"))
+        if task or check:
+            seen[check] += 1
+            cell.metadata["nbgrader"] = {
+                "schema_version": 3,
+                "grade_id": task or f"{check}-{seen[check]}",
+                "solution": bool(task),
+                "grade": bool(check),
+                "locked": bool(check),
+                "task": False,
+            }
+        if check:
+            cell.metadata["nbgrader"]["points"] = cell.metadata.pop("points")
     return notebook
 
 
@@ -97,10 +91,7 @@ def _done(result: dict[str, Any]) -> None:
 def build(texts: list[Path], course: Path) -> None:
     """Write a course folder: ``solution/``, ``student/`` and the gradebook.
 
-    Raises
-    ------
-    InputError
-        If the folder is there and holds what students handed in.
+    A folder that holds what students handed in is left alone, with an InputError.
     """
     import nbformat
 
@@ -119,14 +110,6 @@ def build(texts: list[Path], course: Path) -> None:
         folder.mkdir(parents=True)
         nbformat.write(solution(text), folder / f"{text.stem}.ipynb")
         _done(api.generate_assignment(text.stem))
-
-
-def _submit(course: Path, student: str, source: str, lesson: str) -> None:
-    place = course / "submitted" / student / lesson
-    place.mkdir(parents=True)
-    name = f"{lesson}.ipynb"
-    text = (course / source / lesson / name).read_text(encoding="utf-8")
-    (place / name).write_text(text.replace(NUMBER, ANOTHER), encoding="utf-8")
 
 
 def points(course: Path) -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
@@ -152,32 +135,27 @@ def autograde(course: Path, lesson: str, student: str) -> None:
 def grade(course: Path) -> None:
     """Hand in the solution, with another number, and the untouched student version; grade both.
 
-    Raises
-    ------
-    InputError
-        Unless the one gets all points and the other none.
+    An InputError is raised unless the one gets all points and the other none.
     """
     lessons = sorted(path.name for path in (course / "student").iterdir())
     shutil.rmtree(course / "submitted", ignore_errors=True)
-    for lesson in lessons:
-        for student, source in TRIAL.items():
-            _submit(course, student, source, lesson)
+    pairs = [(lesson, student) for lesson in lessons for student in TRIAL]
+    for lesson, student in pairs:
+        own, place = Path(lesson, f"{lesson}.ipynb"), course / "submitted" / student
+        text = (course / TRIAL[student] / own).read_text(encoding="utf-8")
+        (place / lesson).mkdir(parents=True)
+        (place / own).write_text(text.replace(NUMBER, ANOTHER), encoding="utf-8")
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        pairs = [(lesson, student) for lesson in lessons for student in TRIAL]
-        list(pool.map(autograde, *zip(*((course, *pair) for pair in pairs))))
+        list(pool.map(autograde, itertools.repeat(course), *zip(*pairs)))
     found = points(course)
     wrong = []
     for lesson in lessons:
         full, none = found["solution", lesson], found["untouched", lesson]
-        total = sum(most for _, most in full.values())
-        print(
-            f"{lesson}: solution {sum(got for got, _ in full.values()):g} of {total:g} points, "
-            f"untouched {sum(got for got, _ in none.values()):g}"
-        )
-        wrong += [
-            f"{lesson}: the solution fails {n}" for n, (got, most) in full.items() if got < most
-        ]
-        wrong += [f"{lesson}: {n} asks for nothing" for n, (got, _) in none.items() if got]
+        got, total = (sum(pair[i] for pair in full.values()) for i in (0, 1))
+        other = sum(a for a, _ in none.values())
+        print(f"{lesson}: solution {got:g} of {total:g} points, untouched {other:g}")
+        wrong += [f"{lesson}: the solution fails {n}" for n, (a, most) in full.items() if a < most]
+        wrong += [f"{lesson}: {n} asks for nothing" for n, (a, _) in none.items() if a]
     if wrong:
         raise InputError("\n".join(wrong))
 

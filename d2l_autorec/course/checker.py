@@ -24,7 +24,6 @@ nothing, run the checker in a container.
 from __future__ import annotations
 
 import secrets
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from d2l_autorec.course.examination import Examination
+from d2l_autorec.course.examination import Examination, Load, Matrices
 from d2l_autorec.course.report import Report
 from d2l_autorec.course.sandbox import Sandbox
 from d2l_autorec.errors import InputError, plain
@@ -66,10 +65,6 @@ def check_file(
         Train on MovieLens 100K, too, for which there are `MOVIELENS_SECONDS` more. It must be in
         the cache.
 
-    Returns
-    -------
-    Report
-
     Raises
     ------
     InputError
@@ -84,14 +79,13 @@ def check_file(
             raise InputError(f"{path}: this is no file.")
         if size > MAX_SOURCE:
             raise InputError(f"{path}: {size:,} bytes are too many for a submission.")
-        with path.open("rb"):
-            pass
+        source = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: it cannot be read ({error.strerror}).") from None
 
     def load(sandbox: Sandbox) -> dict[str, Any]:
         copy = sandbox.folder / "submission.py"
-        shutil.copyfile(path, copy)
+        copy.write_bytes(source)
         return sandbox.ask("load", path=str(copy))[0]
 
     return _check(path.name, load, seconds, memory, seed, movielens)
@@ -115,10 +109,6 @@ def check(
         ``evaluator(network, inter_matrix, test_data, devices)`` returns the RMSE.
     seconds, memory, seed, movielens
         As for `check_file`.
-
-    Returns
-    -------
-    Report
 
     Raises
     ------
@@ -158,29 +148,21 @@ def check(
 
 
 def _check(
-    name: str,
-    load: Callable[[Sandbox], dict[str, Any]],
-    seconds: float,
-    memory: int,
-    seed: int | None,
-    movielens: bool,
+    name: str, load: Load, seconds: float, memory: int, seed: int | None, movielens: bool
 ) -> Report:
-    matrices = _movielens() if movielens else None
     seed = secrets.randbits(32) if seed is None else seed
-    threads = 1
+    matrices, threads = None, 1
     if movielens:
         from d2l_autorec.runtime import num_threads
 
-        threads = num_threads()
+        matrices, threads = _movielens(), num_threads()
         seconds += MOVIELENS_SECONDS
     with Sandbox(seconds, memory, threads) as sandbox:
-        examination = Examination(sandbox, np.random.default_rng(seed), matrices)
-        examination.run(load)
-        findings = examination.in_order()
+        findings = Examination(sandbox, np.random.default_rng(seed), matrices).run(load)
         return Report(name, findings, sandbox.refused, sandbox.held, seed)
 
 
-def _movielens() -> tuple[np.ndarray, np.ndarray]:
+def _movielens() -> Matrices:
     """MovieLens 100K from the cache, split as in the chapter's runs."""
     from d2l_autorec.config import CHAPTER
     from d2l_autorec.data import sources
@@ -194,10 +176,8 @@ def _movielens() -> tuple[np.ndarray, np.ndarray]:
         )
     found = sources.load_ml100k(file, quiet=True)
     rows = holdout_split(len(found.table), CHAPTER.test_ratio, 0)
-    train, held_out = (
-        interaction_matrix(found.table.iloc[part], found.num_users, found.num_items)
-        for part in rows
-    )
+    shape = (found.num_users, found.num_items)
+    train, held_out = (interaction_matrix(found.table.iloc[part], *shape) for part in rows)
     return train, held_out
 
 

@@ -1,15 +1,12 @@
 """What a student's process may not do, and what holds it to that.
 
-Three layers, of which each says whether it holds:
+Three layers, of which each says whether it holds; `d2l_autorec.course.checker` says against what.
 
 limits
-    Memory, processor time, size of a file, open files (``resource``: Linux and macOS; macOS does
-    not enforce the one of memory).
+    Memory, processor time, size of a file, open files (``resource``: Linux and macOS).
 hook
     Python's audit hook refuses, with a sentence, what Python code does: writing outside its
-    folder, reading what is none of its business, programs, sockets, signals, C libraries. It is
-    no sandbox: code that sets out to break the interpreter gets past it, and it does not see what
-    a C library does by itself, for example ``mxnet.nd.save``.
+    folder, reading what is none of its business, programs, sockets, signals, C libraries.
 kernel
     On Linux, `d2l_autorec.course.kernel` has the kernel refuse the same, whatever code asks.
 
@@ -37,19 +34,10 @@ class Refused(PermissionError):
 
 
 def limit(memory: int, seconds: int) -> list[str]:
-    """Set the limits of this process.
+    """Set the limits of this process; return the names of those that hold.
 
-    Parameters
-    ----------
-    memory : int
-        Bytes of address space beyond what the process has now.
-    seconds : int
-        Of processor time, should the checker die before its child.
-
-    Returns
-    -------
-    list of str
-        The names of those that hold.
+    The memory is in bytes of address space beyond what the process has now; the seconds are of
+    processor time, should the checker die before its child.
     """
     try:
         import resource
@@ -81,46 +69,15 @@ def _address_space() -> int:
         return 2 << 30
 
 
-def watch(
-    writable: str, readable: Sequence[str], hidden: str, shown: Sequence[str]
-) -> Callable[[], list[str]]:
-    """Install the audit hook.
-
-    Parameters
-    ----------
-    writable, readable, hidden, shown
-        As for `kernel.restrict_files`.
-
-    Returns
-    -------
-    callable
-        Returns what was refused so far.
-    """
-    notes: list[str] = []
-    hook = _hook(os.path.realpath(writable), tuple(readable), hidden, tuple(shown), notes.append)
-    sys.addaudithook(hook)
-
-    def refused() -> list[str]:
-        return notes[:_MAX_NOTES]
-
-    return refused
-
-
-_PROGRAMS = {
-    "os.exec",
-    "os.fork",
-    "os.forkpty",
-    "os.posix_spawn",
-    "os.spawn",
-    "os.startfile",
-    "os.system",
-    "pty.spawn",
-    "subprocess.Popen",
-    "webbrowser.open",
+_EVENTS = {
+    "start another process": "os.exec os.fork os.forkpty os.posix_spawn os.spawn os.startfile "
+    "os.system pty.spawn subprocess.Popen webbrowser.open",
+    "send a signal": "os.kill os.killpg signal.pthread_kill",
+    "change its limits": "resource.setrlimit resource.prlimit cpython.run_command",
+    "look into the interpreter": "gc.get_objects gc.get_referrers gc.get_referents "
+    "ctypes.dlsym/handle",
 }
-_SIGNALS = {"os.kill", "os.killpg", "signal.pthread_kill"}
-_INNER = {"gc.get_objects", "gc.get_referrers", "gc.get_referents", "ctypes.dlsym/handle"}
-_LIMITS = {"resource.setrlimit", "resource.prlimit", "cpython.run_command"}
+_WISHES = {event: wish for wish, events in _EVENTS.items() for event in events.split()}
 # Which arguments are paths; after -> the place of a folder's descriptor that they are relative to.
 _CHANGES = {
     "os.chflags": ((0, None),),
@@ -141,44 +98,43 @@ _LISTINGS = {"os.listdir", "os.listxattr", "os.scandir"}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def _hook(
-    writable: str,
-    readable: tuple[str, ...],
-    hidden: str,
-    shown: tuple[str, ...],
-    note: Callable[[str], None],
-) -> Callable[[str, tuple[Any, ...]], None]:
-    """Make the hook; it keeps all that it needs to itself."""
-    separator = os.sep
+def watch(
+    writable: str, readable: Sequence[str], hidden: str, shown: Sequence[str]
+) -> Callable[[], list[str]]:
+    """Install the audit hook, with arguments as for `kernel.restrict_files`.
+
+    It keeps all that it needs to itself. What is returned tells what was refused so far.
+    """
+    notes: list[str] = []
+    separator, own = os.sep, (os.path.realpath(writable),)
+    readable, shown = tuple(readable), (*own, *shown)
 
     def below(path: str, folders: tuple[str, ...]) -> bool:
         return any(path == folder or path.startswith(folder + separator) for folder in folders)
 
     def refuse(text: str) -> None:
-        note(text)
+        notes.append(text)
         raise Refused(f"refused: {text}")
 
     def whole(path: Any, folder: Any = None) -> str | None:
         """The real path; None for a file that is open already."""
-        if path is None:
-            path = "."
         if isinstance(path, int):
             return None
-        path = os.fsdecode(path)
+        path = os.fsdecode("." if path is None else path)
         if isinstance(folder, int) and folder >= 0 and not os.path.isabs(path):
             path = os.path.join(os.path.realpath(f"/proc/self/fd/{folder}"), path)
         return os.path.realpath(path)
 
     def check_read(path: Any, verb: str) -> None:
         real = whole(path)
-        if real is None or below(real, (writable, *shown)) or real == os.devnull:
+        if real is None or below(real, shown) or real == os.devnull:
             return
         if below(real, (hidden,)) or not below(real, readable):
             refuse(f"{verb} {real}")
 
     def check_write(path: Any, folder: Any, verb: str) -> None:
         real = whole(path, folder)
-        if real is not None and real != os.devnull and not below(real, (writable,)):
+        if real is not None and real != os.devnull and not below(real, own):
             refuse(f"{verb} {real}")
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -200,16 +156,10 @@ def _hook(
             verb = "remove" if event in ("os.remove", "os.rmdir") else "change"
             for i, folder in _CHANGES[event]:
                 check_write(arguments[i], arguments[folder] if folder else None, verb)
-        elif event in _PROGRAMS:
-            refuse("start another process")
+        elif event in _WISHES:
+            refuse(_WISHES[event])
         elif event.startswith("socket.") and event != "socket.gethostname":
             refuse("use the network")
-        elif event in _SIGNALS:
-            refuse("send a signal")
-        elif event in _LIMITS:
-            refuse("change its limits")
-        elif event in _INNER:
-            refuse("look into the interpreter")
         elif event == "ctypes.dlopen":
             if not isinstance(arguments[0], str) or not os.path.isabs(arguments[0]):
                 refuse("load a C library")
@@ -222,4 +172,5 @@ def _hook(
         elif event == "sqlite3.connect" and arguments[0] != ":memory:":
             check_write(arguments[0], None, "write to")
 
-    return hook
+    sys.addaudithook(hook)
+    return lambda: notes[:_MAX_NOTES]

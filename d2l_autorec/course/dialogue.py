@@ -18,14 +18,7 @@ class Stop(Exception):
 
 
 class Dialogue:
-    """Asks a submission's process.
-
-    Parameters
-    ----------
-    sandbox : Sandbox
-    rng : numpy.random.Generator
-        For the parameters that the network is given.
-    """
+    """Asks a submission's process; the generator draws the parameters of its network."""
 
     def __init__(self, sandbox: Sandbox, rng: np.random.Generator) -> None:
         self.sandbox, self.rng = sandbox, rng
@@ -67,14 +60,14 @@ class Dialogue:
         results = self.ask(where, "forward", {"rows": rows}, **settings)[1]
         return [array(results, f"o{i}") for i in range(times)]
 
-    def make(self, num_hidden: int, num_users: int, dropout: float, num_devices: int = 1) -> None:
-        """Build a network."""
-        sizes = {"num_hidden": num_hidden, "num_users": num_users, "dropout": dropout}
-        self.build_with(num_devices=num_devices, sigma=0.3, **sizes)
+    def make(self, *arguments: float, num_devices: int = 1, sigma: float = 0.3) -> None:
+        """Build a network; its first parameters come from our seed."""
+        settings = {"num_devices": num_devices, "sigma": sigma, "seed": self.seed()}
+        self.ask("AutoRec(...)", "build", None, arguments=arguments, **settings)
 
-    def build_with(self, **settings: Any) -> None:
-        """Build a network with these arguments; its first parameters come from our seed."""
-        self.ask("AutoRec(...)", "build", None, seed=int(self.rng.integers(2**31)), **settings)
+    def seed(self) -> int:
+        """Draw what MXNet's generator starts from."""
+        return int(self.rng.integers(2**31))
 
     def fill(self, rows: np.ndarray) -> list[np.ndarray]:
         """Give the network parameters of our own; a first row tells their shapes."""
@@ -82,13 +75,13 @@ class Dialogue:
         told = self.ask("AutoRec", "shapes")[0].get("shapes")
         try:
             shapes = [tuple(int(size) for size in shape) for shape in told or ()]
-            fine = len(shapes) <= _MAX_ARRAYS and all(
+            fine = [
                 len(shape) < 5 and min(shape, default=1) > 0 and math.prod(shape) < 1e6
                 for shape in shapes
-            )
+            ]
         except (TypeError, ValueError, OverflowError):
-            fine = False
-        if not fine or not shapes:
+            fine = []
+        if not 0 < len(fine) <= _MAX_ARRAYS or not all(fine):
             raise Stop(
                 "The network has 0 parameters that MXNet knows of. What is not registered with "
                 "the block is never trained."
@@ -99,8 +92,8 @@ class Dialogue:
 
     def train(self, train: np.ndarray, **settings: Any) -> np.ndarray:
         """Predictions of the trained network for all entries."""
-        seed = int(self.rng.integers(2**31))
-        results = self.ask("Training", "train", {"rows": train}, seed=seed, **settings)[1]
+        settings["seed"] = self.seed()
+        results = self.ask("Training", "train", {"rows": train}, **settings)[1]
         predicted = array(results, "predictions")
         if predicted.shape != train.shape:
             raise Stop(f"After training, {train.shape} rows gave an output {predicted.shape}.")

@@ -47,20 +47,16 @@ def network() -> Figure:
     steps = np.linspace(-8, 8, 30)
     for unit in units:
         axes.plot(5, unit, "o", ms=19, mfc="white", mec=OTHER, mew=1.6, zorder=2)
-        axes.plot(
-            5 + 0.03 * steps, unit - 0.22 * np.tanh(steps / 3), color=OTHER, lw=1.2, zorder=3
-        )
+        bent = unit - 0.22 * np.tanh(steps / 3)
+        axes.plot(5 + 0.03 * steps, bent, color=OTHER, lw=1.2, zorder=3)
     for row in rows:
         axes.text(-0.25, row, f"user {row + 1}", ha="right", va="center", fontsize=8, color="0.3")
         _cell(axes, 0, row, READ[row], "#dbe9f6" if READ[row] else "white")
         _cell(axes, 9, row, GIVEN_BACK[row], "white" if READ[row] else "#ffe2c4")
     axes.text(5, 6.05, "⋮", ha="center", va="center", fontsize=14)
     words: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10.5}
-    for x, text in (
-        (0.5, "ratings of\none film"),
-        (5, "500 sigmoid\nunits"),
-        (9.8, "a rating for\neverybody"),
-    ):
+    titles = {0.5: "ratings of\none film", 5: "500 sigmoid\nunits", 9.8: "a rating for\neverybody"}
+    for x, text in titles.items():
         axes.text(x, -1, text, weight="bold", **words)
     for x, text in ((2.85, "encoder"), (7.15, "decoder")):
         axes.text(x, 6.75, text, style="italic", color="0.2", **words)
@@ -73,11 +69,9 @@ def _cell(axes: Axes, x: float, row: int, text: str, color: str) -> None:
     """Draw one rating, or a gap."""
     from matplotlib.patches import Rectangle
 
-    width = 1.0 if x == 0 else 1.6
+    width, corner = 1.0 if x == 0 else 1.6, (x, row - HEIGHT / 2)
     style = "-" if text else ":"
-    axes.add_patch(
-        Rectangle((x, row - HEIGHT / 2), width, HEIGHT, fc=color, ec="0.4", lw=1, ls=style)
-    )
+    axes.add_patch(Rectangle(corner, width, HEIGHT, fc=color, ec="0.4", lw=1, ls=style))
     axes.text(x + width / 2, row, text, ha="center", va="center", fontsize=10)
 
 

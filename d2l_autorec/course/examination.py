@@ -13,6 +13,9 @@ from d2l_autorec.course.report import CHECKS, NOT_REACHED, RIGHT, WRONG, Finding
 from d2l_autorec.course.sandbox import Ended, Sandbox
 from d2l_autorec.errors import plain
 
+Load = Callable[[Sandbox], dict[str, Any]]
+Matrices = tuple[np.ndarray, np.ndarray]
+
 _LESSON = "04-autorec"
 _BATCH, _HIDDEN, _USERS, _ITEMS = 5, 4, 7, 11
 
@@ -25,64 +28,49 @@ class Examination(Dialogue):
     """The questions, in order. A check that fails does not stop those that do not need it."""
 
     def __init__(
-        self,
-        sandbox: Sandbox,
-        rng: np.random.Generator,
-        matrices: tuple[np.ndarray, np.ndarray] | None,
+        self, sandbox: Sandbox, rng: np.random.Generator, matrices: Matrices | None
     ) -> None:
         super().__init__(sandbox, rng)
         self.matrices = matrices
+        self.rows = questions.ratings(rng, _BATCH, _USERS, 0.5)
         self.findings: dict[str, Finding] = {}
         self.gone = ""  # the check in which the process ended
         self.given: dict[str, Any] = {}
 
-    def run(self, load: Callable[[Sandbox], dict[str, Any]]) -> None:
+    def run(self, load: Load) -> list[Finding]:
         """Look at everything."""
-        self.rows = questions.ratings(self.rng, _BATCH, _USERS, 0.5)
-        self.do("file", lambda: self.file(load))
-        for name in ("class", "shape", "activation", "mask", "gradient", "prediction", "dropout"):
-            self.do(name, getattr(self, name if name != "class" else "build"))
-        self.do("training", self.training)
-        self.do("rows", self.evaluator_rows)
-        self.do("score", self.evaluator_score)
-        self.do("devices", self.devices)
-        if self.matrices is not None:
-            self.do("movielens", self.movielens)
+        self.load = load
+        for name in CHECKS:
+            if name != "movielens" or self.matrices is not None:
+                self.findings[name] = self.look(name)
+        return list(self.findings.values())
 
-    def in_order(self) -> list[Finding]:
-        """Return all findings."""
-        return [self.findings[name] for name in CHECKS if name in self.findings]
-
-    def do(self, name: str, look: Callable[[], str | None]) -> None:
-        """Make one check and keep what it found."""
-        state, message = NOT_REACHED, ""
+    def look(self, name: str) -> Finding:
+        """Make one check, by the method that is called after it."""
         missing = [need for need in CHECKS[name].needs if self.findings[need].state != RIGHT]
         if self.gone:
-            message = f'The process ended in "{CHECKS[self.gone].title}".'
-        elif missing:
-            message = f'It needs "{CHECKS[missing[0]].title}".'
-        else:
-            try:
-                message = look() or ""
-            except Nothing as error:
-                self.findings[name] = Finding(name, NOT_REACHED, str(error))
-                return
-            except Ended as error:
-                self.gone = name
-                message = self.ended(error)
-            except Stop as error:
-                message = str(error)
-            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                # the judges take what fits the question; only a forged answer does not
-                message = f"What came back does not fit the question ({type(error).__name__})."
-            state = WRONG if message else RIGHT
-            if message:
-                message = f"{plain(message)} See lesson {_LESSON}, {CHECKS[name].see}."
-        self.findings[name] = Finding(name, state, message)
+            where = CHECKS[self.gone].title
+            return Finding(name, NOT_REACHED, f'The process ended in "{where}".')
+        if missing:
+            return Finding(name, NOT_REACHED, f'It needs "{CHECKS[missing[0]].title}".')
+        try:
+            message = getattr(self, f"check_{name}")()
+        except Nothing as error:
+            return Finding(name, NOT_REACHED, str(error))
+        except Ended as error:
+            self.gone, message = name, self.ended(error)
+        except Stop as error:
+            message = str(error)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # the judges take what fits the question; only a forged answer does not
+            message = f"What came back does not fit the question ({type(error).__name__})."
+        if not message:
+            return Finding(name, RIGHT)
+        return Finding(name, WRONG, f"{plain(message)} See lesson {_LESSON}, {CHECKS[name].see}.")
 
-    def file(self, load: Callable[[Sandbox], dict[str, Any]]) -> str | None:
+    def check_file(self) -> str | None:
         """Load the submission, and look for its two names."""
-        answer = load(self.sandbox)
+        answer = self.load(self.sandbox)
         if "error" in answer:
             return judge.error(mapping(answer["error"]), "The file")
         self.given = answer
@@ -94,7 +82,7 @@ class Examination(Dialogue):
             return "1 of 2 names is missing: no function is called evaluator."
         return None
 
-    def build(self) -> str | None:
+    def check_class(self) -> str | None:
         """Build a network."""
         if not self.given.get("class"):
             raise Nothing("It needs a class called AutoRec.")
@@ -106,43 +94,41 @@ class Examination(Dialogue):
         self.make(_HIDDEN, _USERS, 0.0)
         return None
 
-    def shape(self) -> str | None:
+    def check_shape(self) -> str | None:
         """Compare the shapes of input and output."""
-        output = self.outputs(self.rows, False)[0]
-        message = judge.shape(self.rows, output)
-        if message is None:
-            message = judge.shape(self.rows, self.outputs(self.rows, True)[0])
-        if message is None:  # a batch is no part of the network
-            message = judge.shape(self.rows[:2], self.outputs(self.rows[:2], False)[0])
-        return message
+        two = self.rows[:2]  # the size of a batch is no part of the network
+        for rows, training in ((self.rows, False), (self.rows, True), (two, False)):
+            message = judge.shape(rows, self.outputs(rows, training)[0])
+            if message is not None:
+                return message
+        return None
 
-    def activation(self) -> str | None:
+    def check_activation(self) -> str | None:
         """Find out what the network computes."""
-        self.parameters = self.fill(self.rows)
+        parameters = self.fill(self.rows)
         output = self.outputs(self.rows, False)[0]
-        return anatomy.activation(self.rows, output, self.parameters, _HIDDEN)
+        return anatomy.activation(self.rows, output, parameters, _HIDDEN)
 
-    def mask(self) -> str | None:
+    def check_mask(self) -> str | None:
         """Compare the output in training with that in prediction."""
-        return judge.mask(
-            self.rows, self.outputs(self.rows, True)[0], self.outputs(self.rows, False)[0]
-        )
+        in_training, in_prediction = (self.outputs(self.rows, mode)[0] for mode in (True, False))
+        return judge.mask(self.rows, in_training, in_prediction)
 
-    def gradient(self) -> str | None:
+    def check_gradient(self) -> str | None:
         """Ask for the gradients of unknown and of known entries."""
         head = self.rng.uniform(1, 2, self.rows.shape).astype("f4")
         both = []
         for part in (self.rows == 0, self.rows > 0):
             arrays = {"rows": self.rows, "head": head * part}
             grads = self.ask("The gradient", "gradient", arrays)[1]
-            both.append([array for name, array in sorted(grads.items())])
+            both.append([grads[name] for name in sorted(grads)])
         return judge.gradient(*both)
 
-    def prediction(self) -> str | None:
+    def check_prediction(self) -> str | None:
         """Look at the predictions of unknown ratings."""
         return judge.prediction(self.rows, self.outputs(self.rows, False)[0])
 
-    def dropout(self) -> str | None:
+    def check_dropout(self) -> str | None:
         """Repeat predictions and passes in training."""
         hidden = 32
         self.make(hidden, _USERS, 0.5)
@@ -154,37 +140,30 @@ class Examination(Dialogue):
             away = anatomy.dissect(self.rows, predictions[0], parameters, hidden)[1]
         return judge.dropout(predictions, trainings, away)
 
-    def training(self) -> str | None:
-        """Train for a moment on ratings that are made up."""
-        train, held_out = questions.synthetic(self.rng, 160, 60)
-        self.make(16, train.shape[1], 0.05)
-        predicted = self.train(train, epochs=40, batch=40, lr=0.02, wd=1e-5)
-        return judge.trained(predicted, train, held_out)
+    def check_training(self) -> str | None:
+        """Train for a moment on made ratings; where the error is too high, once more on others.
 
-    def movielens(self) -> str | None:
-        """Train on MovieLens 100K as the chapter does."""
-        from d2l_autorec.config import CHAPTER as book
+        What is drawn decides how far so short a training gets. Of 301 trainings of a right
+        submission the median RMSE was 0.306, 99 % were below 0.42 and the largest was 0.609; in
+        another run one ended at 1.01, above the bound. So a first failure may be bad luck.
+        """
+        for _ in range(2):
+            train, held_out = questions.synthetic(self.rng, 160, 60)
+            self.make(16, train.shape[1], 0.05)
+            predicted = self.train(train, epochs=40, batch=40, lr=0.02, wd=1e-5)
+            message = judge.trained(predicted, train, held_out)
+            if message is None or not np.isfinite(predicted).all():
+                break
+        return message
 
-        assert self.matrices is not None
-        train, held_out = self.matrices
-        self.build_with(
-            num_hidden=book.num_hidden,
-            num_users=train.shape[1],
-            dropout=book.dropout_rate,
-            num_devices=1,
-            sigma=book.sigma,
-        )
-        settings = {"batch": book.batch_size, "lr": book.lr, "wd": book.wd}
-        return judge.movielens(self.train(train, epochs=book.num_epochs, **settings), held_out)
+    def evaluate(
+        self, num_devices: int, **known: np.ndarray
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Call the evaluator, with a network that is known or else with the submission's."""
+        arrays = {"rows": self.matrix, "held_out": self.held_out, **known}
+        return self.sandbox.ask("evaluate", arrays, batch=4, num_devices=num_devices)
 
-    def probe(self, num_devices: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Call the evaluator with a network that is known."""
-        arrays = {"rows": self.matrix, "held_out": self.held_out, **self.known}
-        answer, results = self.sandbox.ask("evaluate", arrays, batch=4, num_devices=num_devices)
-        calls = [results[f"c{i}"] for i in range(len(results)) if f"c{i}" in results]
-        return answer, {**results, "calls": calls}  # type: ignore[dict-item]
-
-    def evaluator_rows(self) -> str | None:
+    def check_rows(self) -> str | None:
         """Look at what the evaluator shows the network."""
         if not self.given.get("evaluator"):
             raise Nothing("It needs a function called evaluator.")
@@ -196,28 +175,29 @@ class Examination(Dialogue):
             "slope": self.rng.standard_normal((_USERS, _USERS)) / 4,
             "offset": self.rng.uniform(2, 4, _USERS),
         }
-        answer, results = self.probe(1)
+        answer, results = self.evaluate(1, **self.known)
+        calls = [results[name] for i in range(len(results)) if (name := f"c{i}") in results]
         modes = answer.get("training")
         modes = [bool(mode) for mode in modes] if isinstance(modes, list) else []
-        message = judge_evaluator.rows_shown(results["calls"], modes, self.matrix, self.held_out)  # type: ignore[arg-type]
-        if "error" in answer and (message is None or not results["calls"] or "of the" in message):
+        message = judge_evaluator.rows_shown(calls, modes, self.matrix, self.held_out)
+        if "error" in answer and (message is None or not calls or "of the" in message):
             message = judge.error(mapping(answer["error"]), "The evaluator")
         self.scored = answer, results
         return message
 
-    def evaluator_score(self) -> str | None:
+    def check_score(self) -> str | None:
         """Work the evaluator's score out again."""
         answer, results = self.scored
         value = number(answer, results)
         predicted = self.matrix @ self.known["slope"] + self.known["offset"]
         return judge_evaluator.score(value, predicted, self.matrix, self.held_out, 4)
 
-    def devices(self) -> str | None:
+    def check_devices(self) -> str | None:
         """Do it on two devices."""
-        self.make(_HIDDEN, _USERS, 0.0, 2)
+        self.make(_HIDDEN, _USERS, 0.0, num_devices=2)
         self.fill(self.rows)
         outputs = [self.outputs(self.rows, False, device=device)[0] for device in (0, 1)]
-        answer, results = self.probe(2)
+        answer, results = self.evaluate(2, **self.known)
         if "error" in answer:
             return judge.error(mapping(answer["error"]), "The evaluator, on two devices,")
         used = answer.get("devices")
@@ -225,15 +205,20 @@ class Examination(Dialogue):
         value, one = number(answer, results), number(*self.scored)
         message = judge_evaluator.devices(outputs, used, value, one)
         if message is None:  # the two halves together
-            answer, results = self.sandbox.ask(
-                "evaluate",
-                {"rows": self.matrix, "held_out": self.held_out},
-                batch=4,
-                num_devices=2,
-            )
+            answer, results = self.evaluate(2)
             if "error" in answer:
                 return judge.error(mapping(answer["error"]), "The evaluator, with your network,")
             predicted = self.outputs(self.matrix, False)[0]
             one = judge.rmse(predicted, self.held_out)
             message = judge_evaluator.devices(outputs, used, number(answer, results), one)
         return message
+
+    def check_movielens(self) -> str | None:
+        """Train on MovieLens 100K as the chapter does."""
+        from d2l_autorec.config import CHAPTER as book
+
+        assert self.matrices is not None
+        train, held_out = self.matrices
+        self.make(book.num_hidden, train.shape[1], book.dropout_rate, sigma=book.sigma)
+        settings = {"batch": book.batch_size, "lr": book.lr, "wd": book.wd}
+        return judge.movielens(self.train(train, epochs=book.num_epochs, **settings), held_out)

@@ -46,8 +46,7 @@ def mask(rows: Array, training: Array, prediction: Array) -> str | None:
             f"In training, {share:.0%} of the outputs for unknown ratings are not 0. So a missing "
             "rating is learned as a rating of zero."
         )
-    if np.abs(training - prediction)[~unknown].max() > TOLERANCE:
-        away = float(np.abs(training - prediction)[~unknown].max())
+    if (away := float(np.abs(training - prediction)[~unknown].max())) > TOLERANCE:
         return (
             f"With no dropout, the outputs for known ratings in training are up to {away:.2g} "
             "away from those in prediction. The mask may leave them alone, and nothing else."

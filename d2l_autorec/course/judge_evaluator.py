@@ -23,15 +23,12 @@ def rows_shown(
             "predictions says nothing about it."
         )
     num_users = train.shape[1]
-    ours = {row.tobytes() for row in train}
-    columns = {row.tobytes() for row in np.ascontiguousarray(train.T)}
-    tests = [row for row in held_out if row.any()]
-    tests += [row for row in train + held_out]
-    theirs = {row.tobytes() for row in tests} - ours
+    ours, columns = set(_bare(train)), set(_bare(train.T))
+    theirs = {*_bare(held_out[held_out.any(1)]), *_bare(train + held_out)} - ours
     for call in calls:
         width = call.shape[1] if call.ndim == 2 else call.size
-        bare = [np.ascontiguousarray(row).tobytes() for row in np.atleast_2d(call)]
-        if width != num_users or (set(bare) & columns and not set(bare) & ours):
+        rows = _bare(np.atleast_2d(call))
+        if width != num_users or (set(rows) & columns and not set(rows) & ours):
             if call.ndim == 2 and call.shape[0] == num_users:
                 return (
                     f"The evaluator showed the network an array of shape {call.shape}, where a row"
@@ -42,19 +39,19 @@ def rows_shown(
                 f"The evaluator showed the network an array of shape {call.shape}, where a batch "
                 f"has rows of {num_users} numbers."
             )
-        leaked = sum(row in theirs for row in bare)
+        leaked = sum(row in theirs for row in rows)
         if leaked:
             return (
                 f"The evaluator showed the network {leaked} rows with held-out ratings in them. "
                 "Who has seen the answers is not tested by the questions."
             )
-        strange = sum(row not in ours for row in bare)
+        strange = sum(row not in ours for row in rows)
         if strange:
             return (
                 f"{strange} rows that the evaluator showed the network are none of the training "
                 "matrix. They were changed on the way."
             )
-    seen = {np.ascontiguousarray(row).tobytes() for call in calls for row in call}
+    seen = {row for call in calls for row in _bare(call)}
     if len(seen) < len(ours):
         return (
             f"The evaluator showed the network {len(seen)} of the {len(ours)} training rows. The "
@@ -66,6 +63,10 @@ def rows_shown(
             "mode. There it masks and drops out, and neither belongs in a score."
         )
     return None
+
+
+def _bare(rows: Array) -> list[bytes]:
+    return [row.tobytes() for row in np.ascontiguousarray(rows)]
 
 
 def score(value: float, predicted: Array, train: Array, held_out: Array, batch: int) -> str | None:
@@ -104,31 +105,25 @@ def score(value: float, predicted: Array, train: Array, held_out: Array, batch: 
             "it is the mean of the batches' errors, and the root of a mean is no mean of roots",
         ),
     ]
+    said = f"The score is {value:.3f}, and the held-out ratings give {right:.3f}"
     for number, meaning in wrong:
         if abs(value - number) < SCORE_TOLERANCE * number:
-            return (
-                f"The score is {value:.3f}, and the held-out ratings give {right:.3f}: {meaning}."
-            )
-    return (
-        f"The score is {value:.3f}, and the held-out ratings give {right:.3f}. It is not the root "
-        "of the mean squared error over the held-out ratings alone."
-    )
+            return f"{said}: {meaning}."
+    return f"{said}. It is not the root of the mean squared error over the held-out ratings alone."
 
 
-def devices(
-    outputs: Sequence[Array], used: Sequence[str], value: float, one: float, num_devices: int = 2
-) -> str | None:
-    """Judge a network and an evaluator on several devices."""
+def devices(outputs: Sequence[Array], used: Sequence[str], value: float, one: float) -> str | None:
+    """Judge a network and an evaluator on two devices."""
     away = max(float(np.abs(output - outputs[0]).max()) for output in outputs)
     if not away < TOLERANCE:
         return (
             f"The same row gives answers up to {away:.2g} apart on two devices. Something in the "
             "network has a value of its own on each."
         )
-    if len(set(used)) < num_devices:
+    if len(set(used)) < 2:
         where = next(iter(used), "none")[:40]
         return (
-            f"Of {num_devices} devices only {where} got rows. The list of devices says where the "
+            f"Of 2 devices only {where} got rows. The list of devices says where the "
             "work goes, and a part of it stays idle."
         )
     if not abs(value - one) < SCORE_TOLERANCE * one:

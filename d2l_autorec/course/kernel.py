@@ -58,6 +58,8 @@ _ONLY_ITSELF = {"kill": (62, 129), "tgkill": (234, 131)}
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _CLONE_THREAD = 0x10000
 _EPERM, _ENOSYS = 1, 38
+_ALLOW, _ERROR = 0x7FFF0000, 0x00050000
+_LOAD, _RETURN, _IF_EQUAL, _IF_AT_LEAST, _IF_FLAG = 0x20, 0x06, 0x15, 0x35, 0x45
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
@@ -65,6 +67,8 @@ def restrict_files(
     writable: str, readable: Sequence[str], hidden: str, shown: Sequence[str]
 ) -> bool:
     """Leave this process one folder to write to and a few to read from (Landlock, Linux 5.13).
+
+    It returns whether the kernel holds it.
 
     Parameters
     ----------
@@ -76,11 +80,6 @@ def restrict_files(
         Folder that may not be read, though it may lie in a readable one.
     shown : sequence of str
         What may be read in the hidden folder all the same.
-
-    Returns
-    -------
-    bool
-        Whether the kernel holds it.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -133,13 +132,7 @@ def _without(path: str, hidden: str) -> Iterator[tuple[str, bool]]:
 
 
 def restrict_calls() -> bool:
-    """Refuse sockets, new processes, signals to others and the like (seccomp).
-
-    Returns
-    -------
-    bool
-        Whether the kernel holds it.
-    """
+    """Refuse sockets, new processes, signals to others and the like (seccomp), if it can."""
     if not sys.platform.startswith("linux") or platform.machine() not in _MACHINES:
         return False
     column, architecture = _MACHINES[platform.machine()]
@@ -147,74 +140,31 @@ def restrict_calls() -> bool:
     buffer = ctypes.create_string_buffer(code, len(code))
     described = struct.pack("HP", len(code) // 8, ctypes.addressof(buffer))
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    arguments = (2, described, 0, 0)  # 2: a filter
-    return _no_new_privileges() and prctl(_SET_SECCOMP, *arguments) == 0
+    return _no_new_privileges() and prctl(_SET_SECCOMP, 2, described, 0, 0) == 0  # 2: a filter
 
 
 def filter_calls(column: int, architecture: int, process: int) -> bytes:
     """Return the seccomp program for one architecture and the process that may signal itself."""
-    program = _Filter()
-    program.load(4)  # the architecture
-    program.unless_equal(architecture, _EPERM)
-    program.load(0)  # the number of the call
+    refuse, number, argument = _step(_RETURN, _ERROR | _EPERM), _step(_LOAD, 0), _step(_LOAD, 16)
+    program = [_step(_LOAD, 4), _step(_IF_EQUAL, architecture, 1), refuse, number]
     if column == 0:
-        program.if_at_least(0x40000000, _EPERM)  # the x32 calls
+        program += [_step(_IF_AT_LEAST, 0x40000000, 0, 1), refuse]  # the x32 calls
     for numbers in _REFUSED.values():
         if numbers[column] >= 0:
-            program.if_equal(numbers[column], _EPERM)
-    program.if_equal(_CLONE3[column], _ENOSYS)  # its flags cannot be seen; libraries try clone
-    for numbers in _ONLY_ITSELF.values():
-        program.if_equal_unless_argument(numbers[column], process)
-    program.if_equal_unless_flag(_CLONE[column], _CLONE_THREAD)
-    return program.finish()
+            program += [_step(_IF_EQUAL, numbers[column], 0, 1), refuse]
+    # the flags of clone3 cannot be seen; libraries try clone
+    program += [_step(_IF_EQUAL, _CLONE3[column], 0, 1), _step(_RETURN, _ERROR | _ENOSYS)]
+    only = [(numbers, _step(_IF_EQUAL, process, 1)) for numbers in _ONLY_ITSELF.values()]
+    for numbers, test in [*only, (_CLONE, _step(_IF_FLAG, _CLONE_THREAD, 1))]:
+        program += [_step(_IF_EQUAL, numbers[column], 0, 4), argument, test, refuse, number]
+    return b"".join([*program, _step(_RETURN, _ALLOW)])
+
+
+def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
+    """One instruction; a test passes over so many of the next where it is true or false."""
+    return struct.pack("HBBI", code, then, otherwise, value)
 
 
 def _no_new_privileges() -> bool:
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     return prctl(_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-
-
-class _Filter:
-    """A seccomp program; each step either ends it or goes on to the next."""
-
-    def __init__(self) -> None:
-        self.code = b""
-
-    def _add(self, code: int, then: int, otherwise: int, value: int) -> None:
-        self.code += struct.pack("HBBI", code, then, otherwise, value)
-
-    def load(self, offset: int) -> None:
-        self._add(0x20, 0, 0, offset)
-
-    def _refuse(self, error: int) -> None:
-        self._add(0x06, 0, 0, 0x00050000 | error)
-
-    def if_equal(self, value: int, error: int) -> None:
-        self._add(0x15, 0, 1, value)
-        self._refuse(error)
-
-    def unless_equal(self, value: int, error: int) -> None:
-        self._add(0x15, 1, 0, value)
-        self._refuse(error)
-
-    def if_at_least(self, value: int, error: int) -> None:
-        self._add(0x35, 0, 1, value)
-        self._refuse(error)
-
-    def if_equal_unless_argument(self, number: int, value: int) -> None:
-        self._add(0x15, 0, 4, number)
-        self.load(16)  # the first argument
-        self._add(0x15, 1, 0, value)
-        self._refuse(_EPERM)
-        self.load(0)
-
-    def if_equal_unless_flag(self, number: int, flag: int) -> None:
-        self._add(0x15, 0, 4, number)
-        self.load(16)
-        self._add(0x45, 1, 0, flag)
-        self._refuse(_EPERM)
-        self.load(0)
-
-    def finish(self) -> bytes:
-        self._add(0x06, 0, 0, 0x7FFF0000)  # allow
-        return self.code

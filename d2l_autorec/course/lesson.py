@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import zlib
 from pathlib import Path
@@ -20,11 +21,8 @@ if TYPE_CHECKING:
 def movielens() -> Ratings:
     """Load MovieLens 100K with titles as people say them: "The Terminator" for "Terminator, The".
 
-    Returns
-    -------
-    Ratings
-        Users and films have the ids of MovieLens, from 1. Row or column ``n`` of a matrix belongs
-        to id ``n + 1``.
+    Users and films have the ids of MovieLens, from 1: row or column ``n`` of a matrix belongs to
+    id ``n + 1``.
     """
     from d2l_autorec.data.sources import load_ml100k
 
@@ -46,12 +44,9 @@ def draws(student: int, task: str) -> np.random.Generator:
 def small_matrix(
     student: int, task: str, num_items: int = 6, num_users: int = 8, share: float = 0.5
 ) -> np.ndarray:
-    """Draw a student's own matrix of made ratings for a task.
+    """Draw a student's own matrix (num_items, num_users) of made ratings for a task: float32.
 
-    Returns
-    -------
-    numpy.ndarray of float32, shape (num_items, num_users)
-        Ratings 1 to 5, and 0 where there is none. Every row and column has some of both.
+    They are 1 to 5, and 0 where there is none. Every row and column has some of both.
     """
     from d2l_autorec.course.questions import ratings
 
@@ -62,37 +57,23 @@ def stored(name: str) -> pd.DataFrame:
     """Read a table that an experiment left in ``results/``, such as ``study/runs.csv``.
 
     Outside a clone, the copy that was installed with the package is read.
-
-    Raises
-    ------
-    InputError
-        If neither is there.
     """
     import pandas as pd
 
     places = [Path(__file__).parents[2] / "results", Path("../results"), Path("results")]
     found = [place / name for place in places if (place / name).is_file()]
     if not found:
-        try:
-            files = importlib.metadata.files("d2l-autorec") or []
-        except importlib.metadata.PackageNotFoundError:
-            files = []
         end = f"d2l_autorec/results/{name}"
-        found = [Path(str(file.locate())) for file in files if file.as_posix().endswith(end)]
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            files = importlib.metadata.files("d2l-autorec") or []
+            found = [Path(str(file.locate())) for file in files if file.as_posix().endswith(end)]
     if not found:
         raise InputError(f"results/{name} is not at hand: open the lesson in a clone.")
     return pd.read_csv(found[0])
 
 
 def show(figure: Figure, words: str) -> Any:
-    """Return a figure as a PNG that a notebook displays.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    words : str
-        What it shows, for those who cannot see it.
-    """
+    """Return a figure as a PNG that a notebook displays; the words are for who cannot see it."""
     from IPython.display import Image
 
     from d2l_autorec.plots import images

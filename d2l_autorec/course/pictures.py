@@ -25,9 +25,8 @@ def stars(table: pd.DataFrame) -> Figure:
     left.bar(counts.index, counts / 1000, width=0.8, color=OTHER)
     mean = table["rating"].mean()
     left.axvline(mean, color=AUTOREC, lw=2)
-    left.annotate(
-        f"mean {mean:.2f} ", (mean, 0.97), xycoords=("data", "axes fraction"), ha="right"
-    )
+    top = (mean, 0.97)
+    left.annotate(f"mean {mean:.2f} ", top, xycoords=("data", "axes fraction"), ha="right")
     left.set(xlabel="stars", ylabel="ratings, in thousands", ylim=(0, counts.max() / 1000 * 1.15))
     per_item = np.sort(table["item"].value_counts().to_numpy())[::-1]
     right.plot(np.arange(1, len(per_item) + 1), per_item, color=OTHER, lw=2)
@@ -51,14 +50,8 @@ def sparsity(matrix: Array, block: tuple[int, int] = (7, 5)) -> Figure:
     films, users = (size // part * part for size, part in zip(matrix.shape, block))
     ordered = known[by_film][:, by_user][:films, :users]
     shares = ordered.reshape(films // block[0], block[0], users // block[1], block[1])
-    shown = axes.imshow(
-        100 * shares.mean((1, 3)),
-        cmap="Blues",
-        vmin=0,
-        vmax=100,
-        aspect="auto",
-        extent=(0, users, films, 0),
-    )
+    percent, extent = 100 * shares.mean((1, 3)), (0, users, films, 0)
+    shown = axes.imshow(percent, "Blues", aspect="auto", vmin=0, vmax=100, extent=extent)
     axes.grid(False)
     axes.set(
         xlabel=f"{matrix.shape[1]} users, most active first",
@@ -70,13 +63,7 @@ def sparsity(matrix: Array, block: tuple[int, int] = (7, 5)) -> Figure:
 
 
 def guesses(scores: Mapping[str, tuple[float, float]]) -> Figure:
-    """Draw the RMSE of some guesses, over all cells and over the ratings only.
-
-    Parameters
-    ----------
-    scores : mapping of str to (float, float)
-        For each guess, the RMSE over all cells, with 0 for "not rated", and over the ratings.
-    """
+    """Draw the RMSE of guesses, over all cells, with 0 for "not rated", and over ratings only."""
     figure, panels = frame(2.6, 2, sharey=True)
     titles = ("over all cells, 0 taken for a rating", "over the ratings only")
     for which, (axes, title) in enumerate(zip(panels, titles)):
@@ -111,30 +98,22 @@ def sums(
 ) -> Figure:
     """Draw predictions of a user's ratings as steps: the mean, the user's and the film's bias.
 
-    Parameters
-    ----------
-    model : (float, numpy.ndarray, numpy.ndarray)
-        The mean, the biases of the films and those of the users.
-    user : int
-        The user's place.
-    films : mapping of str to int
-        Titles and places.
-    low : float
-        Where the axis of stars begins.
+    The model is the mean, the biases of the films and those of the users. The user and the films
+    are their places, the latter by title. The axis of stars begins at ``low``.
     """
     mean, film_bias, user_bias = model
+    parts = (
+        ("the mean", "lightgrey", 0.84, 0),
+        ("the user's bias", OTHER, 0.28, 0),
+        ("the film's bias", AUTOREC, 0.28, 0.28),
+    )
     figure, (axes,) = frame(0.9 + 0.75 * len(films))
     axes.set_axisbelow(True)
     for row, item in enumerate(films.values()):
         at = low
-        for length, color in (
-            (mean - low, "lightgrey"),
-            (user_bias[user], OTHER),
-            (film_bias[item], AUTOREC),
-        ):
-            place = row if color == "lightgrey" else row + (0.0 if color == OTHER else 0.28)
-            height = 0.84 if color == "lightgrey" else 0.28
-            axes.barh(place, length, height, left=at, color=color)
+        lengths = (mean - low, user_bias[user], film_bias[item])
+        for length, (_, color, height, down) in zip(lengths, parts):
+            axes.barh(row + down, length, height, left=at, color=color)
             at += length
         axes.plot([at, at], [row - 0.45, row + 0.45], color="black", lw=2)
         axes.annotate(f" {at:.2f}", (at, row - 0.28), va="center")
@@ -142,11 +121,7 @@ def sums(
     axes.grid(False, axis="y")
     axes.invert_yaxis()
     axes.set(xlabel="stars; the black line is the prediction", xlim=(low, 5.3))
-    for label, color in (
-        ("the mean", "lightgrey"),
-        ("the user's bias", OTHER),
-        ("the film's bias", AUTOREC),
-    ):
+    for label, color, *_ in parts:
         axes.barh([0], [0], color=color, label=label)
     legend(figure, axes, 3)
     return figure
@@ -157,13 +132,13 @@ def ladder(scores: Mapping[str, float]) -> Figure:
     figure, (axes,) = frame(0.9 + 0.4 * (len(scores) + 1))
     book = "the book's AutoRec, another split"
     values = {**scores, book: float(CHAPTER.test_rmse)}
-    colors = [AUTOREC if name == book else OTHER for name in values]
-    axes.hlines(list(values), 0.85, list(values.values()), color=colors, lw=3)
-    axes.scatter(list(values.values()), list(values), 70, color=colors, zorder=3)
-    for row, value in enumerate(values.values()):
-        axes.annotate(
-            f"{value:.3f}", (value, row), (9, 0), textcoords="offset points", va="center"
-        )
+    names, rmses = list(values), list(values.values())
+    colors = [AUTOREC if name == book else OTHER for name in names]
+    axes.hlines(names, 0.85, rmses, color=colors, lw=3)
+    axes.scatter(rmses, names, 70, color=colors, zorder=3)
+    for row, value in enumerate(rmses):
+        at = (value, row)
+        axes.annotate(f"{value:.3f}", at, (9, 0), textcoords="offset points", va="center")
     axes.invert_yaxis()
     axes.grid(False, axis="y")
     axes.set(xlabel="test RMSE, in stars; the axis begins at 0.85", xlim=(0.85, None))
@@ -179,15 +154,11 @@ def factors(rng: np.random.Generator, num_items: int = 9, num_users: int = 12) -
     of_films = rng.uniform(-1, 1, (num_items, length))
     of_users = rng.uniform(-1, 1, (length, num_users))
     figure, (left, middle, right) = frame(2.9, 3, width_ratios=(length + 1, num_users, num_users))
+    product = f"their product\n{num_items} films by {num_users} users"
     parts = (
         (left, of_films, f"$\\mathbf{{Q}}$\n{num_items} films", (0, film, length, 1)),
         (middle, of_users, f"$\\mathbf{{P}}$, turned\n{num_users} users", (user, 0, 1, length)),
-        (
-            right,
-            of_films @ of_users,
-            f"their product\n{num_items} films by {num_users} users",
-            (user, film, 1, 1),
-        ),
+        (right, of_films @ of_users, product, (user, film, 1, 1)),
     )
     for axes, values, title, (x, y, width, height) in parts:
         axes.imshow(values, cmap="PuOr", vmin=-1.3, vmax=1.3)
@@ -209,16 +180,12 @@ def train_and_test(history: Mapping[str, list[float]], baseline: float) -> Figur
         values = history[name]
         epochs = range(1, len(values) + 1)
         axes.plot(epochs, values, marker="o", ms=4, color=color)
-        axes.annotate(
-            f" {name} {values[-1]:.3f}",
-            (len(values), values[-1]),
-            va="center",
-            annotation_clip=False,
-        )
+        end = (len(values), values[-1])
+        axes.annotate(f" {name} {values[-1]:.3f}", end, va="center", annotation_clip=False)
     axes.axhline(baseline, color=OTHER, ls="--")
-    end = len(history["test"]) * 1.16
-    axes.annotate(f"biases {baseline:.3f} ", (end, baseline), va="bottom", ha="right", color=OTHER)
+    right = len(history["test"]) * 1.16, baseline
+    axes.annotate(f"biases {baseline:.3f} ", right, va="bottom", ha="right", color=OTHER)
     axes.set(xlabel="epoch", ylabel="RMSE, in stars", ylim=(min(history["train"]) - 0.03, 1.1))
-    axes.set_xlim(0.8, end)
+    axes.set_xlim(0.8, right[0])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,21 +30,16 @@ KINDS = {
 A film that has several of them is drawn as the first."""
 
 
+PAPER = {"fc": "white", "lw": 0, "alpha": 0.6, "pad": 1}  # under a title
+
+
 def shortened(title: str) -> str:
     """Return a title in at most 34 letters."""
     return textwrap.shorten(title, 34, placeholder=" …")
 
 
 def two_people(titles: Sequence[str], stars: Mapping[str, Array]) -> Figure:
-    """Draw what a model predicts of the same films for two people.
-
-    Parameters
-    ----------
-    titles : sequence of str
-        From top to bottom.
-    stars : mapping of str to numpy.ndarray
-        For each of the two, the predictions.
-    """
+    """Draw what a model predicts of the same films, from top to bottom, for two people."""
     figure, (axes,) = frame(0.9 + 0.3 * len(titles))
     rows = np.arange(len(titles))
     first, second = stars.values()
@@ -69,9 +64,8 @@ def reasons(
     bars = axes.barh(np.arange(len(titles)), changes, color=colors)
     axes.bar_label(bars, fmt="%+.2f", padding=4)
     axes.axvline(0, color="black", lw=1)
-    axes.set_yticks(
-        np.arange(len(titles)), [f"{shortened(t)}: {s:g} ★" for t, s in zip(titles, stars)]
-    )
+    names = [f"{shortened(t)}: {s:g} ★" for t, s in zip(titles, stars)]
+    axes.set_yticks(np.arange(len(titles)), names)
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.grid(False, axis="y")
@@ -83,17 +77,10 @@ def reasons(
 def film_map(
     places: Array, films: pd.DataFrame, named: Sequence[str], axis: Sequence[str]
 ) -> Figure:
-    """Draw films as points coloured by genre, some of them with their titles.
+    """Draw films, with ``title`` and ``genres``, as points (n, 2) coloured by genre.
 
-    Parameters
-    ----------
-    places : numpy.ndarray, shape (n, 2)
-    films : pandas.DataFrame
-        ``title`` and ``genres`` of the n films.
-    named : sequence of str
-        Titles to write where there is room, the most important first.
-    axis : (str, str)
-        What the axes are.
+    The titles in ``named`` are written where there is room, the most important first. ``axis``
+    says what the two axes are.
     """
     flags = films["genres"].str.get_dummies().assign(other=1)
     kind = flags.reindex(columns=list(KINDS), fill_value=0).idxmax(axis=1).to_numpy()
@@ -120,16 +107,9 @@ def _name_films(axes: Axes, places: Array, named: Mapping[int, str]) -> None:
     for (film, title), (right, up, ha, va) in product(named.items(), sides):
         if film in taken:
             continue
-        text = axes.annotate(
-            title,
-            places[film],
-            (right, up),
-            textcoords="offset points",
-            ha=ha,
-            va=va,
-            fontsize=8.5,
-            bbox={"fc": "white", "lw": 0, "alpha": 0.6, "pad": 1},
-        )
+        style: dict[str, Any] = {"ha": ha, "va": va, "fontsize": 8.5, "bbox": PAPER}
+        offset = (right, up)
+        text = axes.annotate(title, places[film], offset, textcoords="offset points", **style)
         box = text.get_window_extent().padded(2)
         outside = not all(axes.bbox.contains(*corner) for corner in box.corners())
         clash = box.count_overlaps(taken.values()) or box.count_contains(ringed)

@@ -54,33 +54,15 @@ def predicted_and_actual(held_out: Array, predicted: Array) -> Figure:
     axes.plot(stars, means, marker="o", color=AUTOREC)
     for star, mean in zip(stars, means):
         axes.annotate(
-            f"{mean:.1f}",
-            (star, mean),
-            (0, -9),
-            textcoords="offset points",
-            ha="center",
-            va="top",
+            f"{mean:.1f}", (star, mean), (0, -9), textcoords="offset points", ha="center", va="top"
         )
-    axes.set(
-        xlabel="held-out rating, in stars",
-        ylabel="prediction; the line is the mean",
-        xticks=stars,
-        xlim=(0.5, 5.5),
-        ylim=(0, 6.5),
-    )
+    axes.set(xlabel="held-out rating, in stars", ylabel="prediction; the line is the mean")
+    axes.set(xticks=stars, xlim=(0.5, 5.5), ylim=(0, 6.5))
     return figure
 
 
 def reported_and_true(scores: Mapping[str, tuple[float, float]], mean: float) -> Figure:
-    """Draw the RMSE that each version reports, and the true one of its predictions.
-
-    Parameters
-    ----------
-    scores : mapping of str to (float, float)
-        For each version, the reported and the true RMSE.
-    mean : float
-        The RMSE of the mean rating.
-    """
+    """Draw the RMSE that each version reports, the true one, and that of the mean rating."""
     figure, (axes,) = frame(0.9 + 0.36 * len(scores))
     names = list(scores)
     reported, true = np.array(list(scores.values())).T

@@ -24,16 +24,9 @@ Ends = tuple[float, float]
 
 
 def runs_and_intervals(values: Array, ranges: Mapping[str, Ends], mine: int) -> Figure:
-    """Draw runs as dots, intervals below them, and the book's number as a line.
+    """Draw the test RMSE of runs as dots, the one that is mine marked, and the book's as a line.
 
-    Parameters
-    ----------
-    values : numpy.ndarray
-        Test RMSE of each run.
-    ranges : mapping of str to (float, float)
-        Both ends of each interval, by name.
-    mine : int
-        The run to be marked.
+    Below them are intervals, given by name as both their ends.
     """
     figure, (axes,) = frame(1.9 + 0.4 * len(ranges))
     book_line(axes)
@@ -45,13 +38,8 @@ def runs_and_intervals(values: Array, ranges: Mapping[str, Ends], mine: int) -> 
     axes.scatter(middle[mine], places[mine], 45, color=AUTOREC, label="your run", zorder=4)
     for row, (begin, end) in enumerate(ranges.values(), 1):
         axes.plot([begin, end], [row, row], color="black", lw=5, solid_capstyle="butt")
-        axes.annotate(
-            f"{begin:.4f} to {end:.4f}",
-            ((begin + end) / 2, row - 0.2),
-            ha="center",
-            va="bottom",
-            bbox={"fc": "white", "lw": 0, "pad": 1},
-        )
+        said, at = f"{begin:.4f} to {end:.4f}", ((begin + end) / 2, row - 0.2)
+        axes.annotate(said, at, ha="center", va="bottom", bbox={"fc": "white", "lw": 0, "pad": 1})
     names = [f"{len(values)} runs", *ranges]
     axes.set_yticks(range(len(names)), names)
     axes.grid(False, axis="y")
@@ -61,21 +49,12 @@ def runs_and_intervals(values: Array, ranges: Mapping[str, Ends], mine: int) -> 
 
 
 def coverage(ends: Array, truth: float) -> Figure:
-    """Draw many intervals, those that miss the true mean in another colour.
-
-    Parameters
-    ----------
-    ends : numpy.ndarray, shape (n, 2)
-        Both ends of each.
-    truth : float
-        The true mean.
-    """
+    """Draw intervals, given by their ends (n, 2); those that miss the truth in another colour."""
     figure, (axes,) = frame(3.2)
     hit = (ends[:, 0] <= truth) & (truth <= ends[:, 1])
     for kind, color, label in ((hit, OTHER, "contains it"), (~hit, AUTOREC, "misses it")):
-        axes.vlines(
-            np.flatnonzero(kind) + 1, *ends[kind].T, color=color, lw=3, label=label, zorder=3
-        )
+        x = np.flatnonzero(kind) + 1
+        axes.vlines(x, *ends[kind].T, color=color, lw=3, label=label, zorder=3)
     axes.axhline(truth, color="black", lw=1, label="the true mean")
     axes.grid(False, axis="x")
     axes.set(xlabel="repetition", ylabel="95% interval of the mean", xlim=(0, len(ends) + 1))
@@ -93,23 +72,13 @@ def two_spreads(values: Mapping[str, Array]) -> Figure:
         axes.annotate(f"standard deviation {of_one.std(ddof=1):.4f}", (0, row - 0.2), ha="center")
     axes.set_yticks(range(len(values)), list(values))
     axes.grid(False, axis="y")
-    axes.set(
-        xlabel="test RMSE of a split less the model's mean, in stars",
-        ylim=(len(values) - 0.6, -0.6),
-    )
+    axes.set_xlabel("test RMSE of a split less the model's mean, in stars")
+    axes.set_ylim(len(values) - 0.6, -0.6)
     return figure
 
 
 def split_by_split(first: Array, second: Array, names: tuple[str, str]) -> Figure:
-    """Draw two models' test RMSE on the same splits, joined, and their differences.
-
-    Parameters
-    ----------
-    first, second : numpy.ndarray, shape (n,)
-        With the splits in the same order. The differences are ``second - first``.
-    names : (str, str)
-        What the two are called.
-    """
+    """Draw two models' test RMSE on the same splits, joined, and the second's less the first's."""
     figure, (left, right) = frame(3.4, 2)
     order = np.argsort(first)
     places = np.arange(1, len(first) + 1)
@@ -128,16 +97,7 @@ def split_by_split(first: Array, second: Array, names: tuple[str, str]) -> Figur
 
 
 def differences(table: Mapping[str, Interval], reference: str, title: str = "") -> Figure:
-    """Draw the mean differences of models from one of them, with their intervals.
-
-    Parameters
-    ----------
-    table : mapping of str to Interval
-        Differences by model, from top to bottom; below zero is better than the reference.
-    reference : str
-        What the differences are taken from.
-    title : str
-    """
+    """Draw the mean differences from a reference model, with intervals; below zero is better."""
     figure, (axes,) = frame(1 + 0.32 * len(table))
     colors = [AUTOREC if "AutoRec" in name else OTHER for name in table]
     intervals(axes, list(table), list(table.values()), colors, "+.3f")
@@ -148,14 +108,9 @@ def differences(table: Mapping[str, Interval], reference: str, title: str = "") 
 
 
 def validation_curves(curves: Mapping[str, Sequence[float]], highest: float = 1.1) -> Figure:
-    """Draw validation RMSE by epoch, with the best epoch of each curve as a dot.
+    """Draw validation RMSE from epoch 1 to the last, and up to the highest to be shown.
 
-    Parameters
-    ----------
-    curves : mapping of str to sequence of float
-        By name; the first value is that of epoch 1.
-    highest : float
-        Where the axis of the RMSE ends.
+    The best epoch of each curve is a dot.
     """
     figure, (axes,) = frame(3.4)
     for name, rmses in curves.items():
@@ -172,13 +127,7 @@ def validation_curves(curves: Mapping[str, Sequence[float]], highest: float = 1.
 
 
 def by_size(runs: DataFrameGroupBy) -> Figure:
-    """Draw test RMSE and best epoch by the size of the hidden layer.
-
-    Parameters
-    ----------
-    runs : pandas.api.typing.DataFrameGroupBy
-        ``test_rmse`` and ``epoch`` of the runs of each size.
-    """
+    """Draw test RMSE and best epoch (``test_rmse``, ``epoch``) by the size of the hidden layer."""
     figure, (left, right) = frame(3.2, 2)
     scores = runs["test_rmse"].agg(interval)
     sizes = scores.index.to_numpy()
@@ -186,12 +135,8 @@ def by_size(runs: DataFrameGroupBy) -> Figure:
     left.set(ylabel="test RMSE, in stars")
     right.plot(sizes, runs["epoch"].median(), "o-", ms=5, color=OTHER)
     right.axhline(CHAPTER.num_epochs, color="black", lw=1, ls=":")
-    right.annotate(
-        f"the book's {CHAPTER.num_epochs}",
-        (sizes[0], CHAPTER.num_epochs),
-        (0, 4),
-        textcoords="offset points",
-    )
+    at = (sizes[0], CHAPTER.num_epochs)
+    right.annotate(f"the book's {at[1]}", at, (0, 4), textcoords="offset points")
     right.set(ylabel="best epoch (median)", ylim=(0, None))
     ticks = [10, 50, 200, 500, 2000]
     for axes in (left, right):
@@ -205,10 +150,7 @@ def by_size(runs: DataFrameGroupBy) -> Figure:
 def by_depth(table: pd.DataFrame) -> Figure:
     """Draw test RMSE by the number of equal hidden layers, for both kinds of initial weights.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        ``hidden`` (such as "500-500"), ``init``, ``test_rmse``, ``test_rmse_half_width``.
+    The table has ``hidden``, such as "500-500", ``init``, ``test_rmse`` and its half-width.
     """
     figure, panels = frame(3.4, 2, sharey=True)
     sizes = table["hidden"].astype(str).str.split("-")
@@ -217,15 +159,9 @@ def by_depth(table: pd.DataFrame) -> Figure:
         chosen = table[equal & (table["init"] == init)]
         for place, size in enumerate(("50", "100", "200", "500")):
             rows = chosen[sizes[chosen.index].str[0] == size]
-            axes.errorbar(
-                sizes[rows.index].str.len() + 0.06 * (place - 1.5),
-                rows["test_rmse"],
-                rows["test_rmse_half_width"],
-                marker="o",
-                ms=5,
-                capsize=2,
-                label=f"{size} units",
-            )
+            x = sizes[rows.index].str.len() + 0.06 * (place - 1.5)
+            y, half = rows["test_rmse"], rows["test_rmse_half_width"]
+            axes.errorbar(x, y, half, marker="o", ms=5, capsize=2, label=f"{size} units")
         axes.set(xlabel="hidden layers", xticks=[1, 2, 3])
         axes.set_title(f"initial weights: {name}", fontsize=11)
         axes.grid(False, axis="x")
@@ -237,24 +173,18 @@ def by_depth(table: pd.DataFrame) -> Figure:
 def activation_tables(table: pd.DataFrame) -> Figure:
     """Draw test RMSE of each pair of activations, for ratings as they are and divided by 5.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        ``encoder``, ``decoder``, ``init``, ``targets``, ``test_rmse``.
+    The table has ``encoder``, ``decoder``, ``init``, ``targets`` and ``test_rmse``.
     """
     figure, panels = frame(3.7, 2)
-    for axes, (targets, name) in zip(
-        panels, (("stars", "ratings as they are"), ("unit", "ratings divided by 5"))
-    ):
+    names = {"stars": "ratings as they are", "unit": "ratings divided by 5"}
+    for axes, (targets, name) in zip(panels, names.items()):
         rows = table[(table["init"] == "normal") & (table["targets"] == targets)]
         wide = rows.pivot(index="encoder", columns="decoder", values="test_rmse")
         wide = wide.loc[list(ACTIVATIONS), list(ACTIVATIONS)]
         axes.imshow(wide.clip(upper=1.3), cmap="Blues", vmin=0.86, vmax=1.3, aspect="auto")
         for (row, column), value in np.ndenumerate(wide.to_numpy()):
-            shade = "white" if value > 1.12 else "black"
-            axes.text(
-                column, row, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=9
-            )
+            text = axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9)
+            text.set_color("white" if value > 1.12 else "black")
         axes.set_xticks(range(len(ACTIVATIONS)), list(ACTIVATIONS), rotation=45, fontsize=9)
         axes.set_yticks(range(len(ACTIVATIONS)), list(ACTIVATIONS), fontsize=9)
         axes.grid(False)

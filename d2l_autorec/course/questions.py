@@ -22,10 +22,7 @@ def ratings(rng: np.random.Generator, num_items: int, num_users: int, share: flo
 def synthetic(rng: np.random.Generator, num_items: int, num_users: int) -> tuple[Array, Array]:
     """Draw ratings that two kinds of users give two kinds of items, and hide half of them.
 
-    Returns
-    -------
-    train, held_out : numpy.ndarray, shape (num_items, num_users)
-        0 where there is none.
+    Both parts are (num_items, num_users), and 0 where there is none.
     """
     taste = rng.choice([-1, 1], (num_items, 1)) * rng.choice([-1, 1], (1, num_users))
     full = 3 + 1.4 * taste + NOISE * rng.standard_normal(taste.shape)

@@ -25,38 +25,16 @@ from d2l_autorec.course.containment import SHOWN
 from d2l_autorec.errors import InputError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SYSTEM = (
-    "/etc/fonts",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/etc/os-release",
-    "/lib",
-    "/lib64",
-    "/proc/cpuinfo",
-    "/proc/meminfo",
-    "/proc/stat",
-    "/sys/devices/system",
-    "/System",
-    "/Library",
-    "/usr/lib",
-    "/usr/lib64",
-    "/usr/share",
-    "/dev/urandom",
-    "/dev/random",
-)
+_SYSTEM: tuple[str, ...] = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/System", "/Library")
+_SYSTEM += ("/usr/share", "/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/etc/os-release")
+_SYSTEM += ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system")
+_SYSTEM += ("/dev/urandom", "/dev/random")
+_FOLDERS = ("HOME", "TMPDIR", "TEMP", "TMP", "MXNET_HOME", "MPLCONFIGDIR", "USERPROFILE")
 _KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
 
 
 class Ended(Exception):
-    """The process gave no answer.
-
-    Attributes
-    ----------
-    reason : str
-        "late", "died" or "garbled".
-    code : int or None
-        Its exit code, where it died.
-    """
+    """The process gave no answer: it was "late", "died", with an exit code, or is "garbled"."""
 
     def __init__(self, reason: str, code: int | None = None) -> None:
         super().__init__(reason)
@@ -66,14 +44,13 @@ class Ended(Exception):
 class Sandbox:
     """A process that runs one submission in a temporary folder of its own.
 
-    Use it as a context manager; at the end the process is killed and the folder removed.
+    Use it as a context manager; at the end the process is killed and the folder removed. An
+    InputError says that it cannot be started, which is no fault of the submission.
 
     Parameters
     ----------
-    seconds : float
-        For all answers together.
-    memory : int
-        Bytes that the submission may use beyond what MXNet takes.
+    seconds, memory
+        For all answers together; bytes that the submission may use beyond what MXNet takes.
     num_threads : int
         Of MXNet.
     kernel : bool
@@ -83,15 +60,8 @@ class Sandbox:
     ----------
     folder : Path
         The only folder that the process may write to.
-    held : list of str
-        What holds it to that: see `d2l_autorec.course.containment`.
-    refused : list of str
-        What the process says that it was refused.
-
-    Raises
-    ------
-    InputError
-        If the process cannot be started, which is no fault of the submission.
+    held, refused : list of str
+        What holds it to that (see `d2l_autorec.course.containment`), and what it was refused.
     """
 
     def __init__(
@@ -101,6 +71,7 @@ class Sandbox:
         self.num_threads, self.kernel = num_threads, kernel
         self.held: list[str] = []
         self.refused: list[str] = []
+        self.process: Any = None
 
     def __enter__(self) -> Sandbox:
         self.folder = Path(tempfile.mkdtemp(prefix="d2l-autorec-check-")).resolve()
@@ -114,20 +85,15 @@ class Sandbox:
 
     def _start(self) -> None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        for name in ("HOME", "TMPDIR", "TEMP", "TMP", "MXNET_HOME", "USERPROFILE"):
-            environment[name] = str(self.folder)
-        environment.update(
-            MPLBACKEND="agg",
-            MPLCONFIGDIR=str(self.folder),
-            OMP_NUM_THREADS=str(self.num_threads),
-            PYTHONIOENCODING="utf-8",
-        )
+        environment.update(dict.fromkeys(_FOLDERS, str(self.folder)))
+        environment.update(MPLBACKEND="agg", PYTHONIOENCODING="utf-8")
+        environment["OMP_NUM_THREADS"] = str(self.num_threads)
         settings = {
             "path": _search_path(),
             "writable": str(self.folder),
             "readable": _readable(),
             "hidden": str(_PACKAGE),
-            "shown": [str(path) for path in _shown()],
+            "shown": _shown(),
             "kernel": self.kernel,
             "memory": self.memory,
             "seconds": int(2 * self.seconds * self.num_threads) + 10,
@@ -145,45 +111,26 @@ class Sandbox:
         )
         self._end = time.monotonic() + max(60.0, self.seconds)
         try:
-            fields, _ = self._wait(lambda: wire.receive(self._out))
+            fields, _ = self._wait(lambda: wire.receive(self.process.stdout))
         except Ended as error:
-            raise InputError(f"The process for the submission did not start: {error}.") from None
+            fields = {"failed": error}
         if "failed" in fields:
             raise InputError(f"The process for the submission did not start: {fields['failed']}.")
         self.held = [str(name) for name in fields["held"]]
         self._end = time.monotonic() + self.seconds  # loading MXNet is not the student's time
 
-    @property
-    def _out(self) -> Any:
-        return self.process.stdout
-
     def ask(
         self, do: str, arrays: Mapping[str, Any] | None = None, **fields: Any
     ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Have the process do something.
+        """Call a method of the worker with arrays and fields; return its fields and its arrays.
 
-        Parameters
-        ----------
-        do : str
-            A method of the worker.
-        arrays, fields
-            Its arguments.
-
-        Returns
-        -------
-        fields : dict
-            With the key "error" where the submission raised one.
-        arrays : dict of str to numpy.ndarray
-
-        Raises
-        ------
-        Ended
-            If there is no answer: the process is gone for good.
+        The fields have the key "error" where the submission raised one. `Ended` is raised if there
+        is no answer: the process is gone for good.
         """
 
         def exchange() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-            wire.send(self.process.stdin, {"do": do, **fields}, arrays or {})  # type: ignore[arg-type]
-            return wire.receive(self._out)
+            wire.send(self.process.stdin, {"do": do, **fields}, arrays or {})
+            return wire.receive(self.process.stdout)
 
         answer, results = self._wait(exchange)
         refused = answer.pop("refused", [])
@@ -220,20 +167,19 @@ class Sandbox:
 
     def kill(self) -> None:
         """End the process and those it may have started."""
-        process = getattr(self, "process", None)
-        if process is None:
+        if self.process is None:
             return
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        for pipe in (getattr(self, "process", None) and (self.process.stdin, self._out)) or ():
+        for pipe in (self.process.stdin, self.process.stdout) if self.process else ():
             with contextlib.suppress(OSError, ValueError):
-                pipe.close()  # type: ignore[union-attr]
+                pipe.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -253,11 +199,10 @@ def _readable() -> list[str]:
     return sorted({os.path.realpath(path) for path in wanted if os.path.exists(path)})
 
 
-def _shown() -> list[Path]:
+def _shown() -> list[str]:
     """What a submission may read of this package, and what its process needs."""
-    paths = [_PACKAGE / name for name in SHOWN]
-    paths = [path if path.is_dir() else path.with_suffix(".py") for path in paths]
-    return [*paths, *(_PACKAGE / "course" / name for name in ("__init__.py", "wire.py"))]
+    paths = [_PACKAGE / name for name in (*SHOWN, "course/__init__", "course/wire")]
+    return [str(path if path.is_dir() else path.with_suffix(".py")) for path in paths]
 
 
 def _lend_fonts(folder: Path) -> None:

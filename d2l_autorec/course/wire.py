@@ -24,16 +24,7 @@ class Closed(BrokenChannel):
 
 
 def send(file: BinaryIO, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Write one message.
-
-    Parameters
-    ----------
-    file : binary file
-    fields : mapping
-        What JSON can hold.
-    arrays : mapping of str to array_like
-        Sent as float32, unless they are float64 or uint8.
-    """
+    """Write one message: fields that JSON can hold, and arrays as float32, float64 or uint8."""
     ready = {
         name: np.ascontiguousarray(array if str(array.dtype) in _KINDS else array.astype("f4"))
         for name, array in ((name, np.asarray(array)) for name, array in arrays.items())
@@ -49,11 +40,8 @@ def send(file: BinaryIO, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -
 def receive(file: BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read one message, and trust nothing in it.
 
-    Raises
-    ------
-    BrokenChannel
-        Where the bytes are no message, or a larger one than allowed; `Closed` at the end of the
-        file.
+    BrokenChannel says that the bytes are no message, or a larger one than allowed; its subclass
+    `Closed`, that the file ends.
     """
     (length,) = struct.unpack(">I", _exactly(file, 4))
     if length > MAX_HEADER:

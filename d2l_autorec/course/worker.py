@@ -145,26 +145,15 @@ def _worker() -> Any:
                 spec.loader.exec_module(module)
                 self.given = vars(module)
             npx.set_np()
-            found = {name: self.given.get(name) for name in ("AutoRec", "evaluator")}
-            return {
-                "class": isinstance(found["AutoRec"], type),
-                "block": isinstance(found["AutoRec"], type)
-                and issubclass(found["AutoRec"], gluon.Block),
-                "evaluator": callable(found["evaluator"]),
-            }, {}
+            network, evaluator = (self.given.get(name) for name in ("AutoRec", "evaluator"))
+            block = isinstance(network, type) and issubclass(network, gluon.Block)
+            is_class = isinstance(network, type)
+            return {"class": is_class, "block": block, "evaluator": callable(evaluator)}, {}
 
-        def build(
-            self,
-            num_hidden: int,
-            num_users: int,
-            dropout: float,
-            num_devices: int,
-            sigma: float,
-            seed: int,
-        ) -> Any:
+        def build(self, arguments: list[Any], num_devices: int, sigma: float, seed: int) -> Any:
             """Make a network."""
             mx.random.seed(seed)
-            network = self.given["AutoRec"](num_hidden, num_users, dropout)
+            network = self.given["AutoRec"](*arguments)
             self.devices = [mx.cpu(i) for i in range(num_devices)]
             network.initialize(ctx=self.devices, init=mx.init.Normal(sigma))
             self.network = network
@@ -233,14 +222,11 @@ def _worker() -> Any:
             """Train the network as the book does; return what it then predicts for all rows."""
             mx.random.seed(seed)
             order = numpy.random.default_rng(seed)
-            loss = gluon.loss.L2Loss()
-            settings = {"learning_rate": lr, "wd": wd}
+            loss, settings = gluon.loss.L2Loss(), {"learning_rate": lr, "wd": wd}
             trainer = gluon.Trainer(self.network.collect_params(), "adam", settings)
-            data = floats(rows)
+            data, num_batches = floats(rows), -(-len(rows) // batch)
             for _ in range(epochs):
-                for chosen in numpy.array_split(
-                    order.permutation(len(rows)), -(-len(rows) // batch)
-                ):
+                for chosen in numpy.array_split(order.permutation(len(rows)), num_batches):
                     part = data[np.array(chosen)]
                     with autograd.record():
                         losses = loss(self.network(part), part)

@@ -4,19 +4,20 @@ import functools
 import importlib.util
 from pathlib import Path
 
-SUBMISSIONS = Path(__file__).parent / "submissions"
+from d2l_autorec.course.mistakes import RIGHT
+
+UNUSUAL = Path(__file__).with_name("unusual.py")
 
 
 @functools.cache
 def right():
     """The source of a right submission."""
-    return (SUBMISSIONS / "right.py").read_text(encoding="utf-8")
+    return RIGHT.read_text(encoding="utf-8")
 
 
 def load_right():
     """The module of a right submission, as one made in a notebook: nobody can import it."""
-    spec = importlib.util.spec_from_file_location("__main__", SUBMISSIONS / "right.py")
+    spec = importlib.util.spec_from_file_location("__main__", RIGHT)
     module = importlib.util.module_from_spec(spec)
-    source = right().split("if __name__")[0]
-    exec(compile(source, "right.py", "exec"), vars(module))
+    spec.loader.exec_module(module)
     return module

@@ -3,22 +3,27 @@
 import pytest
 from submitted import right
 
-SIGMOID = ', activation="sigmoid", use_bias=True'
+SIGMOID = ', activation="sigmoid"'
 DROPOUT = "self.dropout = nn.Dropout(dropout)"
 SPREAD = "split_and_load(values, devices, even_split=False)"
-RETURN = "return float(rmse)"
+RETURN = "return float(np.sqrt((error**2).sum() / known.sum()))"
 
 # what is replaced, by what, the one check that is wrong, and what it says
 EDITS = {
     "class missing": ("class AutoRec", "class Net", "file", "no class is called AutoRec"),
     "evaluator missing": ("def evaluator", "def score", "file", "no function is called evaluator"),
     "no block": ("(nn.Block)", "", "class", "0 Gluon blocks"),
-    "signature": (", dropout=0.05", "", "class", "takes 3 positional arguments but 4 were given"),
+    "signature": (
+        ", dropout: float = 0.05",
+        "",
+        "class",
+        "takes 3 positional arguments but 4 were given",
+    ),
     "exception": (
         "self.decoder(hidden)",
         "self.decode(hidden)",
         "shape",
-        "in line 18 with AttributeError: 'AutoRec' object has no attribute 'decode'",
+        "in line 24 with AttributeError: 'AutoRec' object has no attribute 'decode'",
     ),
     "narrow": (
         "nn.Dense(num_users",
@@ -29,7 +34,7 @@ EDITS = {
     "linear": (SIGMOID, "", "activation", "it has no activation"),
     "relu": ("sigmoid", "relu", "activation", "The hidden code comes from relu"),
     "no bias": (
-        "nn.Dense(num_users, use_bias=True)",
+        "nn.Dense(num_users)",
         "nn.Dense(num_users, use_bias=False)",
         "activation",
         "The output has no bias",
@@ -42,7 +47,12 @@ EDITS = {
     ),
     "no dropout": (DROPOUT, "self.dropout = lambda code: code", "dropout", "has no effect"),
     "no number": (RETURN, "return None", "score", "an object of type NoneType"),
-    "no root": (RETURN, "return float(rmse**2)", "score", "mean of the squares, not its root"),
+    "no root": (
+        RETURN,
+        "return float((error**2).sum() / known.sum())",
+        "score",
+        "mean of the squares, not its root",
+    ),
     "even": (SPREAD, "split_and_load(values, devices)", "devices", "cannot be evenly split"),
     "one device": (SPREAD, "split_and_load(values, devices[:1])", "devices", "only cpu(0)"),
 }

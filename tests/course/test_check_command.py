@@ -6,9 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from submitted import SUBMISSIONS
 
-from d2l_autorec.course.mistakes import source
+from d2l_autorec.course.mistakes import RIGHT, source
 
 
 def check(*arguments, **environment):
@@ -33,7 +32,7 @@ def test_json_for_graders():
 
 
 def test_text_for_students():
-    run = check(SUBMISSIONS / "right.py")
+    run = check(RIGHT)
     assert run.returncode == 0 and run.stderr == ""
     assert run.stdout.startswith("right.py: 100 of 100 points\n")
     assert max(map(len, run.stdout.splitlines())) <= 80
@@ -58,6 +57,6 @@ def test_a_file_that_cannot_be_checked(tmp_path, name, fragment):
 
 
 def test_movielens_must_be_in_the_cache(tmp_path):
-    run = check(SUBMISSIONS / "right.py", "--movielens", D2L_AUTOREC_DATA=str(tmp_path))
+    run = check(RIGHT, "--movielens", D2L_AUTOREC_DATA=str(tmp_path))
     assert run.returncode == 2 and "not in the cache" in run.stderr
     assert list(tmp_path.iterdir()) == []

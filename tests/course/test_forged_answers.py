@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from d2l_autorec.course import judge
 from d2l_autorec.course.examination import Examination
+from d2l_autorec.course.report import CHECKS, Finding
 from d2l_autorec.course.sandbox import Ended
 
 CLASS = {"class": True, "block": True, "evaluator": True}
@@ -54,8 +56,7 @@ ARRAYS = [
 def test_a_forged_answer_neither_passes_nor_breaks_the_checker(fields, arrays):
     forger = Forger(FIELDS[fields], ARRAYS[arrays])
     examination = Examination(forger, np.random.default_rng(0), None)
-    examination.run(lambda sandbox: sandbox.ask("load")[0])
-    found = {finding.check: finding for finding in examination.in_order()}
+    found = {f.check: f for f in examination.run(lambda sandbox: sandbox.ask("load")[0])}
     assert len(found) == 12
     for check in ("activation", "training", "score", "devices"):
         assert found[check].state != "right"
@@ -71,7 +72,41 @@ def test_a_process_that_ends_ends_the_examination():
             return super().ask(do, arrays)
 
     examination = Examination(Dying({}, ARRAYS[0]), np.random.default_rng(0), None)
-    examination.run(lambda sandbox: sandbox.ask("load")[0])
-    states = [finding.state for finding in examination.in_order()]
+    found = examination.run(lambda sandbox: sandbox.ask("load")[0])
+    states = [finding.state for finding in found]
     assert states == ["right", "right", "wrong"] + ["not reached"] * 9
     assert "signal 9" in examination.findings["shape"].message
+
+
+class Trainee:
+    """Stands for the process in training; all it predicts is the error that it is to have."""
+
+    def __init__(self, errors):
+        self.errors, self.seen = iter(errors), []
+
+    def ask(self, do, arrays=None, **_):
+        if do != "train":
+            return {}, {}
+        self.seen.append(arrays["rows"].tobytes())
+        return {}, {"predictions": np.full_like(arrays["rows"], next(self.errors))}
+
+
+@pytest.mark.parametrize(
+    ("errors", "state", "message"),
+    [
+        ([0.3], "right", ""),
+        ([1.01, 0.3], "right", ""),
+        ([1.01, 0.75], "wrong", "the RMSE is 0.75; it should be below 0.75"),
+        ([np.nan], "wrong", "the predictions are no numbers any more"),
+    ],
+)
+def test_an_error_that_is_too_high_is_followed_by_one_more_training(
+    monkeypatch, errors, state, message
+):
+    monkeypatch.setattr(judge, "rmse", lambda predicted, held_out: predicted[0, 0])
+    trainee = Trainee(errors)
+    examination = Examination(trainee, np.random.default_rng(0), None)
+    examination.findings = {need: Finding(need, "right") for need in CHECKS["training"].needs}
+    found = examination.look("training")
+    assert found.state == state and message in found.message
+    assert len(trainee.seen) == len(set(trainee.seen)) == len(errors)  # on ratings of its own

@@ -119,7 +119,7 @@ def test_a_process_that_answers_what_it_likes_is_not_believed(submit):
 PAST_THE_HOOK = """
 import os, sys
 inside = sys.modules.get("d2l_autorec.course.containment")
-for name in ("_PROGRAMS", "_SIGNALS", "_CHANGES"):
+for name in ("_WISHES", "_CHANGES"):
     getattr(inside, name).clear()
 os.path.realpath = lambda path: os.getcwd()
 import mxnet as mx
@@ -136,6 +136,16 @@ HARM = {
 }
 
 
+def load(text, needed, **settings):
+    """Load a submission where the layers that are needed hold; return sandbox and answer."""
+    with Sandbox(60, 1 << 28, **settings) as sandbox:
+        if not needed <= set(sandbox.held):
+            pytest.skip("this kernel does not help")
+        file = sandbox.folder / "submission.py"
+        file.write_text(text)
+        return sandbox, sandbox.ask("load", path=str(file))[0]
+
+
 @pytest.mark.parametrize("name", HARM)
 def test_the_kernel_holds_what_the_hook_does_not(tmp_path, name):
     paths = {"written": tmp_path / "written", "victim": tmp_path / "victim", "solution": SOLUTION}
@@ -144,12 +154,7 @@ def test_the_kernel_holds_what_the_hook_does_not(tmp_path, name):
         text.format(**{k: str(v) for k, v in paths.items()})
         for text in (PAST_THE_HOOK.split("import mxnet")[0], HARM[name])
     )
-    with Sandbox(60, 1 << 28) as sandbox:
-        if not {"landlock", "seccomp"} <= set(sandbox.held):
-            pytest.skip("this kernel does not help")
-        file = sandbox.folder / "submission.py"
-        file.write_text(prelude + code)
-        answer, _ = sandbox.ask("load", path=str(file))
+    _, answer = load(prelude + code, {"landlock", "seccomp"})
     assert answer["error"]["kinds"][0] == "PermissionError"  # and not Refused
     assert "refused" not in answer["error"]["text"]
     assert paths["victim"].read_text() == "here" and not paths["written"].exists()
@@ -157,12 +162,7 @@ def test_the_kernel_holds_what_the_hook_does_not(tmp_path, name):
 
 def test_the_kernel_holds_what_a_c_library_writes(tmp_path):
     written = str(tmp_path / "written")
-    with Sandbox(60, 1 << 28) as sandbox:
-        if "landlock" not in sandbox.held:
-            pytest.skip("this kernel does not help")
-        file = sandbox.folder / "submission.py"
-        file.write_text(f"import mxnet as mx\nmx.nd.save({written!r}, mx.nd.ones(3))\n")
-        answer, _ = sandbox.ask("load", path=str(file))
+    _, answer = load(f"import mxnet as mx\nmx.nd.save({written!r}, mx.nd.ones(3))\n", {"landlock"})
     assert "error" in answer and not os.path.exists(written)
 
 
@@ -198,13 +198,10 @@ def test_the_hook_alone_holds_ordinary_code(tmp_path):
         text += f"try: {wish}; escaped.append({wish!r})\n"
         text += "except PermissionError as error: assert 'refused' in str(error), error\n"
     text += "assert not escaped, escaped\n"
-    with Sandbox(60, 1 << 28, kernel=False) as sandbox:
-        assert "hook" in sandbox.held and "landlock" not in sandbox.held
-        file = sandbox.folder / "submission.py"
-        file.write_text(text)
-        answer, _ = sandbox.ask("load", path=str(file))
-        assert "error" not in answer, answer
-        assert len(sandbox.refused) == 20  # the list has an end
+    sandbox, answer = load(text, set(), kernel=False)
+    assert "hook" in sandbox.held and "landlock" not in sandbox.held
+    assert "error" not in answer, answer
+    assert len(sandbox.refused) == 20  # the list has an end
     assert victim.read_text() == "here"
 
 

@@ -3,11 +3,12 @@
 import re
 import threading
 
+import numpy as np
 import pytest
-from submitted import SUBMISSIONS, load_right
+from submitted import UNUSUAL, load_right
 
 from d2l_autorec.course import check, check_file
-from d2l_autorec.course.mistakes import MISTAKES, source
+from d2l_autorec.course.mistakes import MISTAKES, RIGHT, shuffled, source
 from d2l_autorec.course.report import CHECKS
 from d2l_autorec.errors import InputError
 
@@ -33,9 +34,9 @@ MESSAGES = {
 }
 
 
-@pytest.mark.parametrize("name", ["right", "unusual"])
-def test_right_ones_get_all_points(name):
-    report = check_file(SUBMISSIONS / f"{name}.py")
+@pytest.mark.parametrize("path", [RIGHT, UNUSUAL], ids=["right", "unusual"])
+def test_right_ones_get_all_points(path):
+    report = check_file(path)
     assert report.passed and report.points == report.total == 100, str(report)
     assert {finding.state for finding in report.findings} == {"right"}
     assert report.refused == []
@@ -45,20 +46,30 @@ def test_right_ones_get_all_points(name):
 def test_a_mistake_gets_its_own_message_and_no_other(name):
     report = check_file(source(name))
     wrong = [finding for finding in report.findings if finding.state == "wrong"]
-    assert [finding.check for finding in wrong] == [MISTAKES[name]], str(report)
+    assert [finding.check for finding in wrong] == [MISTAKES[name].check], str(report)
     assert re.search(MESSAGES[name], wrong[0].message)
     assert report.points == POINTS[name] and not report.passed
-    lost = {MISTAKES[name]}
+    lost = {MISTAKES[name].check}
     for finding in report.findings:  # what is not reached needs what is wrong
         if finding.state == "not reached":
             assert lost & set(CHECKS[finding.check].needs)
             lost.add(finding.check)
 
 
-def test_each_mistake_has_a_message_of_its_own():
+def test_each_mistake_has_a_message_of_its_own_and_is_a_whole_file():
     assert len(MISTAKES) == 8 and set(MISTAKES) == set(MESSAGES) == set(POINTS)
-    for name in MISTAKES:
-        assert source(name).read_text(encoding="utf-8").startswith('"""')
+    for name, mistake in MISTAKES.items():
+        code = source(name).read_text(encoding="utf-8")
+        assert code.startswith(f'"""{mistake.about}"""\n\nfrom')
+        assert all(RIGHT.read_text().count(right) == 1 for right in mistake.changes)
+        assert "class AutoRec" in code and all(new in code for new in mistake.changes.values())
+
+
+def test_the_letters_stand_for_all_eight():
+    modules = shuffled(np.random.default_rng(0))
+    names = [module.__name__.rpartition(".")[2] for module in modules.values()]
+    assert list(modules) == list("ABCDEFGH") and sorted(names) == sorted(MISTAKES) != names
+    assert all(module.AutoRec(3, 4) and module.evaluator for module in modules.values())
 
 
 def test_a_class_from_a_notebook_is_checked_with_what_it_uses():

@@ -25,31 +25,17 @@ MIN_RATINGS = 20
 def by_network(
     material: Material, trained: TrainedModel, stars: Mapping[int, float]
 ) -> list[dict[str, Any]]:
-    """Return the films that a network recommends to somebody with these ratings.
+    """Return the films that a network recommends to somebody with these ratings, by item code.
 
-    Parameters
-    ----------
-    material : Material
-    trained : TrainedModel
-    stars : mapping from int to float
-        The visitor's ratings, by item code.
-
-    Returns
-    -------
-    list of dict
-        ``code``, ``title`` and ``stars``, the prediction.
+    Of each film there are ``code``, ``title`` and ``stars``, the prediction.
     """
     import pandas as pd
 
-    low, high = material.range
-    ratings = material.ratings
+    (low, high), ratings = material.range, material.ratings
+    ids = (ratings.user_ids, ratings.item_ids, ratings.items)
     # a network trained without the mask predicts less than the lowest rating
-    model = Model(
-        trained, ratings.user_ids, ratings.item_ids, ratings.items, min(low, 0), high, {}
-    )
-    rated = pd.DataFrame(
-        {"item": [ratings.item_ids[code] for code in stars], "rating": list(stars.values())}
-    )
+    model = Model(trained, *ids, min(low, 0), high, {})
+    rated = pd.DataFrame({"item": ratings.item_ids[list(stars)], "rating": list(stars.values())})
     table: pd.DataFrame = new_user(model, rated, NUMBER, MIN_RATINGS)
     codes = [model.item_codes[str(item)] for item in table["item"]]
     return _rows(material, codes, table["prediction"].to_numpy())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.course.lab.trainings import Training
@@ -15,16 +14,8 @@ EARLIER = ("#9467bd", "#17becf", "#8c564b", "#bcbd22")
 """Colours of the runs before the newest, the latest of them first."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """An RMSE to compare with.
-
-    Attributes
-    ----------
-    name : str
-    rmse : float
-    color : str
-    """
+class Line(NamedTuple):
+    """An RMSE to compare with."""
 
     name: str
     rmse: float
@@ -37,65 +28,31 @@ def options(
     lines: Sequence[Line] = (),
     most: float | None = None,
 ) -> dict[str, Any]:
-    """Return the options of a chart with a curve for each run over its epochs.
+    """Return the options of a chart with a curve of "rmse" or "train_loss" for each run.
 
-    Parameters
-    ----------
-    runs : sequence of (Training, str)
-        With their colours, the one on top last.
-    what : {"rmse", "train_loss"}
-    lines : sequence of Line
-        Drawn dashed.
-    most : float, optional
-        The upper end of the axis; by default all that is there shows.
+    The runs come with their colours, the one on top last; the lines are dashed. The axis ends at
+    ``most``, or else shows all that is there.
     """
     last = max([run.settings.num_epochs for run, _ in runs], default=CHAPTER.num_epochs)
-    curves = [
-        _series(
-            [[epoch.epoch, getattr(epoch, what)] for epoch in run.epochs],
-            color,
-            showSymbol=len(run.epochs) < 2,
-        )
-        for run, color in runs
+    series = [
+        _series([[0, line.rmse], [last, line.rmse]], line.color, "dashed", 2) for line in lines
     ]
-    dashed = [
-        _series([[0, line.rmse], [last, line.rmse]], line.color, "dashed", showSymbol=False)
-        for line in lines
-    ]
-    name = {"rmse": "test RMSE (stars)", "train_loss": "train loss"}[what]
-    axis = {"nameLocation": "middle", "nameTextStyle": {"color": "#333"}}
-    return {
-        "animation": False,
-        "grid": {"left": 58, "right": 16, "top": 12, "bottom": 46},
-        "xAxis": {
-            **axis,
-            "type": "value",
-            "min": 0,
-            "max": last,
-            "minInterval": 1,
-            "name": "epoch",
-            "nameGap": 28,
-        },
-        "yAxis": {
-            **axis,
-            "type": "value",
-            "scale": what == "rmse",
-            **({} if most is None else {"max": math.ceil(most * 20) / 20}),
-            "name": name,
-            "nameGap": 42,
-            "splitNumber": 5 if what == "rmse" else 3,
-        },
-        "series": [*dashed, *curves],
-    }
+    for run, color in runs:
+        points = [[epoch.epoch, getattr(epoch, what)] for epoch in run.epochs]
+        series.append(_series(points, color, "solid", 3, showSymbol=len(points) < 2))
+    axis = {"type": "value", "nameLocation": "middle", "nameTextStyle": {"color": "#333"}}
+    x = {**axis, "name": "epoch", "nameGap": 28, "min": 0, "max": last, "minInterval": 1}
+    y = {**axis, "name": "train loss", "nameGap": 42, "scale": False, "splitNumber": 3}
+    if what == "rmse":
+        y.update(name="test RMSE (stars)", scale=True, splitNumber=5)
+    if most is not None:
+        y["max"] = math.ceil(most * 20) / 20
+    grid = {"left": 58, "right": 16, "top": 12, "bottom": 46}
+    return {"animation": False, "grid": grid, "xAxis": x, "yAxis": y, "series": series}
 
 
-def _series(data: list[list[Any]], color: str, kind: str = "solid", **more: Any) -> dict[str, Any]:
-    line = {"type": kind, "width": 2 if kind == "dashed" else 3}
-    return {
-        "type": "line",
-        "data": data,
-        "color": color,
-        "lineStyle": line,
-        "symbolSize": 7,
-        **more,
-    }
+def _series(
+    data: list[list[Any]], color: str, kind: str, width: int, showSymbol: bool = False
+) -> dict[str, Any]:
+    line = {"type": "line", "data": data, "color": color, "symbolSize": 7}
+    return {**line, "lineStyle": {"type": kind, "width": width}, "showSymbol": showSymbol}

@@ -30,15 +30,12 @@ class Material:
 
     Attributes
     ----------
-    ratings : Ratings
     train, test : scipy.sparse.csr_matrix
         float32, (num_items, num_users). What is stored is rated.
     mean_rmse, biases_rmse : float
         On the test ratings, of the mean and of user and item biases fitted to the others.
-    mean : float
-        Of the training ratings.
-    of_items : numpy.ndarray of float64, shape (num_items,)
-        The items' biases.
+    mean, of_items : float and numpy.ndarray of float64, shape (num_items,)
+        The mean of the training ratings and the items' biases.
     """
 
     ratings: Ratings
@@ -50,33 +47,22 @@ class Material:
     of_items: np.ndarray
 
     @classmethod
-    def of(cls, ratings: Ratings, seed: int = 0) -> Material:
-        """Hold out the chapter's share of the ratings, and fit the baselines to the rest.
-
-        Raises
-        ------
-        InputError
-            If there are too few ratings, or too many.
-        """
+    def of(cls, ratings: Ratings) -> Material:
+        """Hold out the chapter's share of the ratings, unless there are too few or too many."""
         count = len(ratings.table)
         if not 2 <= count <= MAX_RATINGS:
             raise InputError(
                 f"{ratings.name} has {count:,} ratings, and the lab takes from 2 to "
                 f"{MAX_RATINGS:,}; give others, or use d2l-autorec train."
             )
-        rows, held_out = holdout_split(count, CHAPTER.test_ratio, seed)
+        rows, held_out = holdout_split(count, CHAPTER.test_ratio, 0)
         shape = (ratings.num_users, ratings.num_items)
         train, test = ratings.table.iloc[rows], ratings.table.iloc[held_out]
         items, users, stars = (train[name].to_numpy() for name in ("item", "user", "rating"))
         mean, of_items, _ = fit_biases(items, users, stars, shape[::-1])
-        return cls(
-            ratings,
-            interaction_csr(train, *shape),
-            interaction_csr(test, *shape),
-            *baselines(train, shape, test),
-            mean,
-            of_items,
-        )
+        mean_rmse, biases_rmse = baselines(train, shape, test)
+        made, held = (interaction_csr(part, *shape) for part in (train, test))
+        return cls(ratings, made, held, mean_rmse, biases_rmse, mean, of_items)
 
     @property
     def is_chapters(self) -> bool:
@@ -92,12 +78,8 @@ class Material:
     def unmasked(self) -> sparse.csr_matrix:
         """The training ratings with every other entry stored too, as a rating of zero.
 
-        Training on it is the chapter's training without the mask: the loss is over all entries.
-
-        Raises
-        ------
-        InputError
-            If there are too many entries.
+        Training on it is the chapter's training without the mask: the loss is over all entries. An
+        InputError says that there are too many.
         """
         rows, columns = self.train.shape
         if rows * columns > MAX_CELLS:

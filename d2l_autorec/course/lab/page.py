@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from nicegui import run, ui
@@ -26,13 +27,7 @@ STYLE = """
 
 
 class Visit:
-    """One visitor's page: settings, runs and rated films. Two pages share nothing.
-
-    Parameters
-    ----------
-    material : Material
-    trainings : Trainings
-    """
+    """One visitor's page: settings, runs and rated films. Two pages share nothing."""
 
     def __init__(self, material: Material, trainings: Trainings) -> None:
         self.material = material
@@ -58,37 +53,34 @@ class Visit:
             f"{ratings.name}: {len(ratings.table):,} ratings, {ratings.num_users:,} users, "
             f"{ratings.num_items:,} items. Train on 90 % of them, and watch the error on the rest."
         )
-        with ui.element("div").classes("w-full grid grid-cols-1 md:grid-cols-3 gap-4"):
-            with ui.card().classes(CARD):
-                self._build_settings()
-            with ui.card().classes(CARD + " md:col-span-2"):
-                self._build_curves()
-        with ui.element("div").classes("w-full grid grid-cols-1 md:grid-cols-3 gap-4"):
-            with ui.card().classes(CARD):
-                self._build_films()
-            with ui.card().classes(CARD + " md:col-span-2"):
-                self._build_advice()
+        for narrow, wide in (
+            (self._build_settings, self._build_curves),
+            (self._build_films, self._build_advice),
+        ):
+            with ui.element("div").classes("w-full grid grid-cols-1 md:grid-cols-3 gap-4"):
+                with ui.card().classes(CARD):
+                    narrow()
+                with ui.card().classes(CARD + " md:col-span-2"):
+                    wide()
         ui.timer(0.25, self.refresh)
 
     def _build_settings(self) -> None:
         start = Settings()
         _heading("1. Train")
-        self.hidden = ui.number("Hidden units", value=start.hidden, format="%d").classes("w-full")
-        self.encoder = ui.select(
-            list(ACTIVATIONS), label="Activation", value=start.encoder
-        ).classes("w-full")
-        dropout = ui.label().classes("text-sm mt-2")
-        self.dropout = ui.slider(min=0, max=MAX_DROPOUT, step=0.05, value=start.dropout)
-        dropout.bind_text_from(self.dropout, "value", lambda value: f"Dropout: {value:g}")
-        self.epochs = ui.number("Epochs", value=start.num_epochs, format="%d").classes("w-full")
-        self.mask = ui.switch("Mask: learn from rated entries only", value=start.mask)
-        ui.label(
-            "Without the mask, the network learns that a film nobody rated has 0 stars."
-        ).classes("text-sm text-gray-700").bind_visibility_from(
-            self.mask, "value", lambda value: not value
-        )
+        hidden = ui.number("Hidden units", value=start.hidden, format="%d").classes("w-full")
+        encoder = ui.select(list(ACTIVATIONS), label="Activation", value=start.encoder)
+        encoder.classes("w-full")
+        shown = ui.label().classes("text-sm mt-2")
+        dropout = ui.slider(min=0, max=MAX_DROPOUT, step=0.05, value=start.dropout)
+        shown.bind_text_from(dropout, "value", lambda value: f"Dropout: {value:g}")
+        epochs = ui.number("Epochs", value=start.num_epochs, format="%d").classes("w-full")
+        mask = ui.switch("Mask: learn from rated entries only", value=start.mask)
+        said = "Without the mask, the network learns that a film nobody rated has 0 stars."
+        without = ui.label(said).classes("text-sm text-gray-700")
+        without.bind_visibility_from(mask, "value", lambda value: not value)
+        self.chosen = (hidden, encoder, dropout, epochs, mask)
         with ui.row().classes("w-full no-wrap"):
-            self.train_button = ui.button("Train", on_click=self.train).classes("grow")
+            ui.button("Train", on_click=self.train).classes("grow")
             self.stop_button = ui.button("Stop", on_click=self.stop).props("outline")
         self.stop_button.disable()
         self.refusal = ui.label().classes("text-red-800 font-medium").props("role=alert")
@@ -116,16 +108,13 @@ class Visit:
         _heading("3. What would you like?")
         self.hint = ui.label("Train a network, and rate a film.")
         with ui.element("div").classes("w-full grid grid-cols-1 lg:grid-cols-2 gap-4"):
-            self.of_network = self._table("AutoRec", was=True)
-            self.of_biases = self._table("Biases alone: the same for all", was=False)
+            self.of_network = self._table("AutoRec", ("was", "Before"))
+            self.of_biases = self._table("Biases alone: the same for all")
         self._show_biases()
 
-    def _table(self, title: str, was: bool) -> ui.table:
-        names = ["rank", "title", "stars"] + (["was"] if was else [])
-        labels = {"rank": "", "title": "Film", "stars": "Stars", "was": "Before"}
-        columns = [
-            {"name": name, "field": name, "label": labels[name], "align": "left"} for name in names
-        ]
+    def _table(self, title: str, *more: tuple[str, str]) -> ui.table:
+        names = [("rank", ""), ("title", "Film"), ("stars", "Stars"), *more]
+        columns = [{"name": n, "field": n, "label": label, "align": "left"} for n, label in names]
         table = ui.table(rows=[], columns=columns, row_key="rank", title=title)
         return table.props("dense flat bordered wrap-cells hide-no-data")
 
@@ -133,13 +122,7 @@ class Visit:
         """Begin a training with the settings, or say what is wrong with them."""
         self.stop()
         try:
-            settings = Settings(
-                self.hidden.value,
-                self.encoder.value,
-                self.dropout.value,
-                self.epochs.value,
-                self.mask.value,
-            )
+            settings = Settings(*(control.value for control in self.chosen))
         except InputError as error:
             self.refusal.set_text(str(error))
             return
@@ -202,10 +185,7 @@ class Visit:
         (low, high), title = self.material.range, self.material.title(code)
         with self.films, ui.row().classes("w-full items-center no-wrap justify-between"):
             ui.label(title).classes("leading-tight")
-
-            async def rate(event: Any) -> None:
-                await self.rate(code, event.value)
-
+            rate = partial(self.rate, code)
             stars: ui.rating | ui.number
             if high == 5:
                 stars = ui.rating(max=5, icon="star_border", icon_selected="star", size="sm")
@@ -223,9 +203,9 @@ class Visit:
             self.search.set_options(self.more, value=None)
             self.search.run_method("updateInputValue", "")
 
-    async def rate(self, code: int, stars: float | None) -> None:
+    async def rate(self, code: int, event: Any) -> None:
         """Take the visitor's rating of a film, or take it back."""
-        low, high = self.material.range
+        (low, high), stars = self.material.range, event.value
         if not stars:
             self.stars.pop(code, None)
         elif low <= stars <= high:

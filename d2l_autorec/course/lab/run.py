@@ -22,20 +22,10 @@ def serve(
     threads: int,
     ready: Callable[[str], None],
 ) -> None:
-    """Serve the lab until SIGINT or SIGTERM.
+    """Serve the lab until SIGINT or SIGTERM; so many ``threads`` train at a time.
 
-    Parameters
-    ----------
-    ratings : Ratings
-    listener, host, ready
-        As for `d2l_autorec.serving.http.server.run_app`.
-    threads : int
-        How many trainings run at a time.
-
-    Raises
-    ------
-    InputError
-        If there are too few ratings.
+    The listener, the host and ``ready`` are those of `d2l_autorec.serving.http.server.run_app`.
+    An InputError says if there are too few ratings.
     """
     from fastapi import FastAPI
     from nicegui import ui

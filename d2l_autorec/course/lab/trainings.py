@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.course.lab.material import Material
@@ -26,24 +24,15 @@ MAX_HIDDEN, MAX_EPOCHS, MAX_DROPOUT = 1000, 100, 0.9
 
 @dataclass(frozen=True)
 class Settings:
-    """What a visitor chooses; everything else is the chapter's.
+    """What a visitor chooses, within the lab's bounds; everything else is the chapter's.
 
     Attributes
     ----------
-    hidden : int
-        Hidden units.
-    encoder : str
-        Their activation.
-    dropout : float
-        Share of them that is dropped in training.
+    hidden, encoder, dropout
+        Hidden units, their activation, and the share of them that is dropped in training.
     num_epochs : int
     mask : bool
         Whether the loss leaves out the entries without a rating.
-
-    Raises
-    ------
-    InputError
-        If a value cannot be used in the lab.
     """
 
     hidden: int = CHAPTER.num_hidden
@@ -53,10 +42,8 @@ class Settings:
     mask: bool = True
 
     def __post_init__(self) -> None:
-        for name, what, most in (
-            ("hidden", "Hidden units", MAX_HIDDEN),
-            ("num_epochs", "Epochs", MAX_EPOCHS),
-        ):
+        bounds = ("hidden", "Hidden units", MAX_HIDDEN), ("num_epochs", "Epochs", MAX_EPOCHS)
+        for name, what, most in bounds:
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or value != value // 1 or not 0 < value <= most:
                 raise InputError(f"{what}: give a whole number from 1 to {most:,}.")
@@ -80,25 +67,13 @@ class Settings:
 
 @dataclass(eq=False)
 class Training:
-    """One training, as far as it has come.
-
-    Attributes
-    ----------
-    settings : Settings
-    state : {"waiting", "running", "done", "stopped", "failed"}
-    epochs : list of Epoch
-        Those trained so far.
-    model : TrainedModel or None
-        Once it is done.
-    error : str
-        Why it failed.
-    """
+    """One training, as far as it has come."""
 
     settings: Settings
-    state: str = "waiting"
+    state: str = "waiting"  # then "running"; at the end "done", "stopped" or "failed"
     epochs: list[Epoch] = field(default_factory=list)
-    model: TrainedModel | None = None
-    error: str = ""
+    model: TrainedModel | None = None  # once it is done
+    error: str = ""  # why it failed
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -118,12 +93,9 @@ class Training:
             return
         self.state = "running"
         try:
-            model = fit_network(
-                material.train if self.settings.mask else material.unmasked,
-                self.settings.recipe(),
-                test=material.test,
-                follow=self._follow,
-            )
+            train = material.train if self.settings.mask else material.unmasked
+            recipe = self.settings.recipe()
+            model = fit_network(train, recipe, test=material.test, follow=self._follow)
             # an entry that is no rating counts as none when the model is used
             self.model = replace(model, ratings=material.train)
             self.state = "done"
@@ -148,14 +120,7 @@ class _Stopped(Exception):
 
 
 class Trainings:
-    """The trainings of all visitors: some run at a time, the others wait their turn.
-
-    Parameters
-    ----------
-    material : Material
-    at_once : int
-        How many run at a time, each in one thread.
-    """
+    """The trainings of all visitors: `at_once` run at a time, each in one thread; others wait."""
 
     def __init__(self, material: Material, at_once: int) -> None:
         self.material = material
@@ -171,7 +136,7 @@ class Trainings:
 
     def before(self, training: Training) -> int:
         """Count the trainings that wait before one that waits."""
-        earlier: Iterator[Any] = itertools.takewhile(lambda t: t is not training, self._begun)
+        earlier = self._begun[: self._begun.index(training)]
         return sum(each.state == "waiting" for each in earlier)
 
     def close(self) -> None:

@@ -1,12 +1,4 @@
-"""Matrix transposed: users where items should be.
-
-The evaluator turns the matrix around, because a recommender is about users. But the network's
-inputs are the ratings of one item by all users: its weights belong to users, and it has as many
-inputs as there are users. Where the numbers of users and items differ, shapes do not fit; where
-they agree, nothing complains, and each weight meets the wrong user.
-"""
-
-from __future__ import annotations
+"""A right submission, as the chapter has it."""
 
 from typing import Any
 
@@ -38,10 +30,12 @@ class AutoRec(nn.Block):
 def evaluator(
     network: gluon.Block, inter_matrix: Any, test_data: np.ndarray, devices: list[mx.Context]
 ) -> float:
-    """Compute the RMSE with users as the network's rows."""
-    matrix = np.concatenate(list(inter_matrix))  # (num_items, num_users)
-    shares = gluon.utils.split_and_load(matrix.T, devices, even_split=False)
-    recons = np.concatenate([network(share).as_in_ctx(mx.cpu()) for share in shares]).T
+    """Compute the RMSE over the held-out ratings."""
+    parts: list[np.ndarray] = []
+    for values in inter_matrix:
+        shares = gluon.utils.split_and_load(values, devices, even_split=False)
+        parts.extend(network(share).as_in_ctx(mx.cpu()) for share in shares)
+    recons = np.concatenate(parts)  # (num_items, num_users)
     known = np.sign(test_data)
     error = (test_data - recons) * known
     return float(np.sqrt((error**2).sum() / known.sum()))
