@@ -65,6 +65,10 @@ def check_file(
         Train on MovieLens 100K, too, for which there are `MOVIELENS_SECONDS` more. It must be in
         the cache.
 
+    Returns
+    -------
+    Report
+
     Raises
     ------
     InputError
@@ -109,6 +113,10 @@ def check(
         ``evaluator(network, inter_matrix, test_data, devices)`` returns the RMSE.
     seconds, memory, seed, movielens
         As for `check_file`.
+
+    Returns
+    -------
+    Report
 
     Raises
     ------
