@@ -153,13 +153,8 @@ QUICK = ("global mean", "user and item bias", PRINTED_MF, CHAPTER_AUTOREC)
 """Those that take a few seconds."""
 
 
-def missing_packages() -> dict[str, str]:
-    """Return the contenders that can't compete here, and the package that each lacks."""
-    return lacking(CONTENDERS)
-
-
 def lacking(contenders: Mapping[str, Contender]) -> dict[str, str]:
-    """Return those of some contenders whose package is not there, and the package."""
+    """Return the contenders that can't compete here, and the package that each lacks."""
     return {
         name: contender.package
         for name, contender in contenders.items()

@@ -5,7 +5,8 @@ The texts are in `fidelity_departures` and in ``templates/fidelity.md``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pandas as pd
+from jinja2 import Template
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.experiments.fidelity_departures import (
@@ -14,10 +15,8 @@ from d2l_autorec.experiments.fidelity_departures import (
     PRINTED,
     Departure,
 )
+from d2l_autorec.experiments.report import render
 from d2l_autorec.experiments.stats import Interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class Numbers:
@@ -50,32 +49,18 @@ class Numbers:
 def ledger(summary: pd.DataFrame, picture: str = "../results/fidelity/summary.png") -> str:
     """Return the ledger in Markdown, with the largest effects first.
 
-    Parameters
-    ----------
-    summary : pandas.DataFrame
-        From `fidelity.summarize`, or ``results/fidelity/summary.csv``.
-    picture : str
-        The figure, as seen from the ledger.
+    ``summary`` is from `fidelity.summarize`, and ``picture`` the figure as seen from the ledger.
     """
-    from d2l_autorec.experiments.report import render
-
     n = Numbers(summary)
-    by_size = sorted(
-        DEPARTURES,
-        key=lambda one: (one.key == "centred_sign", -abs(n.rows[one.key]["difference"])),
-    )
-    tables = {
-        "departures": [_row(one, n) for one in by_size],
-        "printed": [_row(one, n) for one in PRINTED],
-        "factorization": [_row(one, n) for one in FACTORIZATION],
-    }
+    by_size = sorted(DEPARTURES, key=lambda one: -abs(n.rows[one.key]["difference"]))
+    by_size.sort(key=lambda one: one.key == "centred_sign")  # the last, whatever its size
+    parts = {"departures": by_size, "printed": PRINTED, "factorization": FACTORIZATION}
+    tables = {name: [_row(one, n) for one in part] for name, part in parts.items()}
     return render("fidelity.md", n=n, picture=picture, chapter=CHAPTER, **tables)
 
 
 def _row(one: Departure, n: Numbers) -> str:
     """Return a line of a Markdown table."""
-    from jinja2 import Template
-
     effect = Template(one.effect).render(n=n, key=one.key)
     module, name, *argument = one.anchor.split(":")
     path = f"d2l_autorec/{module.replace('.', '/')}.py"

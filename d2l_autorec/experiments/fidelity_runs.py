@@ -6,44 +6,29 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.split import holdout_split, seq_aware_split
+from d2l_autorec.experiments.parts import RANGE, VAL_RATIO, Part, split_rows
 from d2l_autorec.experiments.stats import pooled_rmse
 from d2l_autorec.models.biases import Scale
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.runtime import num_threads, seed_everything
-
-if TYPE_CHECKING:
-    from scipy import sparse
-
-    from d2l_autorec.data.formats import Ratings
-    from d2l_autorec.training.sparse import SparseState
+from d2l_autorec.training.sparse import SparseState, train_sparse
 
 MEASURES = (
-    "test_rmse",
-    "clipped",
-    "defaulted",
-    "best_on_test",
-    "best_epoch",
-    "printed_rmse",
-    "printed_loss",
-    "mean_loss",
-    "train_rmse",
-    "cells_per_second",
-    "wall_cells_per_second",
-    "num_test",
-    "num_cold_items",
-    "num_cold_users",
-    "num_cold_ratings",
+    *("test_rmse", "clipped", "defaulted", "best_on_test", "best_epoch", "printed_rmse"),
+    *("printed_loss", "mean_loss", "train_rmse", "cells_per_second", "wall_cells_per_second"),
+    *("num_test", "num_cold_items", "num_cold_users", "num_cold_ratings"),
 )
-STARS = (1.0, 5.0)
 DEFAULT = 3.0  # the paper's prediction for users and items without training ratings
 LONG = 4  # long runs have so many times the chapter's epochs
-VAL_RATIO = 0.1
 CENTRE = 3.0
 
 
@@ -98,10 +83,8 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
         measured = _changed(ratings, CHANGES[name], seed, num_epochs, longer=name == "printed")
     elif name == "validation":
         measured = _validation(ratings, seed, num_epochs * LONG)
-    elif name == "chapter":
-        measured = _chapter(ratings, seed, num_epochs)
-    elif name == "centred_sign":
-        measured = _chapter(ratings, seed, num_epochs, CENTRE)
+    elif name in ("chapter", "centred_sign"):
+        measured = _chapter(ratings, seed, num_epochs, CENTRE if name == "centred_sign" else 0.0)
     else:
         measured = _factorization(ratings, seed, max(num_epochs - 5, 1), name == "mf_seq_aware")
     return {**dict.fromkeys(MEASURES, ""), **measured}
@@ -116,19 +99,14 @@ def once_an_epoch(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:
 
 
 def _split(ratings: Ratings, change: Change, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    from d2l_autorec.data.split import random_split, seq_aware_split
-
-    seed_everything(0 if change.other_draws else seed)
-    rows = random_split(ratings.table, CHAPTER.test_ratio)
+    rows = split_rows(ratings, "random", 0 if change.other_draws else seed)
     if change.other_draws:
         seed_everything(1000 + seed)
     return seq_aware_split(ratings.table) if change.seq_aware else rows
 
 
 def _matrix(ratings: Ratings, rows: np.ndarray, shift: float = 0.0) -> sparse.csr_matrix:
-    from d2l_autorec.data.matrices import interaction_csr
-
-    matrix = interaction_csr(ratings.table, ratings.num_users, ratings.num_items, rows)
+    matrix = Part(ratings, rows).matrix
     matrix.data -= np.float32(shift)  # zeros stay stored and so count as rated
     return matrix
 
@@ -137,8 +115,6 @@ def _train(
     change: Change, train: sparse.csr_matrix, test: sparse.csr_matrix, num_epochs: int
 ) -> Iterator[tuple[Any, Any]]:
     """Yield the state and the epoch, without seeding the generators."""
-    from d2l_autorec.training.sparse import SparseState, train_sparse
-
     state = SparseState.from_mxnet(change.recipe.architecture, train.shape[1], "normal")
     batch_size = min(CHAPTER.batch_size, train.shape[0])
     batches = None if change.rollover else once_an_epoch(train.shape[0], batch_size)
@@ -185,7 +161,7 @@ def _changed(
         cold = cold_items[held_out.row] | cold_users[held_out.col]
         read = _pairs(state, train, known)
         measured.update(
-            clipped=pooled_rmse(predicted.clip(*STARS), held_out.data),
+            clipped=pooled_rmse(predicted.clip(*RANGE), held_out.data),
             defaulted=pooled_rmse(np.where(cold, DEFAULT, predicted), held_out.data),
             train_rmse=pooled_rmse(read, known.data),
             num_cold_items=int(cold_items[np.unique(held_out.row)].sum()),
@@ -199,8 +175,6 @@ def _changed(
 
 def _validation(ratings: Ratings, seed: int, num_epochs: int) -> dict[str, Any]:
     """Choose the epoch on validation, then train again on all training ratings up to it."""
-    from d2l_autorec.data.split import holdout_split
-
     change = Change()
     train_rows, test_rows = _split(ratings, change, seed)
     kept, held_out = holdout_split(len(train_rows), VAL_RATIO, seed)
@@ -213,7 +187,7 @@ def _validation(ratings: Ratings, seed: int, num_epochs: int) -> dict[str, Any]:
     return {"test_rmse": last.rmse, "best_epoch": chosen, "num_test": len(test_rows)}
 
 
-def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -> dict[str, Any]:
+def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float) -> dict[str, Any]:
     """Run the printed code, with `shift` subtracted from the ratings."""
     import mxnet as mx
 
@@ -225,13 +199,8 @@ def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -
     batch_size = min(CHAPTER.batch_size, train.shape[0])
     start = time.perf_counter()
     with _sums() as sums:
-        net, training = train_autorec(
-            inputs,
-            mx.np.array(test.toarray()),
-            num_epochs=num_epochs,
-            batch_size=batch_size,
-            quiet=True,
-        )
+        sizes = {"num_epochs": num_epochs, "batch_size": batch_size}
+        net, training = train_autorec(inputs, mx.np.array(test.toarray()), **sizes, quiet=True)
     seconds = time.perf_counter() - start
     recons, held_out = net(inputs).asnumpy(), test.tocoo()
     cells = train.shape[0] * num_epochs // batch_size * batch_size * train.shape[1]
@@ -278,14 +247,9 @@ def _factorization(
         tuple(ratings.table[name].to_numpy()[part] for name in ("user", "item", "rating"))
         for part in rows
     )
+    shape, batch_size = (ratings.num_users, ratings.num_items), min(512, len(train[0]))
     net, training = train_mf(
-        train,
-        test,
-        ratings.num_users,
-        ratings.num_items,
-        num_epochs=num_epochs,
-        batch_size=min(512, len(train[0])),
-        quiet=True,
+        train, test, *shape, num_epochs=num_epochs, batch_size=batch_size, quiet=True
     )
     predicted = net(mx.np.array(test[0]), mx.np.array(test[1])).asnumpy()
     return {

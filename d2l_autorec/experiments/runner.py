@@ -124,20 +124,11 @@ def run_jobs(
     return table.assign(**{name: [job[name] for job in jobs] for name in jobs[0]})
 
 
-def are_stored(folder: Path, jobs: Sequence[Job], data_digest: str) -> bool:
-    """Return whether ``runs.csv`` in a folder holds all of these jobs."""
+def are_stored(folder: Path, jobs: Sequence[Job], data_digest: str) -> list[bool]:
+    """Return for each job whether ``runs.csv`` in a folder holds it."""
     jobs = [{**job, "data": data_digest[:12]} for job in jobs]
     known = _read(folder / "runs.csv", jobs[0]) if jobs else {}
-    return all(_key(job) in known for job in jobs)
-
-
-def first_jobs(
-    jobs: Sequence[dict[str, Any]], count: int, folder: Path, data_digest: str
-) -> list[dict[str, Any]]:
-    """Return the first ``count`` of some jobs, and those after them that are stored."""
-    while count < len(jobs) and are_stored(folder, jobs[: count + 1], data_digest):
-        count += 1
-    return list(jobs[:count])
+    return [_key(job) in known for job in jobs]
 
 
 def _results(

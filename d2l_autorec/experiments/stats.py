@@ -22,6 +22,7 @@ __all__ = [
     "bootstrap_rmse",
     "holm",
     "interval",
+    "less",
     "next_run",
     "paired",
     "pooled_rmse",
@@ -48,12 +49,7 @@ class Paired:
 def next_run(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Return the prediction interval of one more run, assuming a normal distribution.
 
-    Parameters
-    ----------
-    values : sequence of float
-        At least two.
-    level : float
-        Probability that the interval contains the next value.
+    There are at least two values; ``level`` is the probability that it contains the next one.
     """
     values = np.asarray(values, float)
     n = len(values)
@@ -62,31 +58,21 @@ def next_run(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple
 
 
 def paired(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> Paired:
-    """Compare two models split by split.
-
-    Parameters
-    ----------
-    a, b : sequences of float
-        Errors, with the splits in the same order.
-    """
+    """Compare the errors of two models, given in the same order of the splits."""
     differences = np.asarray(a, float) - np.asarray(b, float)
     p_value = stats.wilcoxon(differences).pvalue if differences.any() else 1.0
     return Paired(interval(differences), float(p_value))
 
 
+def less(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> Interval:
+    """Return the interval of the differences ``a - b`` of `paired`."""
+    return paired(a, b).difference
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number: Holm's step-down method.
+    """Correct the p-values of all comparisons for their number: Holm's step-down method.
 
-    Parameters
-    ----------
-    p_values : sequence of float
-        Of all comparisons that are made.
-
-    Returns
-    -------
-    list of float
-        In the same order. A comparison is significant at 5% over all of them if its value is
-        below 0.05.
+    A comparison is significant at 5% over all of them if its corrected value is below 0.05.
     """
     values = np.asarray(p_values, float)
     order = np.argsort(values, kind="stable")

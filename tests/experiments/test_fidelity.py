@@ -84,10 +84,9 @@ def test_differences_by_hand():
     assert summary.loc["rows_per_second", "value"] == 1
 
 
-def test_the_whole_ledger_from_toy_runs(tmp_path, toy_ratings, monkeypatch):
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+def test_the_whole_ledger_from_toy_runs(experiment, tmp_path, toy_ratings, monkeypatch):
     doc = tmp_path / "docs" / "ledger.md"
-    arguments = (tmp_path, toy_ratings, doc, 2, 2, True)
+    arguments = (experiment, toy_ratings, doc, 2, 2)
     told = fidelity.fidelity(*arguments)
     summary = pd.read_csv(tmp_path / "summary.csv")
     table = summary.set_index("key")
