@@ -62,23 +62,10 @@ SEARCH = (
 def best(
     experiment: Experiment, ratings: Ratings, num_splits: int = 10, num_searched: int | None = None
 ) -> pd.DataFrame:
-    """Measure each step of the ladder on the book's random splits of MovieLens 100K.
+    """Measure each step of the ladder on the book's random splits 0, 1, ... of MovieLens 100K.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    ratings : Ratings
-        MovieLens 100K.
-    num_splits : int
-        Seeds 0, 1, ...
-    num_searched : int, optional
-        The first of these on which the recipes are also searched inside the training part, at
-        least 2; all by default.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each step of the ladder.
+    On ``num_searched`` of these, at least 2 and all by default, the recipes are also searched
+    inside the training part. The table has a row for each step.
     """
     searched = num_splits if num_searched is None else min(num_searched, num_splits)
     experiment.begin("best", f"--splits {num_splits} --searched {searched}")

@@ -52,15 +52,11 @@ def canonical(
         Of `d2l_autorec.data.protocols.CANONICAL`, ``u1`` among them.
     names : sequence of str, optional
         Of `MODELS`. All by default, and the recipes that are searched inside the training part. A
-        model whose library is not installed is skipped, unless all of its runs are stored.
+        model whose library is not installed is skipped, unless all of its runs are stored; the
+        answer names those.
     blends : int, optional
         The first of the splits, beside those that are stored, on which `BEST` is run; all by
         default.
-
-    Returns
-    -------
-    list of str
-        The answer. It names the models that were skipped.
     """
     count = len(splits) if blends is None else min(blends, len(splits))
     experiment.begin("canonical", f"--blends {count}")

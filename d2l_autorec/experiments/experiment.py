@@ -50,7 +50,7 @@ class Experiment:
         return 1 if self.quick else None
 
     def begin(self, command: str, options: str, **rows: int) -> None:
-        """Note the command; it may not leave less than is stored, see `refuse_to_shrink`."""
+        """Note the command, or raise an InputError if it would leave less than is stored."""
         self.command = f"d2l-autorec {command} {'--quick' if self.quick else options}"
         refuse_to_shrink(self.folder, self.command, **rows)
 

@@ -36,12 +36,8 @@ def foldin(experiment: Experiment, ratings: Ratings, num_seeds: int = 5) -> pd.D
 
     For each seed, 100 users are drawn and a tenth of the ratings of each is held out. One model is
     trained without these users and predicts for them as new users, given 0, 5, 20 or all of their
-    other ratings. Another model is trained with them. Both are scored on the held-out ratings.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each way to predict, with its item-based and user-based RMSE over the seeds.
+    other ratings. Another model is trained with them. Both are scored on the held-out ratings. The
+    table has a row for each way to predict, with its item-based and user-based RMSE.
     """
     experiment.begin("foldin", f"--seeds {num_seeds}")
     jobs = [{"by": by, "seed": FIRST_SEED + i} for by in RECIPES for i in range(num_seeds)]

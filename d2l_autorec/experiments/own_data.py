@@ -18,7 +18,7 @@ import pandas as pd
 from d2l_autorec.data.formats import Ratings, read_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import baselines, libraries
-from d2l_autorec.experiments.baselines import Model
+from d2l_autorec.experiments.baselines import Shape
 from d2l_autorec.experiments.contenders import Contender, lacking
 from d2l_autorec.experiments.experiment import Experiment
 from d2l_autorec.experiments.own_data_tables import (
@@ -38,26 +38,22 @@ from d2l_autorec.models.recipes import RECIPES, Named, for_size
 from d2l_autorec.training.run import Plan, split
 
 
-def _named(name: str) -> Model:
-    """Return the model of the recipe that a name stands for, given the ratings."""
-
-    def fit(table: pd.DataFrame, shape: tuple[int, int], seed: int) -> Predict:
-        named = for_size(Named(name, RECIPES[name]), len(table), *shape)
-        return baselines.recipe(named.recipe)(table, shape, seed)
-
-    return fit
+def _named(table: pd.DataFrame, shape: Shape, seed: int, name: str) -> Predict:
+    """Train the model of the recipe that a name stands for, given the ratings."""
+    named = for_size(Named(name, RECIPES[name]), len(table), *shape)
+    return baselines.recipe(table, shape, seed, named.recipe)
 
 
 MODELS = {
     MEAN: Contender(baselines.global_mean),
-    BIASES: Contender(lambda: baselines.biases(10, 10, 10)),
+    BIASES: Contender(partial(baselines.biases, reg_user=10, reg_item=10, num_sweeps=10)),
     ESTIMATED: Contender(baselines.estimated_biases),
-    CHAPTER: Contender(lambda: baselines.recipe(RECIPES["chapter"].but(draws="numpy"))),
-    DEFAULT: Contender(lambda: _named("default")),
+    CHAPTER: Contender(partial(baselines.recipe, recipe=RECIPES["chapter"].but(draws="numpy"))),
+    DEFAULT: Contender(partial(_named, name="default")),
     "cmfrec, biased MF": Contender(libraries.cmfrec_mf, package="cmfrec"),
     "Surprise SVD": Contender(libraries.surprise_svd, package="surprise"),
     "myFM": Contender(libraries.myfm, package="myfm"),
-    BLEND: Contender(lambda: _named("blend")),
+    BLEND: Contender(partial(_named, name="blend")),
 }
 """The models, the quick ones first. `BIASES` is what ``train`` prints beside its test RMSE."""
 
@@ -82,7 +78,7 @@ def own_data(
     slow_splits: int | None = None,
     names: Sequence[str] | None = None,
 ) -> list[str]:
-    """Fit the models on random splits of each data set.
+    """Fit the models on random splits of each data set; an InputError if one cannot be read.
 
     Parameters
     ----------
@@ -96,16 +92,6 @@ def own_data(
     names : sequence of str, optional
         Of `MODELS`; all by default. A model whose library is not installed is skipped, unless all
         of its runs are stored.
-
-    Returns
-    -------
-    list of str
-        The answer.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read, or a stored table would lose rows.
     """
     said = " ".join(f"{name}={path.name}" for name, path in sets.items())
     slow = num_splits if slow_splits is None else min(slow_splits, num_splits)

@@ -39,23 +39,13 @@ def paper(
     ----------
     experiment : Experiment
     data : Path, optional
-        Ratings such as ``ml-1m.zip`` or a CSV file. Without it only the protocol is followed, on
-        MovieLens 100K.
+        Ratings such as ``ml-1m.zip`` or a CSV file; an InputError if they cannot be read. Without
+        them only the protocol is followed, on MovieLens 100K.
     num_splits : int
     slow_splits : int, optional
         The first of the splits, beside those that are stored, on which the pre-trained network and
         other libraries' models are run; all by default. A library that is not installed is left
         out, but for stored runs.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each data set and kind of AutoRec.
-
-    Raises
-    ------
-    InputError
-        If the data cannot be read.
     """
     slow = num_splits if slow_splits is None else min(slow_splits, num_splits)
     named = f" --data {data.name}" if data else ""

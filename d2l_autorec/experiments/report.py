@@ -15,8 +15,7 @@ from markupsafe import Markup, escape
 from d2l_autorec import __version__, runs
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments.headline import HEADINGS, headline
-from d2l_autorec.experiments.sections import Column, Section, Table, section
-from d2l_autorec.experiments.words import TERMS, TITLES
+from d2l_autorec.experiments.sections import WORDS, Column, Section, Table, section
 
 
 def write_report(results: Path, out: Path) -> list[str]:
@@ -37,7 +36,8 @@ def write_report(results: Path, out: Path) -> list[str]:
     rows = headline(results)
     columns = [Column(HEADINGS[0], text=True), Column(HEADINGS[1], text=False)]
     top = Table("", "", columns, [list(row) for row in rows]) if len(rows) > 1 else None
-    terms = {term: TERMS[term][1] for term in TERMS if any(term in one.terms for one in sections)}
+    used = {term for one in sections for term in one.terms}
+    terms = {term: what for term, (_, what) in WORDS["terms"].items() if term in used}
     text = render("report.html", sections=sections, headline=top, terms=terms, version=__version__)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -84,8 +84,7 @@ _ENVIRONMENT.filters["code"] = _code
 
 
 def _sections(results: Path, record: str = "experiment.json") -> list[Section]:
-    """Read the experiments below a folder, in the order of `TITLES`."""
+    """Read the experiments below a folder, in the order of their titles."""
     found = {path.parent.name: path.parent for path in sorted(results.glob(f"*/{record}"))}
-    names = [name for name in TITLES if name in found]
-    names += [name for name in found if name not in TITLES]
-    return [section(found[name]) for name in names]
+    names = dict.fromkeys((*WORDS["titles"], *found))
+    return [section(found[name]) for name in names if name in found]

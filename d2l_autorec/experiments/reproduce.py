@@ -137,11 +137,7 @@ def reproduce_with(
 ) -> tuple[Reproduction, list[Row]]:
     """Run `reproduce` with d2l's loop or with another engine, on the same split.
 
-    Returns
-    -------
-    reproduction : Reproduction
-    rows : list of tuple
-        The history. Its columns are ``COLUMNS``.
+    Beside the reproduction there is the history, whose columns are ``COLUMNS``.
     """
     import mxnet as mx
 
@@ -189,25 +185,19 @@ def reproduce(
     Parameters
     ----------
     ratings : Ratings
-        All above zero, as the chapter reads 0 as "not rated".
+        Those that `check` accepts.
     seed : int
         Seed of both generators, set just before the split.
     devices : list of mxnet.Context, optional
         One CPU by default.
-    num_epochs : int
-    quiet : bool
-        Show no progress.
+    num_epochs, quiet : int, bool
+        Epochs, and whether to show no progress.
 
     Returns
     -------
     reproduction : Reproduction
     training : Training
         The history.
-
-    Raises
-    ------
-    InputError
-        From `check`.
     """
     import mxnet as mx
 

@@ -36,13 +36,7 @@ Key = tuple[str, ...]
 
 @dataclass
 class Tally:
-    """The runs that a process has read from ``runs.csv`` files and those that it has made.
-
-    Attributes
-    ----------
-    read, made : set
-        File and job of each run.
-    """
+    """The runs that a process has read from ``runs.csv`` files and those that it has made."""
 
     read: set[tuple[Path, Key]] = field(default_factory=set)
     made: set[tuple[Path, Key]] = field(default_factory=set)
@@ -80,12 +74,10 @@ def run_jobs(
         Names and plain values. All jobs have the same names.
     data_digest : str
         Digest of the ratings. Rows measured on other ratings are refused.
-    label : str
-        Text before the progress bar.
+    label, quiet : str, bool
+        Text before the progress bar, and whether there is none.
     processes : int, optional
         One for each core by default, each with its share of the cores as threads.
-    quiet : bool
-        Show no progress.
 
     Returns
     -------

@@ -32,14 +32,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences between two models on the same splits.
+    """Differences ``a - b`` between two models on the same splits.
 
-    Attributes
-    ----------
-    difference : Interval
-        Of ``a - b``. Below zero if `a` has the smaller error.
-    p_value : float
-        Wilcoxon's signed-rank test, two-sided. 1 if all differences are zero.
+    ``p_value`` is Wilcoxon's signed-rank test, two-sided; 1 if all differences are zero.
     """
 
     difference: Interval
@@ -93,7 +88,6 @@ def bootstrap_rmse(
         (num_models, num_ratings): the errors of some models on the same ratings.
     users : numpy.ndarray of int
         (num_ratings,): whose rating each is. A user who is drawn brings all ratings.
-    num_resamples, seed : int
 
     Returns
     -------

@@ -38,12 +38,8 @@ def updating(experiment: Experiment, ratings: Ratings, num_splits: int = 10) -> 
 
     The update has a random tenth of the ratings, or all ratings of users who make up about a
     tenth; those of them that are held out are for the test. Where a model does not know the user
-    or the item, mean and biases of its ratings predict.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each update, recipe and way to predict, with its RMSE over the splits.
+    or the item, mean and biases of its ratings predict. The table has a row for each update,
+    recipe and way to predict.
     """
     experiment.begin("updating", f"--splits {num_splits}")
     seeds = range(FIRST_SEED, FIRST_SEED + num_splits)

@@ -72,7 +72,7 @@ def test_the_epoch_that_validation_likes_best_is_kept(table):
 def test_a_model_keeps_to_the_interface(table):
     pairs = table["user"].to_numpy(), table["item"].to_numpy()
     for options in ({}, {"val_ratio": 0.2}, {"val_ratio": 0.2, "refit": True}):
-        guess = baselines.recipe(SUM.but(**options))(table, (20, 13), 0)(*pairs)
+        guess = baselines.recipe(table, (20, 13), 0, SUM.but(**options))(*pairs)
         assert guess.shape == (len(table),) and (guess >= 1).all() and (guess <= 5).all()
 
 

@@ -8,13 +8,7 @@ import pytest
 
 from d2l_autorec.data.matrices import interaction_csr
 from d2l_autorec.data.split import holdout_split
-from d2l_autorec.experiments import (
-    baselines,
-    canonical,
-    canonical_tables,
-    contenders,
-    nested,
-)
+from d2l_autorec.experiments import baselines, canonical, canonical_tables, contenders, nested
 from d2l_autorec.experiments.canonical_tables import (
     BLEND_INSIDE,
     PRINTED,
@@ -138,12 +132,7 @@ def runs(blend):
     rows = [
         {"split": split, "model": model, "test_rmse": rmse + 0.01 * (split == "u2")}
         for split in folds
-        for model, rmse in (
-            (CHAPTER_AUTOREC, 0.92),
-            (BEST, blend),
-            (SINGLE, 0.89),
-            ("myFM", 0.9),
-        )
+        for model, rmse in ((CHAPTER_AUTOREC, 0.92), (BEST, blend), (SINGLE, 0.89), ("myFM", 0.9))
     ]
     return pd.DataFrame(rows)
 
@@ -176,8 +165,8 @@ def test_the_tables_and_the_answer(blend, reached):
 def test_from_start_to_page_with_a_library_missing(
     candidates, toy_ratings, experiment, tmp_path, monkeypatch
 ):
-    def constant():
-        return lambda table, shape, seed: lambda users, items: np.full(len(users), 3.0)
+    def constant(table, shape, seed):
+        return lambda users, items: np.full(len(users), 3.0)
 
     def halves(name, ratings, ratio):
         rows = np.arange(len(ratings.table))

@@ -14,18 +14,12 @@ from d2l_autorec.runtime import seed_everything
 TRAIN = pd.DataFrame({"user": [0, 0, 1, 1], "item": [0, 1, 0, 2], "rating": [1.0, 2, 4, 5]})
 
 
-def constant(value=3.0, num_epochs=None, watch=None):
+def constant(table, shape, seed, value=3.0, num_epochs=0, watch=None):
     """Say one number to everyone; with epochs, one that rises by 1 with each."""
-
-    def fit(table, shape, seed):
-        said = value
-        for epoch in range(1, (num_epochs or 0) + 1):
-            said = value + epoch
-            if watch:
-                watch(epoch, lambda users, items, now=said: np.full(len(users), now))
-        return lambda users, items: np.full(len(users), said)
-
-    return fit
+    for epoch in range(1, num_epochs + 1):
+        if watch:
+            watch(epoch, lambda users, items, now=value + epoch: np.full(len(users), now))
+    return lambda users, items: np.full(len(users), value + num_epochs)
 
 
 def test_the_setting_and_the_epoch_with_the_smallest_error_are_chosen(monkeypatch, toy_ratings):
@@ -66,11 +60,11 @@ def test_tuning_sees_no_test_rating(toy_ratings):
 
 def test_baselines_by_hand():
     users, items = np.array([0, 1]), np.array([2, 1])
-    assert baselines.global_mean()(TRAIN, (2, 3), 0)(users, items).tolist() == [3, 3]
-    predict = baselines.biases(0, 0)(TRAIN.assign(rating=[1.0, 2, 3, 4]), (2, 3), 0)
+    assert baselines.global_mean(TRAIN, (2, 3), 0)(users, items).tolist() == [3, 3]
+    predict = baselines.biases(TRAIN.assign(rating=[1.0, 2, 3, 4]), (2, 3), 0, 0, 0)
     # users differ by 2, items 0 and 1 by 1: what an additive table leaves open is filled in
     assert predict(np.array([1]), np.array([1])) == pytest.approx([4], abs=1e-3)
-    shrunk = baselines.biases(1e9, 1e9)(TRAIN, (2, 3), 0)(users, items)
+    shrunk = baselines.biases(TRAIN, (2, 3), 0, 1e9, 1e9)(users, items)
     assert shrunk == pytest.approx([3, 3], abs=1e-6)
 
 
@@ -84,7 +78,7 @@ def test_the_chapter_s_models_end_where_the_chapter_s_code_ends(toy_ratings):
     inputs, held_out = (mx.np.array(part.matrix.toarray()) for part in (train, test))
     _, printed = train_autorec(inputs, held_out, num_epochs=2, quiet=True)
     split_rows(toy_ratings, "random", 1)
-    predict = baselines.autorec(num_epochs=2)(train.table, train.shape, 1)
+    predict = baselines.autorec(train.table, train.shape, 1, num_epochs=2)
     found = test.rmse(test.predicted(predict))
     assert found == pytest.approx(printed.test_rmse[-1], abs=1e-5)
 
@@ -96,7 +90,7 @@ def test_the_chapter_s_models_end_where_the_chapter_s_code_ends(toy_ratings):
     net, _ = train_mf(*columns, *train.shape, num_epochs=2, quiet=True)
     expected = net(mx.np.array(columns[1][0]), mx.np.array(columns[1][1])).asnumpy()
     seed_everything(2)
-    predict = baselines.matrix_factorization(num_epochs=2)(train.table, train.shape, 2)
+    predict = baselines.matrix_factorization(train.table, train.shape, 2, num_epochs=2)
     np.testing.assert_allclose(test.predicted(predict), expected, atol=1e-5)
 
 
@@ -155,7 +149,7 @@ def test_other_people_s_models_learn(toy_ratings, name):
         return test.predicted(model(train.table, train.shape, 0)).clip(1, 5)
 
     own = predicted(CONTENDERS[name].make())
-    assert test.rmse(own) < test.rmse(predicted(baselines.global_mean()))
+    assert test.rmse(own) < test.rmse(predicted(baselines.global_mean))
     np.testing.assert_allclose(predicted(CONTENDERS[name].make()), own, rtol=1e-5)
 
 

@@ -1,5 +1,7 @@
 """The recipes on data sets of one's own."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -126,8 +128,8 @@ def test_biases_with_an_estimated_shrinkage():
     stars = 3 + rng.normal(0, 1, 40)[user] + rng.normal(0, 1, 30)[item] + rng.normal(0, 0.1, 900)
     data = pd.DataFrame({"user": user, "item": item, "rating": stars.astype("float32")})
     mine, plain = (
-        make(data[:800], (40, 30), 0)(user[800:], item[800:])
-        for make in (estimated_biases(), biases(10, 10, 10))
+        fit(data[:800], (40, 30), 0)(user[800:], item[800:])
+        for fit in (estimated_biases, partial(biases, reg_user=10, reg_item=10, num_sweeps=10))
     )
     errors = [np.sqrt(np.mean((guess - stars[800:]) ** 2)) for guess in (mine, plain)]
     assert errors[0] < 0.15 < errors[1]
