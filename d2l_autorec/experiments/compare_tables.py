@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from d2l_autorec import plots
 from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, PRINTED_MF, TUNED_MF
-from d2l_autorec.experiments.experiment import frame
+from d2l_autorec.experiments.experiment import by_model, frame
 from d2l_autorec.experiments.stats import Interval, holm, interval, less, paired
 
 RANDOM, SEQ_AWARE = "random", "seq-aware"
@@ -21,10 +21,7 @@ LEVEL = 0.05
 
 def _scores(runs: pd.DataFrame, split: str, column: str = "test_rmse") -> dict[str, np.ndarray]:
     """Return each model's scores by seed; on the random splits the best mean comes first."""
-    parts = {
-        str(name): part.sort_values("seed")[column].to_numpy()
-        for name, part in runs[runs["split"] == split].groupby("model", sort=False)
-    }
+    parts = by_model(runs[runs["split"] == split], column)
     if split == RANDOM and column == "test_rmse":
         return dict(sorted(parts.items(), key=lambda pair: pair[1].mean()))
     return parts

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -102,6 +103,13 @@ class Experiment:
         return save_results(
             self.folder, self.command, question, answer, settings, tables, figures or {}
         )
+
+
+def by_model(runs: pd.DataFrame, column: str = "test_rmse") -> dict[str, np.ndarray]:
+    """Return what was measured of each model, in the order of the seeds."""
+    ordered = runs.sort_values("seed", kind="stable")
+    parts = {name: ordered[column][ordered["model"] == name] for name in runs["model"].unique()}
+    return {str(name): own.to_numpy() for name, own in parts.items()}
 
 
 def frame(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> pd.DataFrame:

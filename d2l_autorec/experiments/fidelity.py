@@ -1,7 +1,7 @@
 """The effect of each difference between the printed code and the formula or the paper.
 
 Each run uses the splits and draws of the printed code and changes one thing. The runs are in
-`fidelity_runs`. The departures, and where each can be switched, are in `fidelity_departures`.
+`fidelity_runs`. The departures, and where each can be switched, are in `fidelity_ledger`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from d2l_autorec import plots, runs
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.experiments.experiment import Experiment
-from d2l_autorec.experiments.fidelity_departures import DEPARTURES
-from d2l_autorec.experiments.fidelity_ledger import Numbers, ledger
+from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, Numbers, ledger
 from d2l_autorec.experiments.fidelity_runs import CHANGES, OTHERS, run_one
 from d2l_autorec.experiments.stats import Interval, interval, paired
 

@@ -1,22 +1,65 @@
 """The ledger of departures in Markdown, with the numbers of ``results/fidelity/summary.csv``.
 
-The texts are in `fidelity_departures` and in ``templates/fidelity.md``.
+The texts are in ``templates/departures.toml`` and ``templates/fidelity.md``.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pandas as pd
 from jinja2 import Template
 
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments.fidelity_departures import (
-    DEPARTURES,
-    FACTORIZATION,
-    PRINTED,
-    Departure,
-)
 from d2l_autorec.experiments.report import render
+from d2l_autorec.experiments.sections import texts
 from d2l_autorec.experiments.stats import Interval
+
+
+@dataclass(frozen=True)
+class Departure:
+    """One line of the ledger: a departure of the printed code.
+
+    Attributes
+    ----------
+    key : str
+        Its row in the summary.
+    printed, elsewhere : str
+        What the printed code does; what the formula, the paper or good practice does.
+    anchor : str
+        Where it can be switched: ``module:function`` or ``module:function:argument``.
+    short : str
+        The label in the figure, for the code with the departure undone. Empty if not drawn.
+    effect : str
+        The measured effect; by default the difference.
+    """
+
+    key: str
+    printed: str
+    elsewhere: str
+    anchor: str
+    short: str = ""
+    effect: str = "{{ n.less(key) }}"
+
+    def row(self, n: Numbers) -> str:
+        """Return the line of a Markdown table, with the numbers in its texts."""
+        lam = CHAPTER.wd * 943 * 1682  # both sides of the objective times 2 x users x items
+        printed, elsewhere, effect = (
+            Template(text).render(n=n, key=self.key, chapter=CHAPTER, lam=lam)
+            for text in (self.printed, self.elsewhere, self.effect)
+        )
+        module, name, *argument = self.anchor.split(":")
+        path = f"d2l_autorec/{module.replace('.', '/')}.py"
+        switch = f"`{name}{f'({argument[0]})' if argument else ''}` in [{path}](../{path})"
+        return f"| {printed} | {elsewhere} | {effect} | {switch} |"
+
+
+TABLES = {
+    name: [Departure(**entry) for entry in entries]
+    for name, entries in texts("departures.toml").items()
+}
+DEPARTURES = TABLES["departures"]
+"""Those that can change the test RMSE."""
 
 
 class Numbers:
@@ -54,15 +97,6 @@ def ledger(summary: pd.DataFrame, picture: str = "../results/fidelity/summary.pn
     n = Numbers(summary)
     by_size = sorted(DEPARTURES, key=lambda one: -abs(n.rows[one.key]["difference"]))
     by_size.sort(key=lambda one: one.key == "centred_sign")  # the last, whatever its size
-    parts = {"departures": by_size, "printed": PRINTED, "factorization": FACTORIZATION}
-    tables = {name: [_row(one, n) for one in part] for name, part in parts.items()}
-    return render("fidelity.md", n=n, picture=picture, chapter=CHAPTER, **tables)
-
-
-def _row(one: Departure, n: Numbers) -> str:
-    """Return a line of a Markdown table."""
-    effect = Template(one.effect).render(n=n, key=one.key)
-    module, name, *argument = one.anchor.split(":")
-    path = f"d2l_autorec/{module.replace('.', '/')}.py"
-    switch = f"`{name}{f'({argument[0]})' if argument else ''}` in [{path}](../{path})"
-    return f"| {one.printed} | {one.elsewhere} | {effect} | {switch} |"
+    ordered = {**TABLES, "departures": by_size}
+    rows = {name: [one.row(n) for one in part] for name, part in ordered.items()}
+    return render("fidelity.md", n=n, picture=picture, chapter=CHAPTER, **rows)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from d2l_autorec import plots
 from d2l_autorec.data.formats import Ratings
-from d2l_autorec.experiments.experiment import frame
+from d2l_autorec.experiments.experiment import by_model, frame
 from d2l_autorec.experiments.stats import Interval, interval, less
 
 MEAN, BIASES, CHAPTER = "global mean", "user and item biases, plain", "AutoRec, the chapter's"
@@ -23,10 +23,7 @@ def _scores(runs: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     """Return the RMSE by split of each set and model, the best on the same splits first."""
     scores = {}
     for name, part in runs.groupby("set", sort=False):
-        models = {
-            str(model): own.sort_values("seed")["test_rmse"].to_numpy()
-            for model, own in part.groupby("model", sort=False)
-        }
+        models = by_model(part)
         gains = {model: _less(rmses, models[BIASES]).mean for model, rmses in models.items()}
         order = sorted(models, key=gains.__getitem__)
         scores[str(name)] = {model: models[model] for model in order}

@@ -8,12 +8,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.matrices import interaction_matrix
+from d2l_autorec.data.split import random_split, split_digest
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipes import RECIPES
+from d2l_autorec.progress import epochs_bar
 from d2l_autorec.runtime import check_shares, seed_everything
+from d2l_autorec.training import run
+from d2l_autorec.training.session import compilation
 
 if TYPE_CHECKING:
     from d2l_autorec.chapter.quiet import Training
-    from d2l_autorec.data.formats import Ratings
 
 COLUMNS = ("epoch", "train_loss", "test_rmse")
 ENGINES = ("book", "fast", "sparse")
@@ -122,8 +128,6 @@ def check(ratings: Ratings, devices: list[Any], engines: Sequence[str] = ("book"
             "give it ratings above zero."
         )
     for engine in set(engines) - {"book"}:
-        from d2l_autorec.training import run
-
         run.check(run.Plan(engine=engine), ratings, len(devices))
 
 
@@ -140,11 +144,6 @@ def reproduce_with(
     Beside the reproduction there is the history, whose columns are ``COLUMNS``.
     """
     import mxnet as mx
-
-    from d2l_autorec.models.recipes import RECIPES
-    from d2l_autorec.progress import epochs_bar
-    from d2l_autorec.training import run
-    from d2l_autorec.training.session import compilation
 
     devices = devices or [mx.cpu()]
     if engine == "book":
@@ -202,8 +201,6 @@ def reproduce(
     import mxnet as mx
 
     from d2l_autorec.chapter.autorec import train_autorec
-    from d2l_autorec.data.matrices import interaction_matrix
-    from d2l_autorec.data.split import random_split, split_digest
 
     devices = devices or [mx.cpu()]
     check(ratings, devices)

@@ -16,8 +16,15 @@ import pandas as pd
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import stored
 
-_toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-WORDS = _toml.loads((Path(__file__).parent / "templates/words.toml").read_text(encoding="utf-8"))
+
+def texts(name: str) -> dict[str, Any]:
+    """Read a file of texts that stands beside the templates."""
+    toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    path = Path(__file__).parent / "templates" / name
+    return toml.loads(path.read_text(encoding="utf-8"))
+
+
+WORDS = texts("words.toml")
 """The words of the report: ``titles``, ``captions``, ``headings``, ``quantities``, ``terms``."""
 
 MOST_ROWS = 80

@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 
 from d2l_autorec.experiments import fidelity
-from d2l_autorec.experiments.fidelity_departures import DEPARTURES, FACTORIZATION, PRINTED
-from d2l_autorec.experiments.fidelity_ledger import ledger
+from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, TABLES, ledger
 from d2l_autorec.experiments.fidelity_runs import CHANGES, MEASURES, OTHERS, once_an_epoch, run_one
 from d2l_autorec.runtime import seed_everything
 
-ENTRIES = (*DEPARTURES, *PRINTED, *FACTORIZATION)
+ENTRIES = [entry for part in TABLES.values() for entry in part]
 
 
 @pytest.mark.parametrize("anchor", sorted({entry.anchor for entry in ENTRIES}))
