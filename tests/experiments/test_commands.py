@@ -7,28 +7,20 @@ from pathlib import Path
 import pytest
 
 from d2l_autorec.cli import experiments
+from d2l_autorec.cli.groups import GROUPS
 from d2l_autorec.experiments.runner import tally
 
-COMMANDS = (
-    experiments.study,
-    experiments.compare,
-    experiments.canonical,
-    experiments.exercises,
-    experiments.fidelity,
-    experiments.paper,
-    experiments.best,
-    experiments.foldin,
-    experiments.updating,
-    experiments.own_data,
-)
+NAMES = [name for name in GROUPS["Experiments"] if name != "report"]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
-def test_an_experiment_says_how_long_it_takes_and_writes_to_runs(command):
-    assert re.search(r"\(about (a|\d+) minutes? on two cores", command.__doc__)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_says_how_long_it_takes_and_writes_to_runs(name):
+    command = getattr(experiments, name.replace("-", "_"))
+    on = "" if name == "draws" else " on two cores"
+    assert re.search(rf"\(about (a|\d+) minutes?{on}", command.__doc__)
     options = inspect.signature(command).parameters
     assert options["out"].default is None and options["quick"].default is False
-    assert experiments.begin(command.__name__, None) == Path("runs", command.__name__)
+    assert experiments.begin(name, None) == Path("runs", name)
 
 
 def test_a_smoke_run_and_a_folder_that_is_named():

@@ -10,6 +10,7 @@ from d2l_autorec.experiments import exercises
 from d2l_autorec.experiments.exercises import networks, run_one, summary
 from d2l_autorec.training.fit import fit_network
 
+SIGMOIDS = {"encoder": "sigmoid", "decoder": "sigmoid", "init": "normal", "seed": 0}
 SMALL = networks((2, 4), (2, 4), ("identity", "sigmoid"))
 
 
@@ -35,12 +36,8 @@ def test_summary_by_hand():
     # sample SD 0.1414, t quantile for 1 degree of freedom 12.7062
     assert first["test_rmse_half_width"] == pytest.approx(12.7062 * 0.1, abs=1e-4)
     assert second["less_first"] == pytest.approx((-0.1 - 0.2) / 2)
-    assert (second["hidden"], second["decoder"], second["targets"], second["n"]) == (
-        "4",
-        "elu",
-        "unit",
-        2,
-    )
+    choices = [second[name] for name in ("hidden", "decoder", "targets", "n")]
+    assert choices == ["4", "elu", "unit", 2]
 
 
 def test_all_three_from_start_to_figures_and_not_twice(
@@ -69,16 +66,8 @@ def test_the_weight_decay_keeps_its_weight_against_the_loss(toy_ratings, monkeyp
         return fitted
 
     monkeypatch.setattr(exercises, "fit_network", spy)
-    job = {
-        "hidden": "2",
-        "encoder": "sigmoid",
-        "decoder": "sigmoid",
-        "init": "normal",
-        "max_epochs": 1,
-        "seed": 0,
-    }
     for targets in ("stars", "unit"):
-        run_one(toy_ratings, {**job, "targets": targets})
+        run_one(toy_ratings, {**SIGMOIDS, "hidden": "2", "targets": targets, "max_epochs": 1})
     assert seen == {"stars": CHAPTER.wd, "unit": pytest.approx(CHAPTER.wd)}
 
 
@@ -90,15 +79,7 @@ def test_the_published_settings_are_those_of_the_code():
 
 
 def test_an_output_below_one_cannot_say_stars(toy_ratings):
-    job = {
-        "hidden": "4",
-        "encoder": "sigmoid",
-        "decoder": "sigmoid",
-        "init": "normal",
-        "targets": "stars",
-        "max_epochs": 30,
-        "seed": 0,
-    }
+    job = {**SIGMOIDS, "hidden": "4", "targets": "stars", "max_epochs": 30}
     plain = run_one(toy_ratings, job)
     assert plain["test_rmse"] >= plain["rmse_of_ones"]
     unit = run_one(toy_ratings, {**job, "targets": "unit"})
