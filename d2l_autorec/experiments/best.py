@@ -100,7 +100,7 @@ def best(
 def search(ratings: Ratings, job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Fit one candidate on nine tenths of the ratings, and score it on the last tenth."""
     seed, recipe = int(job["split"]), CANDIDATES[job["recipe"]]
-    train, held_out = Part(ratings, np.arange(len(ratings.table))).divide(seed)
+    train, held_out = Part.whole(ratings).divide(seed)
     fitted = fit_network(train.matrix, recipe, seed, validation=held_out.matrix, stop=stop)
     return {"rmse": held_out.rmse(held_out.predicted(fitted.predict)), "epoch": fitted.epoch}
 

@@ -14,10 +14,9 @@ from scipy import sparse
 
 from d2l_autorec.data.formats import Ratings, read_ratings
 from d2l_autorec.data.sources import load_ml100k
-from d2l_autorec.data.split import Rows, holdout_split
 from d2l_autorec.experiments import paper_variants as variants
 from d2l_autorec.experiments.contenders import CONTENDERS
-from d2l_autorec.experiments.parts import RANGE, VAL_RATIO, Part
+from d2l_autorec.experiments.parts import RANGE, Part
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.training.blend import blend_weights, side_values, stacked
 from d2l_autorec.training.fit import fit_network
@@ -29,11 +28,11 @@ def load(data: Path | None) -> Ratings:
     return load_ml100k(quiet=True) if data is None else read_ratings(data)
 
 
-def split_rows(ratings: Ratings, seed: int) -> tuple[Rows, Rows, Rows]:
-    """Return the rows for training, validation and test."""
-    train, test = holdout_split(len(ratings.table), 0.1, seed)
-    kept, held_out = holdout_split(len(train), VAL_RATIO, seed)
-    return train[kept], train[held_out], test
+def split_parts(ratings: Ratings, seed: int) -> tuple[Part, Part, Part, Part]:
+    """Return the parts for training, for validation, both, and for test."""
+    whole, test = Part.whole(ratings).divide(seed, 0.1)
+    train, held_out = whole.divide(seed)
+    return train, held_out, whole, test
 
 
 def run_one(
@@ -41,17 +40,13 @@ def run_one(
 ) -> dict[str, float]:
     """Train and score one variant on validation ratings or, trained on these too, on test."""
     start, ratings, seed = time.perf_counter(), load(data), int(job["split"])
-    known = variants.protocol(len(ratings.table)) + variants.QUESTIONS
-    variant = next(v for v in known if (v.part, v.name) == (job["part"], job["variant"]))
-    train, validation, test = split_rows(ratings, seed)
-    if job["scored_on"] == "validation":
-        test = validation
-    else:
-        train = np.sort(np.concatenate([train, validation]))
+    there = variants.protocol(len(ratings.table)) + variants.QUESTIONS
+    variant = next(v for v in there if (v.part, v.name) == (job["part"], job["variant"]))
+    train, held_out, whole, test = split_parts(ratings, seed)
+    known, asked = (train, held_out) if job["scored_on"] == "validation" else (whole, test)
     recipe = replace(variant.recipe, lam=float(job["lam"]))
-    matrix, asked = Part(ratings, train).matrix, Part(ratings, test)
-    initial = pretrained(matrix, recipe, seed, stop) if variant.pretrained else None
-    fitted = fit_network(matrix, recipe, seed, stop=stop, initial=initial)
+    initial = pretrained(known.matrix, recipe, seed, stop) if variant.pretrained else None
+    fitted = fit_network(known.matrix, recipe, seed, stop=stop, initial=initial)
     rmse = asked.rmse(asked.predicted(fitted.predict))
     return {"rmse": rmse, "seconds": round(time.perf_counter() - start, 1)}
 
@@ -82,7 +77,7 @@ def try_one(
 ) -> dict[str, float]:
     """Score a recipe on the first split's validation ratings, at its best epoch."""
     start, ratings = time.perf_counter(), load(data)
-    train, held_out = (Part(ratings, rows) for rows in split_rows(ratings, 0)[:2])
+    train, held_out, *_ = split_parts(ratings, 0)
     recipe = variants.TRIED[job["recipe"]]
     fitted = fit_network(train.matrix, recipe, 0, validation=held_out.matrix, stop=stop)
     rmse = held_out.rmse(held_out.predicted(fitted.predict))
@@ -94,8 +89,8 @@ def reach(data: Path | None, job: Mapping[str, Any], stop: int | None = None) ->
     """Fit the networks of the blend, and score each of them and the blend."""
     fits = _fit_members(data, job, variants.REACH, stop)
     weights = blend_weights(list(fits.beside), fits.held_out.stars)
-    scores = {name: fits.test.rmse(guess) for name, guess in zip(variants.REACH, fits.whole)}
-    scores["blend"] = fits.rmse(weights @ fits.whole)
+    scores = {name: fits.test.rmse(guess) for name, guess in zip(variants.REACH, fits.asked)}
+    scores["blend"] = fits.rmse(weights @ fits.asked)
     return {**scores, **{f"weight: {n}": float(w) for n, w in zip(variants.REACH, weights)}}
 
 
@@ -107,17 +102,17 @@ def stack(data: Path | None, job: Mapping[str, Any], stop: int | None = None) ->
         of_items, of_users = side_values(known.matrix)
         return np.hstack([of_items[asked.table["item"]], of_users[asked.table["user"]]])
 
-    beside_it, asked = sides(fits.train, fits.held_out), sides(fits.everything, fits.test)
-    guess = stacked(fits.beside, beside_it, fits.held_out.stars, fits.whole, asked)
+    beside_it, asked = sides(fits.train, fits.held_out), sides(fits.whole, fits.test)
+    guess = stacked(fits.beside, beside_it, fits.held_out.stars, fits.asked, asked)
     weights = blend_weights(list(fits.beside), fits.held_out.stars)
-    return {"stack": fits.rmse(guess), "fixed weights": fits.rmse(weights @ fits.whole)}
+    return {"stack": fits.rmse(guess), "fixed weights": fits.rmse(weights @ fits.asked)}
 
 
 def other(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     """Fit and score another library's model."""
     start, ratings, seed = time.perf_counter(), load(data), int(job["split"])
-    train, validation, test = split_rows(ratings, seed)
-    known, asked = Part(ratings, np.concatenate([train, validation])), Part(ratings, test)
+    train, held_out, _, asked = split_parts(ratings, seed)
+    known = Part(ratings, np.concatenate([train.rows, held_out.rows]))
     predict = CONTENDERS[job["model"]].make()(known.table, known.shape, seed)
     rmse = asked.rmse(asked.predicted(predict).clip(*RANGE))
     return {"rmse": rmse, "seconds": round(time.perf_counter() - start, 1)}
@@ -129,20 +124,20 @@ class Fits:
 
     Attributes
     ----------
-    train, held_out, everything, test : Part
-        For training, for validation, both, and for test.
+    train, held_out, whole, test : Part
+        From `split_parts`.
     beside : numpy.ndarray, shape (num_networks, num_held_out)
         Predictions of the validation ratings, trained beside them.
-    whole : numpy.ndarray, shape (num_networks, num_test)
+    asked : numpy.ndarray, shape (num_networks, num_test)
         Predictions of the test ratings, trained on everything else.
     """
 
     train: Part
     held_out: Part
-    everything: Part
+    whole: Part
     test: Part
     beside: np.ndarray
-    whole: np.ndarray
+    asked: np.ndarray
 
     def rmse(self, predicted: np.ndarray) -> float:
         """Score predictions of the test ratings, which are clipped."""
@@ -153,14 +148,12 @@ def _fit_members(
     data: Path | None, job: Mapping[str, Any], recipes: Mapping[str, Recipe], stop: int | None
 ) -> Fits:
     """Train each network beside validation ratings, and up to its best epoch on these too."""
-    ratings, seed = load(data), int(job["split"])
-    kept, validation, test = split_rows(ratings, seed)
-    rows = (kept, validation, np.concatenate([kept, validation]), test)
-    train, held_out, everything, asked = (Part(ratings, part) for part in rows)
-    beside, whole = [], []
+    seed = int(job["split"])
+    train, held_out, whole, test = split_parts(load(data), seed)
+    beside, asked = [], []
     for recipe in recipes.values():
         chosen = fit_network(train.matrix, recipe, seed, validation=held_out.matrix, stop=stop)
-        again = fit_network(everything.matrix, recipe, seed, stop=chosen.epoch)
+        again = fit_network(whole.matrix, recipe, seed, stop=chosen.epoch)
         beside.append(held_out.predicted(chosen.predict))
-        whole.append(asked.predicted(again.predict))
-    return Fits(train, held_out, everything, asked, np.stack(beside), np.stack(whole))
+        asked.append(test.predicted(again.predict))
+    return Fits(train, held_out, whole, test, np.stack(beside), np.stack(asked))

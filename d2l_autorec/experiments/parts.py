@@ -43,6 +43,11 @@ class Part:
     ratings: Ratings
     rows: Rows
 
+    @classmethod
+    def whole(cls, ratings: Ratings) -> Part:
+        """Take all ratings."""
+        return cls(ratings, np.arange(len(ratings.table)))
+
     @property
     def shape(self) -> tuple[int, int]:
         """Number of users and of items, of all ratings."""

@@ -14,20 +14,7 @@ import numpy as np
 from scipy import stats
 
 from d2l_autorec.evaluation.intervals import Interval, interval
-from d2l_autorec.training.result import pooled_rmse
-
-__all__ = [
-    "Interval",
-    "Paired",
-    "bootstrap_rmse",
-    "holm",
-    "interval",
-    "less",
-    "next_run",
-    "paired",
-    "pooled_rmse",
-    "share_below",
-]
+from d2l_autorec.training.result import pooled_rmse as pooled_rmse  # of all experiments
 
 
 @dataclass(frozen=True)

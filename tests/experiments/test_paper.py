@@ -89,9 +89,10 @@ def test_all_questions_from_start_to_summary(toy, tmp_path, monkeypatch):
 
 def test_the_three_parts_of_a_split_share_nothing(toy):
     ratings = paper_runs.load(toy)
-    parts = paper_runs.split_rows(ratings, 3)
-    assert sorted(np.concatenate(parts)) == list(range(len(ratings.table)))
-    assert [len(part) for part in parts] == [243, 27, 30]
+    train, held_out, whole, test = (part.rows for part in paper_runs.split_parts(ratings, 3))
+    assert sorted([*train, *held_out, *test]) == list(range(len(ratings.table)))
+    assert sorted([*train, *held_out]) == whole.tolist()
+    assert [len(rows) for rows in (train, held_out, test)] == [243, 27, 30]
 
 
 def test_data_that_cannot_be_read_stops_before_anything_is_trained(tmp_path):
