@@ -22,11 +22,11 @@ from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.runtime import num_threads, seed_everything
 from d2l_autorec.training.sparse import SparseState, train_sparse
 
-MEASURES = (
-    *("test_rmse", "clipped", "defaulted", "best_on_test", "best_epoch", "printed_rmse"),
-    *("printed_loss", "mean_loss", "train_rmse", "cells_per_second", "wall_cells_per_second"),
-    *("num_test", "num_cold_items", "num_cold_users", "num_cold_ratings"),
-)
+_SCORES = ("test_rmse", "clipped", "defaulted", "best_on_test", "best_epoch", "printed_rmse")
+_TRAINING = ("printed_loss", "mean_loss", "train_rmse")
+_SPEEDS = ("cells_per_second", "wall_cells_per_second")
+_COUNTS = ("num_test", "num_cold_items", "num_cold_users", "num_cold_ratings")
+MEASURES = (*_SCORES, *_TRAINING, *_SPEEDS, *_COUNTS)
 DEFAULT = 3.0  # the paper's prediction for users and items without training ratings
 LONG = 4  # long runs have so many times the chapter's epochs
 CENTRE = 3.0
