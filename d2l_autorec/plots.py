@@ -61,6 +61,12 @@ def legend(figure: Figure, axes: Axes, columns: int = 2) -> None:
     figure.legend(*shown, frameon=False, fontsize=9, ncols=columns, loc="outside lower center")
 
 
+def keys(axes: Axes, colors: Mapping[str, str]) -> None:
+    """Put a sample of `intervals` into the legend for each label, in its colour."""
+    for label, color in colors.items():
+        axes.errorbar([], [], xerr=[], fmt="o", capsize=3, color=color, label=label)
+
+
 def book_line(axes: Axes) -> None:
     """Draw the RMSE that the book prints as a dashed vertical line."""
     rmse = CHAPTER.test_rmse

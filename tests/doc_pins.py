@@ -80,10 +80,9 @@ class Duration:
 
     def text(self, read: Read) -> str:
         """Return what the help says."""
-        from d2l_autorec.cli import experiments_chapter, experiments_paper
+        from d2l_autorec.cli import experiments
 
-        modules = (experiments_chapter, experiments_paper)
-        command = next(getattr(m, self.command) for m in modules if hasattr(m, self.command))
+        command = getattr(experiments, self.command)
         return re.search(r"\(about (.+?) on two cores", command.__doc__)[1]
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from d2l_autorec import plots
 from d2l_autorec.data.protocols import CANONICAL
 from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, SINGLE
+from d2l_autorec.experiments.experiment import frame
 from d2l_autorec.experiments.nested import INSIDE, NOTE, WITH_OTHERS
-from d2l_autorec.experiments.stats import interval, paired
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from d2l_autorec.experiments.stats import interval, less
 
 FOLDS = CANONICAL[:5]
 LIBRARIES = ("cmfrec, biased MF", "Surprise SVD", "myFM", "myFM, SVD++ features")
@@ -46,22 +45,15 @@ MEASURED = {
 """The models that `nested.search_inside` measures, and where."""
 
 UNKNOWN = "not checked here"
+_LAST = f"epoch: the last, says its code; settings: {UNKNOWN}"
+_TUTORIAL = "fixed beforehand: its tutorial's settings"
 
 
-@dataclass(frozen=True)
-class Figures:
-    """A published test RMSE on ``u1``.
+class Published(NamedTuple):
+    """A published test RMSE on ``u1``, as printed.
 
-    Attributes
-    ----------
-    model : str
-    rmse : str
-        As printed.
-    side : str
-        What the model reads beside the ratings.
-    chosen : str
-        How settings and epoch were chosen, where the source or its code says.
-    source : str
+    ``side`` is what the model reads beside the ratings, and ``chosen`` how settings and epoch were
+    chosen, where the source or its code says.
     """
 
     model: str
@@ -72,25 +64,15 @@ class Figures:
 
 
 PRINTED = (
-    Figures("GC-MC", "0.910", "", UNKNOWN, "van den Berg et al. 2017"),
-    Figures("GC-MC", "0.905", "users' and films' features", UNKNOWN, "van den Berg et al. 2017"),
-    Figures(
-        "IGMC",
-        "0.905",
-        "",
-        "epoch: the last, says its code; settings: " + UNKNOWN,
-        "Zhang, Chen 2020",
+    Published("GC-MC", "0.910", "", UNKNOWN, "van den Berg et al. 2017"),
+    Published("GC-MC", "0.905", "users' and films' features", UNKNOWN, "van den Berg et al. 2017"),
+    Published("IGMC", "0.905", "", _LAST, "Zhang, Chen 2020"),
+    Published(
+        "GLocal-K", "0.8889", "", "epoch: the best on test, says its code", "Han et al. 2021"
     ),
-    Figures("GLocal-K", "0.8889", "", "epoch: the best on test, says its code", "Han et al. 2021"),
-    Figures("GHRS", "0.887", "users' features", UNKNOWN, "Darban, Valipour 2022"),
-    Figures(
-        "myFM, flipped timeSVD++",
-        "0.889",
-        "dates",
-        "fixed beforehand: its tutorial's settings",
-        "myFM's documentation",
-    ),
-    Figures(
+    Published("GHRS", "0.887", "users' features", UNKNOWN, "Darban, Valipour 2022"),
+    Published("myFM, flipped timeSVD++", "0.889", "dates", _TUTORIAL, "myFM's documentation"),
+    Published(
         "myFM, ordered probit",
         "0.8808",
         "dates, users' and films' features",
@@ -115,21 +97,17 @@ def _scores(runs: pd.DataFrame, inside: pd.DataFrame) -> dict[str, dict[str, flo
 
 def beside_published(runs: pd.DataFrame, inside: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each model and each published figure on ``u1``, the lowest first."""
-    import pandas as pd
-
     rows = [
         (name, f"{scores['u1']:.4f}", "", CHOSEN[name], "run here")
         for name, scores in _scores(runs, inside).items()
     ]
-    rows += [(one.model, one.rmse, one.side, one.chosen, one.source) for one in PRINTED]
+    rows += PRINTED
     columns = ["model", "test RMSE on u1", "reads also", "how was it chosen", "source"]
-    return pd.DataFrame(sorted(rows, key=lambda row: float(row[1])), columns=columns)
+    return frame(columns, sorted(rows, key=lambda row: float(row[1])))
 
 
 def summary(runs: pd.DataFrame, inside: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each model that was run, with all its splits, the best on ``u1`` first."""
-    import pandas as pd
-
     rows = []
     for name, scores in _scores(runs, inside).items():
         row = {"model": name, **{split: f"{rmse:.4f}" for split, rmse in scores.items()}}
@@ -146,16 +124,12 @@ def answer(runs: pd.DataFrame, inside: pd.DataFrame) -> list[str]:
     if not {CHAPTER_AUTOREC, BEST, BLEND_INSIDE} <= set(scores):
         return []
     on_u1 = {name: found["u1"] for name, found in scores.items()}
+    more = f", with myFM as one member more {on_u1[WITH_MYFM]:.4f}" if WITH_MYFM in on_u1 else ""
     told = [
         f"On u1 the chapter's AutoRec has a test RMSE of {on_u1[CHAPTER_AUTOREC]:.4f}, the best "
         f"single recipe {on_u1[SINGLE]:.4f} and the blend {on_u1[BEST]:.4f}. With the recipes "
         f"searched inside the training part a single AutoRec has {on_u1[SINGLE_INSIDE]:.4f} and a "
-        f"blend {on_u1[BLEND_INSIDE]:.4f}"
-        + (
-            f", with myFM as one member more {on_u1[WITH_MYFM]:.4f}."
-            if WITH_MYFM in on_u1
-            else "."
-        )
+        f"blend {on_u1[BLEND_INSIDE]:.4f}{more}."
     ]
     lowest = min(PRINTED, key=lambda one: float(one.rmse))
     plain = min((one for one in PRINTED if not one.side), key=lambda one: float(one.rmse))
@@ -169,7 +143,7 @@ def answer(runs: pd.DataFrame, inside: pd.DataFrame) -> list[str]:
         own, chapter = ([scores[name][fold] for fold in FOLDS] for name in (BEST, CHAPTER_AUTOREC))
         told.append(
             f"Over u1 to u5 the blend has {interval(own)} and the chapter's AutoRec "
-            f"{interval(chapter)}, a difference of {paired(own, chapter).difference}."
+            f"{interval(chapter)}, a difference of {less(own, chapter)}."
         )
     return [*told, NOTE]
 
@@ -178,14 +152,11 @@ def figure(runs: pd.DataFrame, inside: pd.DataFrame) -> Figure:
     """Draw what was measured and what is published on ``u1``."""
     table = beside_published(runs, inside)
     table = table[table["model"] != "global mean"]  # it is off the scale
-    names, colors = [], []
-    for _, row in table.iterrows():
-        is_own = row["source"] == "run here"
-        names.append(row["model"] + (f" + {row['reads also']}" if row["reads also"] else ""))
-        is_autorec = row["model"].startswith("AutoRec")
-        colors.append(
-            plots.PRINTED if not is_own else plots.AUTOREC if is_autorec else plots.OTHER
-        )
+    names = [" + ".join(filter(None, pair)) for pair in zip(table["model"], table["reads also"])]
+    colors = (
+        table["model"].str.startswith("AutoRec").map({True: plots.AUTOREC, False: plots.OTHER})
+    )
+    colors = colors.where(table["source"] == "run here", plots.PRINTED).tolist()
     drawn, (axes,) = plots.frame(0.34 * len(names) + 1.4)
     values = [interval([float(rmse)]) for rmse in table["test RMSE on u1"]]
     plots.intervals(axes, names, values, colors, ".4f")

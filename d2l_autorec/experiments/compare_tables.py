@@ -5,38 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
 from d2l_autorec import plots
 from d2l_autorec.experiments.contenders import BEST, CHAPTER_AUTOREC, PRINTED_MF, TUNED_MF
-from d2l_autorec.experiments.stats import Interval, holm, interval, paired
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from d2l_autorec.experiments.experiment import by_model, frame
+from d2l_autorec.experiments.stats import Interval, holm, interval, less, paired
 
 RANDOM, SEQ_AWARE = "random", "seq-aware"
-COLUMNS = (
-    "model",
-    "random RMSE",
-    "less AutoRec",
-    "p, Holm",
-    "seq-aware RMSE",
-    "seq-aware less AutoRec",
-    "unclipped",
-    "fit, s",
-)
 LEVEL = 0.05
 
 
 def _scores(runs: pd.DataFrame, split: str, column: str = "test_rmse") -> dict[str, np.ndarray]:
     """Return each model's scores by seed; on the random splits the best mean comes first."""
-    parts = {
-        str(name): part.sort_values("seed")[column].to_numpy()
-        for name, part in runs[runs["split"] == split].groupby("model", sort=False)
-    }
+    parts = by_model(runs[runs["split"] == split], column)
     if split == RANDOM and column == "test_rmse":
         return dict(sorted(parts.items(), key=lambda pair: pair[1].mean()))
     return parts
@@ -51,49 +36,42 @@ def _corrected(found: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 def summary(runs: pd.DataFrame, resampled: pd.DataFrame, timings: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each model, the best first. Differences are from the chapter's AutoRec."""
-    import pandas as pd
-
     found, raw = _scores(runs, RANDOM), _scores(runs, RANDOM, "unclipped")
     seconds = timings.groupby("model")["seconds"].median()
     p_values, later = _corrected(found), _scores(runs, SEQ_AWARE)
     ends, rows = resampled.set_index("model"), []
     for name, values in found.items():
-        less, p, after = "", "", ""
+        row = {"model": name, "random RMSE": str(interval(values))}
+        row.update(dict.fromkeys(("less AutoRec", "p, Holm"), ""))
+        row["seq-aware RMSE"] = f"{later[name][0]:.4f}"
+        row["seq-aware less AutoRec"] = ""
         if name != CHAPTER_AUTOREC:
-            difference = paired(values, found[CHAPTER_AUTOREC]).difference
-            less = f"{difference.mean:+.4f} ± {difference.half_width:.4f}"
-            p = f"{p_values[name]:.3f}"
+            difference = less(values, found[CHAPTER_AUTOREC])
             gap = later[name][0] - later[CHAPTER_AUTOREC][0]
             low, high = ends.loc[name, ["less_low", "less_high"]]
-            after = f"{gap:+.4f} ({low:+.4f} to {high:+.4f})"
-        rows.append(
-            (
-                name,
-                str(interval(values)),
-                less,
-                p,
-                f"{later[name][0]:.4f}",
-                after,
-                f"{raw[name].mean():.4f}",
-                f"{seconds[name]:.2g}",
-            )
-        )
-    return pd.DataFrame(rows, columns=COLUMNS)
+            row["less AutoRec"] = f"{difference.mean:+.4f} ± {difference.half_width:.4f}"
+            row["p, Holm"] = f"{p_values[name]:.3f}"
+            row["seq-aware less AutoRec"] = f"{gap:+.4f} ({low:+.4f} to {high:+.4f})"
+        row["unclipped"], row["fit, s"] = f"{raw[name].mean():.4f}", f"{seconds[name]:.2g}"
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def tuning(tuned: pd.DataFrame) -> pd.DataFrame:
     """Return the settings that each tuned model could choose from, its choice first."""
-    table = tuned.assign(order=tuned["model"].map({m: i for i, m in enumerate(tuned["model"])}))
-    table = table.sort_values(["order", "val_rmse"], kind="stable")
-    said = table["setting"].map(lambda text: _words(json.loads(text)))
-    epochs = table["num_epochs"].map(lambda count: str(count) if count else "")
-    return table.assign(setting=said, num_epochs=epochs, val_rmse=table["val_rmse"].round(4))[
-        ["model", "setting", "num_epochs", "val_rmse"]
-    ].rename(columns={"val_rmse": "validation RMSE", "num_epochs": "best epoch"})
-
-
-def _words(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items()) or "its defaults"
+    order = {model: place for place, model in enumerate(tuned["model"])}
+    table = tuned.assign(order=tuned["model"].map(order))
+    table = table.sort_values(["order", "val_rmse"], kind="stable").round(4)
+    rows = [
+        (
+            row["model"],
+            ", ".join(f"{k} {v}" for k, v in json.loads(row["setting"]).items()) or "its defaults",
+            str(row["num_epochs"] or ""),
+            row["val_rmse"],
+        )
+        for row in table.to_dict("records")
+    ]
+    return frame(["model", "setting", "best epoch", "validation RMSE"], rows)
 
 
 def answer(runs: pd.DataFrame, resampled: pd.DataFrame) -> list[str]:
@@ -118,27 +96,22 @@ def answer(runs: pd.DataFrame, resampled: pd.DataFrame) -> list[str]:
             "about 1.05."
         )
     if TUNED_MF in found:
-        test = paired(own, found[TUNED_MF])
         told.append(
             "Tuned on validation ratings, that matrix factorization has "
             f"{interval(found[TUNED_MF])}; the difference of the chapter's AutoRec, which is not "
-            f"tuned, is {test.difference}."
+            f"tuned, is {less(own, found[TUNED_MF])}."
         )
-    ahead: list[str] = []
-    behind: list[str] = []
-    close: list[str] = []
+    better, close, worse = (
+        "Significantly better than the chapter's AutoRec",
+        "No significant difference",
+        "Significantly worse",
+    )
+    sides: dict[str, list[str]] = {better: [], close: [], worse: []}
     for name, p_value in _corrected(found).items():
         mean = found[name].mean()
-        is_ahead = mean < own.mean()
-        side = close if p_value >= LEVEL else ahead if is_ahead else behind
-        side.append(f"{name} {mean:.4f}")
-    for names, text in (
-        (ahead, "Significantly better than the chapter's AutoRec"),
-        (close, "No significant difference"),
-        (behind, "Significantly worse"),
-    ):
-        if names:
-            told.append(f"{text}: {'; '.join(names)}.")
+        side = better if mean < own.mean() else worse
+        sides[side if p_value < LEVEL else close].append(f"{name} {mean:.4f}")
+    told += [f"{side}: {'; '.join(names)}." for side, names in sides.items() if names]
     if BEST in found:
         told.append(
             f"{BEST} has {interval(found[BEST])}. Its recipes come from a longer search than the "
@@ -164,12 +137,9 @@ def figure(runs: pd.DataFrame, resampled: pd.DataFrame) -> Figure:
     for axes, scores, shown, title in zip(panels, (found, later), values, titles):
         plots.intervals(axes, names, shown, colors)
         axes.set(title=title, xlabel="test RMSE")
-        axes.axvline(
-            scores[CHAPTER_AUTOREC].mean(), color=plots.AUTOREC, lw=1, label=CHAPTER_AUTOREC
-        )
-    first = panels[0]
-    plots.book_line(first)
-    first.errorbar([], [], xerr=[], fmt="o", capsize=3, color=plots.AUTOREC, label="an AutoRec")
-    first.errorbar([], [], xerr=[], fmt="o", capsize=3, color=plots.OTHER, label="another model")
-    plots.legend(drawn, first, 4)
+        own = scores[CHAPTER_AUTOREC].mean()
+        axes.axvline(own, color=plots.AUTOREC, lw=1, label=CHAPTER_AUTOREC)
+    plots.book_line(panels[0])
+    plots.keys(panels[0], {"an AutoRec": plots.AUTOREC, "another model": plots.OTHER})
+    plots.legend(drawn, panels[0], 4)
     return drawn

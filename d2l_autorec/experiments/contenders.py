@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from d2l_autorec.experiments import baselines, libraries
+from d2l_autorec.experiments.baselines import Model
+from d2l_autorec.experiments.parts import Predict
 from d2l_autorec.models.recipes import RECIPES
-
-if TYPE_CHECKING:
-    from d2l_autorec.experiments.baselines import Model
 
 CHAPTER_AUTOREC = "AutoRec, the chapter's"
 PRINTED_MF = "MF, the book's"
@@ -32,21 +32,25 @@ class Contender:
 
     Attributes
     ----------
-    make : callable
-        Takes a setting's values by name; gives a model, see `d2l_autorec.experiments.baselines`.
+    fit : callable
+        A model of `d2l_autorec.experiments.baselines` that also takes a setting's values by name.
     settings : tuple of dict
         What validation chooses from; one is taken as it is.
     most_epochs : int, optional
-        Where `make` takes ``num_epochs`` and ``watch``: the number of epochs is chosen as well, up
+        Where `fit` takes ``num_epochs`` and ``watch``: the number of epochs is chosen as well, up
         to this.
     package : str, optional
         The library that it needs.
     """
 
-    make: Callable[..., Model]
+    fit: Callable[..., Predict]
     settings: Settings = ({},)
     most_epochs: int | None = None
     package: str | None = None
+
+    def make(self, **values: Any) -> Model:
+        """Return the model with the values of a setting."""
+        return partial(self.fit, **values)
 
 
 _MYFM: Settings = ({}, {"rank": 5}, {"rank": 20}, {"rank": 32}, {"rank": 10, "n_iter": 400})
@@ -71,30 +75,18 @@ CONTENDERS = {
         package="surprise",
     ),
     "myFM, SVD++ features": Contender(
-        lambda **values: libraries.myfm(implicit=True, **values),
-        _MYFM,
-        package="myfm",
+        partial(libraries.myfm, implicit=True), _MYFM, package="myfm"
     ),
-    BEST: Contender(lambda: baselines.recipe(RECIPES["blend"])),
-    "myFM": Contender(
-        libraries.myfm,
-        _MYFM,
-        package="myfm",
-    ),
+    BEST: Contender(partial(baselines.recipe, recipe=RECIPES["blend"])),
+    "myFM": Contender(libraries.myfm, _MYFM, package="myfm"),
     TUNED_MF: Contender(
         baselines.matrix_factorization,
         ({}, {"num_factors": 10}, {"wd": 1e-4}, {"wd": 1e-3}, {"num_factors": 60, "wd": 1e-4}),
         most_epochs=30,
     ),
-    "AutoRec, the chapter's, tuned": Contender(
-        baselines.autorec,
-        _AUTOREC,
-        most_epochs=100,
-    ),
+    "AutoRec, the chapter's, tuned": Contender(baselines.autorec, _AUTOREC, most_epochs=100),
     "AutoRec, user-based, tuned": Contender(
-        lambda **values: baselines.autorec("user", **values),
-        _AUTOREC,
-        most_epochs=200,
+        partial(baselines.autorec, by="user"), _AUTOREC, most_epochs=200
     ),
     "Surprise SVD": Contender(
         libraries.surprise_svd,
@@ -120,18 +112,12 @@ CONTENDERS = {
     ),
     "cmfrec, biased MF": Contender(
         libraries.cmfrec_mf,
-        (
-            {},
-            {"lambda_": 5.0},
-            {"lambda_": 20.0},
-            {"k": 10},
-            {"k": 80, "lambda_": 20.0},
-        ),
+        ({}, {"lambda_": 5.0}, {"lambda_": 20.0}, {"k": 10}, {"k": 80, "lambda_": 20.0}),
         package="cmfrec",
     ),
     PRINTED_MF: Contender(baselines.matrix_factorization),
     CHAPTER_AUTOREC: Contender(baselines.autorec),
-    "AutoRec, user-based": Contender(lambda: baselines.autorec("user")),
+    "AutoRec, user-based": Contender(partial(baselines.autorec, by="user")),
     "user and item bias": Contender(
         baselines.biases,
         (
@@ -146,20 +132,15 @@ CONTENDERS = {
 }
 """The slow ones first, so that no core waits at the end."""
 
-MORE = {SINGLE: Contender(lambda: baselines.recipe(RECIPES["best"]))}
+MORE = {SINGLE: Contender(partial(baselines.recipe, recipe=RECIPES["best"]))}
 """Run on the canonical splits only: the experiment ``best`` has it on the random ones."""
 
 QUICK = ("global mean", "user and item bias", PRINTED_MF, CHAPTER_AUTOREC)
 """Those that take a few seconds."""
 
 
-def missing_packages() -> dict[str, str]:
-    """Return the contenders that can't compete here, and the package that each lacks."""
-    return lacking(CONTENDERS)
-
-
 def lacking(contenders: Mapping[str, Contender]) -> dict[str, str]:
-    """Return those of some contenders whose package is not there, and the package."""
+    """Return the contenders that can't compete here, and the package that each lacks."""
     return {
         name: contender.package
         for name, contender in contenders.items()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from d2l_autorec import plots
 from d2l_autorec.experiments.stats import Interval
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _READABLE = 1.2  # stars; everything worse has the same colour
 
@@ -43,16 +41,9 @@ def depth(table: pd.DataFrame) -> Figure:
             plots.curve(axes, beside, _intervals(part[chosen]), label)
         for (_, row), one, same in zip(part.iterrows(), sizes, even):
             if not same:
-                axes.errorbar(
-                    max(one) * 1.08,
-                    row["test_rmse"],
-                    row["test_rmse_half_width"],
-                    marker="D",
-                    ls="",
-                    color="tab:red",
-                    capsize=3,
-                    label=row["hidden"],
-                )
+                point = (max(one) * 1.08, row["test_rmse"], row["test_rmse_half_width"])
+                look: dict[str, Any] = {"marker": "D", "ls": "", "color": "tab:red", "capsize": 3}
+                axes.errorbar(*point, **look, label=row["hidden"])
         axes.set(title=title)
         _widths(axes, widths, "units in a layer")
     panels[0].set(ylabel="test RMSE (95% interval)")
@@ -86,16 +77,9 @@ def activations(table: pd.DataFrame) -> Figure:
         best = float(np.nanmin(table["test_rmse"]))
         axes.imshow(values, cmap="viridis", vmin=best, vmax=max(_READABLE, best + 0.1))
         for (row, column), value in np.ndenumerate(values):
-            light = value < (best + _READABLE) / 2
-            axes.text(
-                column,
-                row,
-                f"{value:.3f}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if light else "black",
-            )
+            color = "white" if value < (best + _READABLE) / 2 else "black"
+            text = f"{value:.3f}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
         axes.set_xticks(range(len(names)), names, rotation=30)
         axes.set_yticks(range(len(names)), names)
         axes.set(title=title, xlabel="decoder (output)")
@@ -103,3 +87,7 @@ def activations(table: pd.DataFrame) -> Figure:
     panels[0].set(ylabel="encoder (hidden)")
     figure.suptitle(f"test RMSE; yellow: {_READABLE} or more")
     return figure
+
+
+DRAWN = {"hidden_size": hidden_size, "depth": depth, "activations": activations}
+"""The figure of each table."""

@@ -12,29 +12,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments.runner import run_jobs
-from d2l_autorec.experiments.stats import Interval, interval, paired, pooled_rmse
-from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.experiments import exercise_figures as figures
+from d2l_autorec.experiments.experiment import Experiment
+from d2l_autorec.experiments.parts import RANGE, VAL_RATIO, split_parts
+from d2l_autorec.experiments.stats import Interval, interval, less
 from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.models.recipe import Recipe
-from d2l_autorec.runtime import seed_everything
 from d2l_autorec.training.fit import fit_network
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.formats import Ratings
-
-VAL_RATIO = 0.1
 PATIENCE, MAX_EPOCHS = 20, 600
-STARS = (1.0, 5.0)
-UNIT_WEIGHT = STARS[1] ** 2  # "unit" ratings are stars / 5, so squared errors are / 25
+UNIT_WEIGHT = RANGE[1] ** 2  # "unit" ratings are stars / 5, so squared errors are / 25
 SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000)
 WIDTHS = (50, 100, 200, 500)
 PAPER_DEEP = (500, 100, 500)
@@ -53,58 +47,29 @@ def networks(
     shapes.append(PAPER_DEEP if widths == WIDTHS else (*widths, *widths, 2))
     inits, pairs = ("normal", "xavier"), list(itertools.product(names, names))
     middle = _dashed((CHAPTER.num_hidden if widths == WIDTHS else widths[-1],))
+    plain = ("sigmoid", "identity")
     return {
-        "hidden_size": [
-            (_dashed((size,)), "sigmoid", "identity", "normal", "stars") for size in sizes
-        ],
-        "depth": [
-            (_dashed(shape), "sigmoid", "identity", init, "stars")
-            for init in inits
-            for shape in shapes
-        ],
+        "hidden_size": [(_dashed((size,)), *plain, "normal", "stars") for size in sizes],
+        "depth": [(_dashed(shape), *plain, init, "stars") for init in inits for shape in shapes],
         "activations": [
-            *(
-                (middle, g, f, "normal", targets)
-                for targets in ("stars", "unit")
-                for g, f in pairs
-            ),
-            *((middle, g, "identity", "xavier", "stars") for g in names),
+            *((middle, *pair, "normal", unit) for unit in ("stars", "unit") for pair in pairs),
+            *((middle, encoder, "identity", "xavier", "stars") for encoder in names),
         ],
     }
 
 
 def exercises(
-    folder: Path,
+    experiment: Experiment,
     ratings: Ratings,
     num_seeds: int = 5,
     plan: Mapping[str, list[Key]] | None = None,
     max_epochs: int = MAX_EPOCHS,
-    quiet: bool = False,
-    quick: bool = False,
 ) -> list[str]:
     """Answer the exercises with tables, figures and sentences.
 
-    Parameters
-    ----------
-    folder, quiet, quick
-        As for `d2l_autorec.experiments.study.study`.
-    ratings : Ratings
-        MovieLens 100K, or others of 1 to 5.
-    num_seeds : int
-        Number of random splits: the book's with the seeds 0, 1, ...
-    plan : mapping, optional
-        From `networks`.
-    max_epochs : int
-
-    Returns
-    -------
-    list of str
-        The answer.
+    ``num_seeds`` is the number of the book's random splits, and ``plan`` is from `networks`.
     """
-    from d2l_autorec.experiments import exercise_figures as figures
-
-    command = f"d2l-autorec exercises {'--quick' if quick else f'--seeds {num_seeds}'}"
-    refuse_to_shrink(folder, command)
+    experiment.begin("exercises", f"--seeds {num_seeds}")
     plan = networks() if plan is None else plan
     keys = list(dict.fromkeys(key for part in plan.values() for key in part))
     jobs = [
@@ -112,19 +77,10 @@ def exercises(
         for seed in range(num_seeds)
         for key in keys
     ]
-    runs = run_jobs(
-        folder,
-        partial(run_one, ratings),
-        jobs,
-        data_digest=ratings.digest,
-        label="exercises",
-        quiet=quiet,
-    )
+    runs = experiment.run(partial(run_one, ratings), jobs, ratings)
     scores = {key: part for key, part in runs.groupby(list(CHOICES), sort=False)}
     tables = {name: summary({key: scores[key] for key in part}) for name, part in plan.items()}
-    return save_results(
-        folder,
-        command,
+    return experiment.save(
         "What are the answers to the chapter's three exercises?",
         answer(tables, runs["rmse_of_ones"].mean()),
         {
@@ -132,51 +88,35 @@ def exercises(
             "splits": f"the book's random split, seeds 0 to {num_seeds - 1}",
             "epoch": f"the best on {VAL_RATIO:.0%} of the training ratings; training stops after "
             f"{PATIENCE} epochs without a better one, or after {max_epochs}",
-            "targets": f"stars: ratings as they are; unit: ratings / {STARS[1]:g}, with the "
+            "targets": f"stars: ratings as they are; unit: ratings / {RANGE[1]:g}, with the "
             f"weight decay / {UNIT_WEIGHT:g}, as the squared error shrinks by that factor, and "
             "predictions clipped to 1..5",
         },
         tables,
-        {
-            "hidden_size": figures.hidden_size(tables["hidden_size"]),
-            "depth": figures.depth(tables["depth"]),
-            "activations": figures.activations(tables["activations"]),
-        },
+        {name: draw(tables[name]) for name, draw in figures.DRAWN.items()},
     )
 
 
 def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, float]:
     """Train and score one network on one split."""
-    from d2l_autorec.data.matrices import interaction_csr
-    from d2l_autorec.data.split import holdout_split, random_split
-
-    seed, shape = int(job["seed"]), (ratings.num_users, ratings.num_items)
-    seed_everything(seed)
-    train_rows, test_rows = random_split(ratings.table, CHAPTER.test_ratio)
-    kept, held_out = holdout_split(len(train_rows), VAL_RATIO, seed)
-    train, validation = (
-        interaction_csr(ratings.table, *shape, rows=train_rows[part]) for part in (kept, held_out)
-    )
+    seed = int(job["seed"])
+    train, test = split_parts(ratings, "random", seed)
+    kept, validation = train.divide(seed)
     recipe = Recipe(patience=PATIENCE).but(
         hidden=tuple(int(size) for size in str(job["hidden"]).split("-")),
-        encoder=job["encoder"],
-        decoder=job["decoder"],
-        init=job["init"],
+        **{name: job[name] for name in ("encoder", "decoder", "init")},
         batch_size=min(CHAPTER.batch_size, ratings.num_items),
         num_epochs=int(job["max_epochs"]),
     )
     if job["targets"] == "unit":
-        recipe = recipe.but(targets="unit", clip=STARS, wd=recipe.wd / UNIT_WEIGHT)
-    fitted = fit_network(train, recipe, seed, validation=validation)
-    test = ratings.table.iloc[test_rows]
-    predicted = fitted.predict(test["user"].to_numpy(), test["item"].to_numpy())
-    stars = test["rating"].to_numpy(float)
+        recipe = recipe.but(targets="unit", clip=RANGE, wd=recipe.wd / UNIT_WEIGHT)
+    fitted = fit_network(kept.matrix, recipe, seed, validation=validation.matrix)
     return {
-        "test_rmse": pooled_rmse(predicted, stars),
+        "test_rmse": test.rmse(test.predicted(fitted.predict)),
         "val_rmse": min(fitted.val_rmses),
         "epoch": fitted.epoch,
         "epochs_run": len(fitted.val_rmses),
-        "rmse_of_ones": pooled_rmse(np.ones(len(stars)), stars),
+        "rmse_of_ones": test.rmse(np.ones(len(test.stars))),
     }
 
 
@@ -186,11 +126,9 @@ def summary(scores: Mapping[Key, pd.DataFrame]) -> pd.DataFrame:
     A ``..._half_width`` is that of the 95% interval of the column before it. ``less_first`` is the
     paired difference from the network in the first row.
     """
-    import pandas as pd
-
     rows, first = [], next(iter(scores.values()))["test_rmse"].to_numpy()
     for key, runs in scores.items():
-        rmse, less = interval(runs["test_rmse"]), paired(runs["test_rmse"], first).difference
+        rmse, gain = interval(runs["test_rmse"]), less(runs["test_rmse"], first)
         rows.append(
             {
                 **dict(zip(CHOICES, key)),
@@ -199,8 +137,8 @@ def summary(scores: Mapping[Key, pd.DataFrame]) -> pd.DataFrame:
                 "test_rmse_half_width": rmse.half_width,
                 "n": rmse.n,
                 "epoch": runs["epoch"].median(),
-                "less_first": less.mean,
-                "less_first_half_width": less.half_width,
+                "less_first": gain.mean,
+                "less_first_half_width": gain.half_width,
             }
         )
     return pd.DataFrame(rows).round(4)
@@ -214,8 +152,7 @@ def answer(tables: Mapping[str, pd.DataFrame], rmse_of_ones: float) -> list[str]
         f"layers is {deep['hidden']} and the best activations are {pair['encoder']} (encoder) and "
         f"{pair['decoder']} (decoder).",
         f"The chapter's network has {CHAPTER.num_hidden}, sigmoid and identity; with its best "
-        f"epoch its test RMSE is "
-        f"{_rmse(_chapter(tables['activations']))}.",
+        f"epoch its test RMSE is {_rmse(_chapter(tables['activations']))}.",
         *_answer_size(tables["hidden_size"]),
         *_answer_depth(tables["depth"]),
         *_answer_activations(tables["activations"], rmse_of_ones),
@@ -277,7 +214,7 @@ def _answer_activations(table: pd.DataFrame, floor: float) -> list[str]:
         f"{others}.",
         "A sigmoid or tanh output is below 1, so it predicts at most one star: on ratings as they "
         f"are no such network is better than {bounded:.4f} (predicting 1 always: {floor:.4f}). On "
-        f"ratings divided by {STARS[1]:g} the sigmoid encoder has "
+        f"ratings divided by {RANGE[1]:g} the sigmoid encoder has "
         f"{_rmse(_pair(unit, 'sigmoid', 'sigmoid'))} with a sigmoid output and "
         f"{_rmse(_pair(unit, 'sigmoid', 'identity'))} with identity.",
     ]

@@ -1,7 +1,7 @@
 """The effect of each difference between the printed code and the formula or the paper.
 
 Each run uses the splits and draws of the printed code and changes one thing. The runs are in
-`fidelity_runs`. The departures, and where each can be switched, are in `fidelity_departures`.
+`fidelity_runs`. The departures, and where each can be switched, are in `fidelity_ledger`.
 """
 
 from __future__ import annotations
@@ -10,75 +10,66 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
-from d2l_autorec import plots
+from d2l_autorec import plots, runs
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments.fidelity_departures import DEPARTURES
-from d2l_autorec.experiments.fidelity_ledger import Numbers, ledger
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.experiments.experiment import Experiment
+from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, Numbers, ledger
 from d2l_autorec.experiments.fidelity_runs import CHANGES, OTHERS, run_one
-from d2l_autorec.experiments.runner import run_jobs
 from d2l_autorec.experiments.stats import Interval, interval, paired
-from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from d2l_autorec.data.formats import Ratings
+_ALONE = ("printed", "seq_aware", "other_draws")  # of the changes: not compared with "printed"
+_CHANGED = [*(name for name in CHANGES if name not in _ALONE), "validation", "mf"]
+_PRINTED = "printed test_rmse"
+QUANTITIES = {
+    "printed": (_PRINTED, ""),
+    **{run: (f"{run} test_rmse", _PRINTED) for run in _CHANGED},
+    **{name: (f"printed {name}", _PRINTED) for name in ("clipped", "defaulted", "best_on_test")},
+    "centred_sign": ("centred_sign test_rmse", "centred_mask test_rmse"),
+    "seq_aware": ("seq_aware test_rmse", ""),
+    "mf_seq_aware": ("mf_seq_aware test_rmse", "seq_aware test_rmse"),
+    "mf_printed": ("mf printed_rmse", "mf test_rmse"),
+    "mf_seq_aware_printed": ("mf_seq_aware printed_rmse", "mf_seq_aware test_rmse"),
+    "other_draws": ("other_draws test_rmse", ""),
+    "best_epoch": ("printed best_epoch", ""),
+    "validation_epoch": ("validation best_epoch", ""),
+    "centred_sign_printed": ("centred_sign printed_rmse", ""),
+    "train_rmse": ("printed train_rmse", ""),
+    "num_test": ("printed num_test", ""),
+    **{f"cold_{what}": (f"printed num_cold_{what}", "") for what in ("items", "users", "ratings")},
+    "printed_loss": ("chapter printed_loss", ""),
+    "mean_loss": ("chapter mean_loss", ""),
+    "cells_per_second": ("chapter cells_per_second", ""),
+    "wall_cells_per_second": ("chapter wall_cells_per_second", ""),
+}
+"""What the ledger shows: the run and its measure, and those that it is compared with."""
 
 
 def fidelity(
-    folder: Path,
+    experiment: Experiment,
     ratings: Ratings,
     doc: Path | None,
     num_seeds: int = 10,
     num_epochs: int = CHAPTER.num_epochs,
-    quiet: bool = False,
-    quick: bool = False,
 ) -> list[str]:
-    """Measure every departure and write the ledger.
+    """Measure every departure on the book's random splits 0, 1, ..., and write the ledger.
 
-    Parameters
-    ----------
-    folder, ratings, quiet, quick
-        As for `d2l_autorec.experiments.study.study`.
-    doc : Path or None
-        The ledger, in Markdown.
-    num_seeds : int
-        Number of splits: the book's random one with the seeds 0, 1, ...
-    num_epochs : int
-        Of the chapter's run. The book's matrix factorization trains five fewer.
-
-    Returns
-    -------
-    list of str
-        The answer.
+    ``doc`` is the file of the ledger, in Markdown. ``num_epochs`` are those of the chapter's run;
+    the book's matrix factorization trains five fewer.
     """
-    from d2l_autorec import runs
-
-    command = f"d2l-autorec fidelity {'--quick' if quick else f'--seeds {num_seeds}'}"
-    refuse_to_shrink(folder, command)
-    names = [*CHANGES, *OTHERS]
+    experiment.begin("fidelity", f"--seeds {num_seeds}")
     jobs = [
         {"run": name, "num_epochs": num_epochs, "seed": seed}
-        for name in names
+        for name in (*CHANGES, *OTHERS)
         for seed in range(num_seeds)
     ]
-    table = run_jobs(
-        folder,
-        partial(run_one, ratings),
-        jobs,
-        data_digest=ratings.digest,
-        label="fidelity",
-        quiet=quiet,
-    )
-    summary = summarize(table)
-    told = save_results(
-        folder,
-        command,
+    summary = summarize(experiment.run(partial(run_one, ratings), jobs, ratings))
+    told = experiment.save(
         "Where does the printed code differ from the formula and the paper, and what does each "
         "difference cost?",
         answer(summary),
@@ -92,98 +83,49 @@ def fidelity(
     )
     if doc is not None:
         doc.parent.mkdir(parents=True, exist_ok=True)
-        picture = os.path.relpath(folder / "summary.png", doc.parent)
+        picture = os.path.relpath(experiment.folder / "summary.png", doc.parent)
         runs.write(doc, ledger(summary, Path(picture).as_posix()))
     return told
 
 
 def summarize(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the numbers of the ledger.
-
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        A row for each run and seed, with the seeds in the same order for all.
+    """Return the numbers of the ledger, of runs with the seeds in the same order for all.
 
     Returns
     -------
     pandas.DataFrame
         ``key``; ``value``, ``value_half_width``, ``n``, ``sd``, ``low`` and ``high`` over the
         seeds; and for RMSEs the paired ``difference``, its ``difference_half_width`` and the
-        ``p_value`` of Wilcoxon's test. An RMSE is compared with that of the printed code, except:
-        ``centred_sign`` with ``centred_mask``, ``mf_printed`` and ``mf_seq_aware_printed`` with
-        the pooled RMSE of the same runs, ``mf_seq_aware`` with ``seq_aware``.
+        ``p_value`` of Wilcoxon's test, from the quantity that `QUANTITIES` says.
     """
-    import pandas as pd
 
-    def column(run: str, name: str) -> np.ndarray:
-        return runs.loc[runs["run"] == run, name].to_numpy(float)
+    def values(what: str) -> np.ndarray:
+        run, measure = what.split()
+        return runs.loc[runs["run"] == run, measure].to_numpy(float)
 
-    printed, centred = column("printed", "test_rmse"), column("centred_mask", "test_rmse")
-    rows: list[dict[str, float | str]] = []
-
-    def add(key: str, values: np.ndarray, base: np.ndarray | None = None) -> None:
-        center = interval(values)
+    chapter, printed = values("chapter test_rmse"), values("printed test_rmse")
+    found = {key: values(what) for key, (what, _) in QUANTITIES.items()}
+    found["rows_per_second"] = values("chapter cells_per_second") / 943
+    found["engine_gap"] = np.abs(chapter - printed)
+    found["float_gap"] = np.abs(values("chapter printed_rmse") - chapter)
+    rows = []
+    for key, own in found.items():
+        center, base = interval(own), QUANTITIES.get(key, ("", ""))[1]
         row: dict[str, float | str] = {
             "key": key,
             "value": center.mean,
             "value_half_width": center.half_width,
             "n": center.n,
             "sd": center.sd,
-            "low": values.min(),
-            "high": values.max(),
+            "low": own.min(),
+            "high": own.max(),
         }
-        if base is not None:
-            less = paired(values, base)
-            row.update(
-                difference=less.difference.mean,
-                difference_half_width=less.difference.half_width,
-                p_value=less.p_value,
-            )
+        if base:
+            test = paired(own, values(base))
+            row["difference"] = test.difference.mean
+            row["difference_half_width"] = test.difference.half_width
+            row["p_value"] = test.p_value
         rows.append(row)
-
-    add("printed", printed)
-    for run in (
-        "sum",
-        "sum_balanced",
-        "no_bias_decay",
-        "no_decay",
-        "no_dropout",
-        "input_dropout",
-        "no_rollover",
-        "centred_mask",
-        "validation",
-        "mf",
-    ):
-        add(run, column(run, "test_rmse"), printed)
-    for name in ("clipped", "defaulted", "best_on_test"):
-        add(name, column("printed", name), printed)
-    add("centred_sign", column("centred_sign", "test_rmse"), centred)
-    seq_aware = column("seq_aware", "test_rmse")
-    add("seq_aware", seq_aware)
-    add("mf_seq_aware", column("mf_seq_aware", "test_rmse"), seq_aware)
-    for run in ("mf", "mf_seq_aware"):
-        add(f"{run}_printed", column(run, "printed_rmse"), column(run, "test_rmse"))
-    add("other_draws", column("other_draws", "test_rmse"))
-    for key, run, name in (
-        ("best_epoch", "printed", "best_epoch"),
-        ("validation_epoch", "validation", "best_epoch"),
-        ("centred_sign_printed", "centred_sign", "printed_rmse"),
-        ("train_rmse", "printed", "train_rmse"),
-        ("num_test", "printed", "num_test"),
-        ("cold_items", "printed", "num_cold_items"),
-        ("cold_users", "printed", "num_cold_users"),
-        ("cold_ratings", "printed", "num_cold_ratings"),
-        ("printed_loss", "chapter", "printed_loss"),
-        ("mean_loss", "chapter", "mean_loss"),
-        ("cells_per_second", "chapter", "cells_per_second"),
-        ("wall_cells_per_second", "chapter", "wall_cells_per_second"),
-    ):
-        add(key, column(run, name))
-    add("rows_per_second", column("chapter", "cells_per_second") / 943)
-    chapter = column("chapter", "test_rmse")
-    add("engine_gap", np.abs(chapter - printed))
-    add("float_gap", np.abs(column("chapter", "printed_rmse") - chapter))
     return pd.DataFrame(rows).round(8)
 
 

@@ -1,23 +1,65 @@
 """The ledger of departures in Markdown, with the numbers of ``results/fidelity/summary.csv``.
 
-The texts are in `fidelity_departures` and in ``templates/fidelity.md``.
+The texts are in ``templates/departures.toml`` and ``templates/fidelity.md``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+
+import pandas as pd
+from jinja2 import Template
 
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments.fidelity_departures import (
-    DEPARTURES,
-    FACTORIZATION,
-    PRINTED,
-    Departure,
-)
+from d2l_autorec.experiments.report import render
+from d2l_autorec.experiments.sections import texts
 from d2l_autorec.experiments.stats import Interval
 
-if TYPE_CHECKING:
-    import pandas as pd
+
+@dataclass(frozen=True)
+class Departure:
+    """One line of the ledger: a departure of the printed code.
+
+    Attributes
+    ----------
+    key : str
+        Its row in the summary.
+    printed, elsewhere : str
+        What the printed code does; what the formula, the paper or good practice does.
+    anchor : str
+        Where it can be switched: ``module:function`` or ``module:function:argument``.
+    short : str
+        The label in the figure, for the code with the departure undone. Empty if not drawn.
+    effect : str
+        The measured effect; by default the difference.
+    """
+
+    key: str
+    printed: str
+    elsewhere: str
+    anchor: str
+    short: str = ""
+    effect: str = "{{ n.less(key) }}"
+
+    def row(self, n: Numbers) -> str:
+        """Return the line of a Markdown table, with the numbers in its texts."""
+        lam = CHAPTER.wd * 943 * 1682  # both sides of the objective times 2 x users x items
+        printed, elsewhere, effect = (
+            Template(text).render(n=n, key=self.key, chapter=CHAPTER, lam=lam)
+            for text in (self.printed, self.elsewhere, self.effect)
+        )
+        module, name, *argument = self.anchor.split(":")
+        path = f"d2l_autorec/{module.replace('.', '/')}.py"
+        switch = f"`{name}{f'({argument[0]})' if argument else ''}` in [{path}](../{path})"
+        return f"| {printed} | {elsewhere} | {effect} | {switch} |"
+
+
+TABLES = {
+    name: [Departure(**entry) for entry in entries]
+    for name, entries in texts("departures.toml").items()
+}
+DEPARTURES = TABLES["departures"]
+"""Those that can change the test RMSE."""
 
 
 class Numbers:
@@ -50,34 +92,11 @@ class Numbers:
 def ledger(summary: pd.DataFrame, picture: str = "../results/fidelity/summary.png") -> str:
     """Return the ledger in Markdown, with the largest effects first.
 
-    Parameters
-    ----------
-    summary : pandas.DataFrame
-        From `fidelity.summarize`, or ``results/fidelity/summary.csv``.
-    picture : str
-        The figure, as seen from the ledger.
+    ``summary`` is from `fidelity.summarize`, and ``picture`` the figure as seen from the ledger.
     """
-    from d2l_autorec.experiments.report import render
-
     n = Numbers(summary)
-    by_size = sorted(
-        DEPARTURES,
-        key=lambda one: (one.key == "centred_sign", -abs(n.rows[one.key]["difference"])),
-    )
-    tables = {
-        "departures": [_row(one, n) for one in by_size],
-        "printed": [_row(one, n) for one in PRINTED],
-        "factorization": [_row(one, n) for one in FACTORIZATION],
-    }
-    return render("fidelity.md", n=n, picture=picture, chapter=CHAPTER, **tables)
-
-
-def _row(one: Departure, n: Numbers) -> str:
-    """Return a line of a Markdown table."""
-    from jinja2 import Template
-
-    effect = Template(one.effect).render(n=n, key=one.key)
-    module, name, *argument = one.anchor.split(":")
-    path = f"d2l_autorec/{module.replace('.', '/')}.py"
-    switch = f"`{name}{f'({argument[0]})' if argument else ''}` in [{path}](../{path})"
-    return f"| {one.printed} | {one.elsewhere} | {effect} | {switch} |"
+    by_size = sorted(DEPARTURES, key=lambda one: -abs(n.rows[one.key]["difference"]))
+    by_size.sort(key=lambda one: one.key == "centred_sign")  # the last, whatever its size
+    ordered = {**TABLES, "departures": by_size}
+    rows = {name: [one.row(n) for one in part] for name, part in ordered.items()}
+    return render("fidelity.md", n=n, picture=picture, chapter=CHAPTER, **rows)

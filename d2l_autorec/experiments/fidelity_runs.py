@@ -5,45 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.split import seq_aware_split
+from d2l_autorec.experiments.parts import RANGE, Part, split_rows
 from d2l_autorec.experiments.stats import pooled_rmse
 from d2l_autorec.models.biases import Scale
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.runtime import num_threads, seed_everything
+from d2l_autorec.training.sparse import SparseState, train_sparse
 
-if TYPE_CHECKING:
-    from scipy import sparse
-
-    from d2l_autorec.data.formats import Ratings
-    from d2l_autorec.training.sparse import SparseState
-
-MEASURES = (
-    "test_rmse",
-    "clipped",
-    "defaulted",
-    "best_on_test",
-    "best_epoch",
-    "printed_rmse",
-    "printed_loss",
-    "mean_loss",
-    "train_rmse",
-    "cells_per_second",
-    "wall_cells_per_second",
-    "num_test",
-    "num_cold_items",
-    "num_cold_users",
-    "num_cold_ratings",
-)
-STARS = (1.0, 5.0)
+_SCORES = ("test_rmse", "clipped", "defaulted", "best_on_test", "best_epoch", "printed_rmse")
+_TRAINING = ("printed_loss", "mean_loss", "train_rmse")
+_SPEEDS = ("cells_per_second", "wall_cells_per_second")
+_COUNTS = ("num_test", "num_cold_items", "num_cold_users", "num_cold_ratings")
+MEASURES = (*_SCORES, *_TRAINING, *_SPEEDS, *_COUNTS)
 DEFAULT = 3.0  # the paper's prediction for users and items without training ratings
 LONG = 4  # long runs have so many times the chapter's epochs
-VAL_RATIO = 0.1
 CENTRE = 3.0
 
 
@@ -56,7 +41,7 @@ class Change:
     recipe : Recipe
         Its network, objective and weight decay.
     decay_biases : bool
-        See `d2l_autorec.training.sparse.train_sparse`.
+        Whether the weight decay applies to biases too.
     rollover : bool
         False trains on each item once an epoch, with a short last batch.
     seq_aware : bool
@@ -98,10 +83,9 @@ def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
         measured = _changed(ratings, CHANGES[name], seed, num_epochs, longer=name == "printed")
     elif name == "validation":
         measured = _validation(ratings, seed, num_epochs * LONG)
-    elif name == "chapter":
-        measured = _chapter(ratings, seed, num_epochs)
-    elif name == "centred_sign":
-        measured = _chapter(ratings, seed, num_epochs, CENTRE)
+    elif name in ("chapter", "centred_sign"):
+        change = Change(shift=CENTRE if name == "centred_sign" else 0.0)
+        measured = _chapter(ratings, change, seed, num_epochs)
     else:
         measured = _factorization(ratings, seed, max(num_epochs - 5, 1), name == "mf_seq_aware")
     return {**dict.fromkeys(MEASURES, ""), **measured}
@@ -115,37 +99,29 @@ def once_an_epoch(num_rows: int, batch_size: int) -> Iterator[list[np.ndarray]]:
         yield [rows[first : first + batch_size] for first in range(0, num_rows, batch_size)]
 
 
-def _split(ratings: Ratings, change: Change, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    from d2l_autorec.data.split import random_split, seq_aware_split
-
-    seed_everything(0 if change.other_draws else seed)
-    rows = random_split(ratings.table, CHAPTER.test_ratio)
+def _split(ratings: Ratings, change: Change, seed: int) -> tuple[Part, Part]:
+    rows = split_rows(ratings, "random", 0 if change.other_draws else seed)
     if change.other_draws:
         seed_everything(1000 + seed)
-    return seq_aware_split(ratings.table) if change.seq_aware else rows
-
-
-def _matrix(ratings: Ratings, rows: np.ndarray, shift: float = 0.0) -> sparse.csr_matrix:
-    from d2l_autorec.data.matrices import interaction_csr
-
-    matrix = interaction_csr(ratings.table, ratings.num_users, ratings.num_items, rows)
-    matrix.data -= np.float32(shift)  # zeros stay stored and so count as rated
-    return matrix
+    if change.seq_aware:
+        rows = seq_aware_split(ratings.table)
+    stars = ratings.table["rating"] - np.float32(change.shift)
+    shifted = replace(ratings, table=ratings.table.assign(rating=stars))
+    return Part(shifted, rows[0]), Part(shifted, rows[1])
 
 
 def _train(
-    change: Change, train: sparse.csr_matrix, test: sparse.csr_matrix, num_epochs: int
-) -> Iterator[tuple[Any, Any]]:
+    change: Change, train: Part, test: Part, num_epochs: int
+) -> Iterator[tuple[SparseState, Any]]:
     """Yield the state and the epoch, without seeding the generators."""
-    from d2l_autorec.training.sparse import SparseState, train_sparse
-
-    state = SparseState.from_mxnet(change.recipe.architecture, train.shape[1], "normal")
-    batch_size = min(CHAPTER.batch_size, train.shape[0])
-    batches = None if change.rollover else once_an_epoch(train.shape[0], batch_size)
+    num_users, num_items = train.shape
+    state = SparseState.from_mxnet(change.recipe.architecture, num_users, "normal")
+    batch_size = min(CHAPTER.batch_size, num_items)
+    batches = None if change.rollover else once_an_epoch(num_items, batch_size)
     for epoch in train_sparse(
         None,
-        train,
-        test,
+        train.matrix,
+        test.matrix,
         num_epochs=num_epochs,
         batch_size=batch_size,
         wd=change.recipe.wd,
@@ -168,9 +144,8 @@ def _pairs(state: SparseState, train: sparse.csr_matrix, at: sparse.coo_matrix) 
 def _changed(
     ratings: Ratings, change: Change, seed: int, num_epochs: int, longer: bool
 ) -> dict[str, Any]:
-    train_rows, test_rows = _split(ratings, change, seed)
-    train, test = (_matrix(ratings, rows, change.shift) for rows in (train_rows, test_rows))
-    measured: dict[str, Any] = {"num_test": len(test_rows)}
+    train, test = _split(ratings, change, seed)
+    measured: dict[str, Any] = {"num_test": len(test.rows)}
     curve = []
     for state, epoch in _train(change, train, test, num_epochs * (LONG if longer else 1)):
         curve.append(epoch.rmse)
@@ -179,13 +154,13 @@ def _changed(
         measured["test_rmse"], measured["mean_loss"] = epoch.rmse, epoch.train_loss
         if not longer:
             continue
-        held_out, known = test.tocoo(), train.tocoo()
-        predicted = _pairs(state, train, held_out).astype(float)
-        cold_items, cold_users = (train.getnnz(axis=axis) == 0 for axis in (1, 0))
+        held_out, known = test.matrix.tocoo(), train.matrix.tocoo()
+        predicted = _pairs(state, train.matrix, held_out).astype(float)
+        cold_items, cold_users = (train.matrix.getnnz(axis=axis) == 0 for axis in (1, 0))
         cold = cold_items[held_out.row] | cold_users[held_out.col]
-        read = _pairs(state, train, known)
+        read = _pairs(state, train.matrix, known)
         measured.update(
-            clipped=pooled_rmse(predicted.clip(*STARS), held_out.data),
+            clipped=pooled_rmse(predicted.clip(*RANGE), held_out.data),
             defaulted=pooled_rmse(np.where(cold, DEFAULT, predicted), held_out.data),
             train_rmse=pooled_rmse(read, known.data),
             num_cold_items=int(cold_items[np.unique(held_out.row)].sum()),
@@ -199,39 +174,28 @@ def _changed(
 
 def _validation(ratings: Ratings, seed: int, num_epochs: int) -> dict[str, Any]:
     """Choose the epoch on validation, then train again on all training ratings up to it."""
-    from d2l_autorec.data.split import holdout_split
-
-    change = Change()
-    train_rows, test_rows = _split(ratings, change, seed)
-    kept, held_out = holdout_split(len(train_rows), VAL_RATIO, seed)
-    train, validation = (_matrix(ratings, train_rows[part]) for part in (kept, held_out))
-    curve = [epoch.rmse for _, epoch in _train(change, train, validation, num_epochs)]
+    kept, validation = _split(ratings, Change(), seed)[0].divide(seed)
+    curve = [epoch.rmse for _, epoch in _train(Change(), kept, validation, num_epochs)]
     chosen = int(np.argmin(curve)) + 1
-    _split(ratings, change, seed)  # the draws of the printed run
-    whole, test = _matrix(ratings, train_rows), _matrix(ratings, test_rows)
-    *_, (_, last) = _train(change, whole, test, chosen)
-    return {"test_rmse": last.rmse, "best_epoch": chosen, "num_test": len(test_rows)}
+    train, test = _split(ratings, Change(), seed)  # with the draws of the printed run
+    *_, (_, last) = _train(Change(), train, test, chosen)
+    return {"test_rmse": last.rmse, "best_epoch": chosen, "num_test": len(test.rows)}
 
 
-def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -> dict[str, Any]:
-    """Run the printed code, with `shift` subtracted from the ratings."""
+def _chapter(ratings: Ratings, change: Change, seed: int, num_epochs: int) -> dict[str, Any]:
+    """Run the printed code on shifted ratings."""
     import mxnet as mx
 
     from d2l_autorec.chapter.autorec import train_autorec
 
-    train_rows, test_rows = _split(ratings, Change(), seed)
-    train, test = (_matrix(ratings, rows, shift) for rows in (train_rows, test_rows))
+    parts = _split(ratings, change, seed)
+    train, test = (part.matrix for part in parts)
     inputs = mx.np.array(train.toarray())
     batch_size = min(CHAPTER.batch_size, train.shape[0])
     start = time.perf_counter()
     with _sums() as sums:
-        net, training = train_autorec(
-            inputs,
-            mx.np.array(test.toarray()),
-            num_epochs=num_epochs,
-            batch_size=batch_size,
-            quiet=True,
-        )
+        sizes = {"num_epochs": num_epochs, "batch_size": batch_size}
+        net, training = train_autorec(inputs, mx.np.array(test.toarray()), **sizes, quiet=True)
     seconds = time.perf_counter() - start
     recons, held_out = net(inputs).asnumpy(), test.tocoo()
     cells = train.shape[0] * num_epochs // batch_size * batch_size * train.shape[1]
@@ -242,7 +206,7 @@ def _chapter(ratings: Ratings, seed: int, num_epochs: int, shift: float = 0.0) -
         "mean_loss": training.train_loss[-1],
         "cells_per_second": training.cells_per_second(),
         "wall_cells_per_second": cells / seconds,
-        "num_test": len(test_rows),
+        "num_test": len(parts[1].rows),
     }
 
 
@@ -273,20 +237,12 @@ def _factorization(
 
     from d2l_autorec.chapter.mf import train_mf
 
-    rows = _split(ratings, Change(seq_aware=seq_aware), seed)
+    parts = _split(ratings, Change(seq_aware=seq_aware), seed)
     train, test = (
-        tuple(ratings.table[name].to_numpy()[part] for name in ("user", "item", "rating"))
-        for part in rows
+        tuple(part.table[name].to_numpy() for name in ("user", "item", "rating")) for part in parts
     )
-    net, training = train_mf(
-        train,
-        test,
-        ratings.num_users,
-        ratings.num_items,
-        num_epochs=num_epochs,
-        batch_size=min(512, len(train[0])),
-        quiet=True,
-    )
+    sizes: dict[str, Any] = {"num_epochs": num_epochs, "batch_size": min(512, len(train[0]))}
+    net, training = train_mf(train, test, *parts[0].shape, **sizes, quiet=True)
     predicted = net(mx.np.array(test[0]), mx.np.array(test[1])).asnumpy()
     return {
         "test_rmse": pooled_rmse(predicted, test[2]),

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy import sparse
 
-from d2l_autorec.experiments.runner import run_jobs
-from d2l_autorec.experiments.stats import interval, paired
-from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.experiments.experiment import Experiment, frame
+from d2l_autorec.experiments.parts import Part
+from d2l_autorec.experiments.stats import interval, less
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.serving.foldin import score_new_user
 from d2l_autorec.serving.model import Model
 from d2l_autorec.training.fit import fit_network
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from scipy import sparse
 
 NUM_NEW = 100
 GIVEN = (0, 5, 20)
@@ -32,38 +31,17 @@ RECIPES = {
 }
 
 
-def foldin(
-    folder: Path, num_seeds: int = 5, quiet: bool = False, quick: bool = False
-) -> pd.DataFrame:
+def foldin(experiment: Experiment, ratings: Ratings, num_seeds: int = 5) -> pd.DataFrame:
     """Hide users of MovieLens 100K from training and score the predictions for them.
 
     For each seed, 100 users are drawn and a tenth of the ratings of each is held out. One model is
     trained without these users and predicts for them as new users, given 0, 5, 20 or all of their
-    other ratings. Another model is trained with them. Both are scored on the held-out ratings.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the results. Runs that are stored there are not repeated.
-    num_seeds : int
-    quiet, quick
-        As for `d2l_autorec.experiments.study.study`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each way to predict, with its item-based and user-based RMSE over the seeds.
+    other ratings. Another model is trained with them. Both are scored on the held-out ratings. The
+    table has a row for each way to predict, with its item-based and user-based RMSE.
     """
-    import pandas as pd
-
-    from d2l_autorec.data.sources import load_ml100k
-
-    command = f"d2l-autorec foldin {'--quick' if quick else f'--seeds {num_seeds}'}"
-    refuse_to_shrink(folder, command)
-    ratings = load_ml100k(quiet=quiet)
+    experiment.begin("foldin", f"--seeds {num_seeds}")
     jobs = [{"by": by, "seed": FIRST_SEED + i} for by in RECIPES for i in range(num_seeds)]
-    work = partial(run_one, stop=1) if quick else run_one
-    runs = run_jobs(folder, work, jobs, data_digest=ratings.digest, label="foldin", quiet=quiet)
+    runs = experiment.run(partial(run_one, ratings, stop=experiment.stop), jobs, ratings)
     ways = {
         **{f"given_{given}": f"new, {given} of their ratings given" for given in GIVEN},
         "given_all": "new, all of their ratings given",
@@ -71,17 +49,13 @@ def foldin(
         "own_mean": "the mean of their own ratings",
     }
     by = {kind: runs[runs["by"] == kind] for kind in RECIPES}
-    rows = [
-        [way, *(str(interval(by[kind][column])) for kind in RECIPES)]
-        for column, way in ways.items()
-    ]
-    summary = pd.DataFrame(rows, columns=["the users are", "item-based RMSE", "user-based RMSE"])
-    answer = [_sentence(kind, by[kind]) for kind in RECIPES]
-    save_results(
-        folder,
-        command,
+    summary = frame(
+        ["the users are", "item-based RMSE", "user-based RMSE"],
+        [[way, *(interval(own[key]) for own in by.values())] for key, way in ways.items()],
+    )
+    experiment.save(
         "How good are predictions for a user who was not in training?",
-        answer,
+        [_sentence(kind, own) for kind, own in by.items()],
         {
             "data": ratings.name,
             "new users": NUM_NEW,
@@ -89,7 +63,6 @@ def foldin(
             **{f"{kind}-based": recipe.to_dict() for kind, recipe in RECIPES.items()},
         },
         {"summary": summary},
-        {},
     )
     return summary
 
@@ -102,38 +75,33 @@ def _sentence(kind: str, runs: pd.DataFrame) -> str:
         f"{interval(trained)}, and users without ratings with {interval(nothing)}."
     )
     if len(runs) > 1:
-        text += f" The difference of new from trained users is {paired(new, trained).difference}."
+        text += f" The difference of new from trained users is {less(new, trained)}."
     return text
 
 
-def run_one(job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
+def run_one(ratings: Ratings, job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Draw users, train without and with them, and score both (see `foldin`)."""
-    from d2l_autorec.data.matrices import interaction_csr
-    from d2l_autorec.data.sources import load_ml100k
-
-    ratings = load_ml100k(quiet=True)
     table, recipe, seed = ratings.table, RECIPES[job["by"]], int(job["seed"])
-    shape = ratings.num_users, ratings.num_items
     new, held_out = hide_users(table, ratings.num_users, NUM_NEW, seed)
-    matrix = interaction_csr(table, *shape, rows=np.flatnonzero(~held_out))  # (items, users)
+    matrix = Part(ratings, np.flatnonzero(~held_out)).matrix  # (items, users)
     others = np.setdiff1d(np.arange(ratings.num_users), new)
     without, trained = (fit(m, recipe, seed, stop) for m in (matrix[:, others], matrix))
     known = table[~held_out].groupby("user")
-    errors: dict[str, list[np.ndarray]] = {}
+    errors: dict[str, list[np.ndarray]] = defaultdict(list)
     for user, predicted in zip(new, trained.trained.score_users(new)):
         asked = table[held_out & (table["user"] == user).to_numpy()]
         given = known.get_group(user)
         items, values = given["item"].to_numpy(), given["rating"].to_numpy()
+        counts = {**{f"given_{count}": count for count in GIVEN}, "given_all": len(items)}
         ways = {
-            f"given_{count}": score_new_user(without, items[:count], values[:count])
-            for count in GIVEN
+            name: score_new_user(without, items[:count], values[:count])
+            for name, count in counts.items()
         }
-        ways["given_all"] = score_new_user(without, items, values)
         ways["trained"] = predicted
         ways["own_mean"] = np.full(ratings.num_items, values.mean())
         for name, scores in ways.items():
             stars = np.clip(scores[asked["item"]], without.low, without.high)
-            errors.setdefault(name, []).append(stars - asked["rating"].to_numpy())
+            errors[name].append(stars - asked["rating"].to_numpy())
     return {
         name: float(np.sqrt(np.mean(np.concatenate(parts) ** 2))) for name, parts in errors.items()
     }
@@ -144,11 +112,7 @@ def hide_users(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw users, and a tenth of the ratings of each, at least one.
 
-    Returns
-    -------
-    users : numpy.ndarray of int64, shape (count,)
-        Sorted codes.
-    held_out : numpy.ndarray of bool, shape (len(table),)
+    The codes of the users are sorted; the second array says of each rating whether it is held out.
     """
     draws = np.random.default_rng(seed)
     users = np.sort(draws.choice(num_users, count, replace=False))

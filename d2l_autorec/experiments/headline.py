@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from d2l_autorec.config import CHAPTER
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 HEADINGS = ("what was run", "test RMSE")
 COMPARED = (
@@ -23,44 +21,29 @@ COMPARED = (
     "MF, the book's",
 )
 SEARCHED = "AutoRec, a blend, recipes searched inside"
-SHORT = (
-    SEARCHED,
-    "myFM, SVD++ features",
-    "AutoRec, the chapter's",
-    "MF, the book's",
-)
+SHORT = (SEARCHED, "myFM, SVD++ features", "AutoRec, the chapter's", "MF, the book's")
 """Those of them in the README."""
 
 
 def headline(results: Path) -> list[tuple[str, str]]:
-    """Return the main numbers. Experiments without results are left out.
+    """Return the main numbers from a folder with the experiments; those without results left out.
 
-    Parameters
-    ----------
-    results : Path
-        Folder with the experiments.
-
-    Returns
-    -------
-    list of (str, str)
-        What was run, and its test RMSE with the 95% interval and the number of splits.
+    Each is what was run, and its test RMSE with the 95% interval and the number of splits.
     """
     rows = [("the book, one split", CHAPTER.test_rmse)]
-    study, compare, paper = (
-        _table(results / name / "summary.csv") for name in ("study", "compare", "paper")
+    paths = ("study/summary", "best/nested", "compare/summary", "paper/summary")
+    study, nested, compare, paper = (
+        pd.read_csv(path) if (path := results / f"{name}.csv").exists() else None for name in paths
     )
-    nested = _table(results / "best" / "nested.csv")
     if study is not None:
         rows.append(("the chapter's code, other splits", str(study.iloc[0, 1])))
     if nested is not None:
         found = nested.loc[nested["recipes"] == "blend, searched inside", "test RMSE"]
         rows.append((f"on the same ratings: {SEARCHED}", found.item()))
     if compare is not None:
-        chosen = compare[compare["model"].isin(COMPARED)]
-        rows += [
-            (f"on the same ratings: {model}", rmse)
-            for model, rmse in zip(chosen["model"], chosen["random RMSE"])
-        ]
+        for model, rmse in zip(compare["model"], compare["random RMSE"]):
+            if model in COMPARED:
+                rows.append((f"on the same ratings: {model}", rmse))
     if paper is not None:
         for _, row in paper[paper["the paper"].notna()].iterrows():
             what = f"{row['data']}: {row['model']}, the paper's {row['the paper']}"
@@ -79,9 +62,3 @@ def markdown(rows: list[tuple[str, str]]) -> str:
     """Return the rows as the table of the README."""
     lines = [f"| {' | '.join(HEADINGS)} |", "| --- | ---: |"]
     return "\n".join([*lines, *(f"| {what} | {value} |" for what, value in rows)]) + "\n"
-
-
-def _table(path: Path) -> pd.DataFrame | None:
-    import pandas as pd
-
-    return pd.read_csv(path) if path.exists() else None

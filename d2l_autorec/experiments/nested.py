@@ -9,21 +9,19 @@ blend of all recipes, and all epochs. The test ratings give the scores only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from d2l_autorec.experiments.compare import guess, split_rows
+from d2l_autorec.data.formats import Ratings
 from d2l_autorec.experiments.contenders import CONTENDERS
-from d2l_autorec.experiments.pool import CANDIDATES, POOL, RANGE, VAL_RATIO
-from d2l_autorec.experiments.stats import interval, paired, pooled_rmse
+from d2l_autorec.experiments.experiment import frame
+from d2l_autorec.experiments.parts import RANGE, split_parts
+from d2l_autorec.experiments.pool import CANDIDATES, POOL, VAL_RATIO
+from d2l_autorec.experiments.stats import Interval, interval, less
 from d2l_autorec.training.blend import blend_weights
 from d2l_autorec.training.fit import fit_network
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.formats import Ratings
 
 SINGLE = "item-based"
 """The recipe ``best``."""
@@ -40,10 +38,7 @@ NOTE = (
 
 
 def search_inside(
-    ratings: Ratings,
-    job: Mapping[str, Any],
-    others: Sequence[str] = (),
-    stop: int | None = None,
+    ratings: Ratings, job: Mapping[str, Any], others: Sequence[str] = (), stop: int | None = None
 ) -> dict[str, Any]:
     """Choose among all candidates inside the training part of a split, and score the choices.
 
@@ -51,7 +46,7 @@ def search_inside(
     ----------
     ratings : Ratings
     job : mapping
-        ``split`` as `compare.split_rows` takes it, and ``seed``.
+        ``split`` as `parts.split_rows` takes it, and ``seed``.
     others : sequence of str
         Models of `contenders.CONTENDERS`, with their defaults, for one blend more.
     stop : int, optional
@@ -64,49 +59,38 @@ def search_inside(
         the earlier search had found, all with one network for each recipe; the name of the single
         recipe, and how many recipes have a weight above zero.
     """
-    from d2l_autorec.data.matrices import interaction_csr
-    from d2l_autorec.data.split import holdout_split
-
     seed = int(job["seed"])
-    shape = ratings.num_users, ratings.num_items
-    table, test = (ratings.table.iloc[rows] for rows in split_rows(ratings, job["split"], seed))
-    halves = holdout_split(len(table), VAL_RATIO, seed)
-    kept, held_out = (interaction_csr(table, *shape, rows=rows) for rows in halves)
-    whole = interaction_csr(table, *shape)
-    validation = table.iloc[halves[1]]
-    stars = validation["rating"].to_numpy(float)
+    train, test = split_parts(ratings, job["split"], seed)
+    kept, held_out = train.divide(seed, VAL_RATIO)
 
     fits = {
-        name: fit_network(kept, recipe, seed, validation=held_out, stop=stop)
+        name: fit_network(kept.matrix, recipe, seed, validation=held_out.matrix, stop=stop)
         for name, recipe in CANDIDATES.items()
     }
-    beside = {name: guess(fitted.predict, validation) for name, fitted in fits.items()}
-    chosen = min(CANDIDATES, key=lambda name: pooled_rmse(beside[name].clip(*RANGE), stars))
+    beside = {name: held_out.predicted(fitted.predict) for name, fitted in fits.items()}
+    chosen = min(CANDIDATES, key=lambda name: held_out.rmse(beside[name].clip(*RANGE)))
     models = {name: CONTENDERS[name].make() for name in others}
     for name, model in models.items():
-        beside[name] = guess(model(table.iloc[halves[0]], shape, seed), validation)
+        beside[name] = held_out.predicted(model(kept.table, kept.shape, seed))
     members = {INSIDE: [*CANDIDATES], PUBLISHED: [*POOL]}
     if others:
         members[WITH_OTHERS] = [*CANDIDATES, *others]
     blends = {
-        what: dict(zip(names, blend_weights([beside[name] for name in names], stars)))
+        what: dict(zip(names, blend_weights([beside[name] for name in names], held_out.stars)))
         for what, names in members.items()
     }
     needed = {chosen, SINGLE, *(n for part in blends.values() for n, w in part.items() if w)}
-    predicted = {
-        name: guess(
-            fit_network(whole, CANDIDATES[name], seed, stop=fits[name].epoch).predict, test
-        )
-        for name in CANDIDATES
-        if name in needed
-    }
-    predicted.update(
-        {name: guess(model(table, shape, seed), test) for name, model in models.items()}
-    )
+    predicted = {}
+    for name in CANDIDATES:
+        if name in needed:
+            again = fit_network(train.matrix, CANDIDATES[name], seed, stop=fits[name].epoch)
+            predicted[name] = test.predicted(again.predict)
+    for name, model in models.items():
+        predicted[name] = test.predicted(model(train.table, train.shape, seed))
 
     def score(weights: Mapping[str, float]) -> float:
         blended = np.sum([w * predicted[name] for name, w in weights.items() if w], axis=0)
-        return pooled_rmse(blended.clip(*RANGE), test["rating"].to_numpy(float))
+        return test.rmse(blended.clip(*RANGE))
 
     return {
         f"single, {INSIDE}": score({chosen: 1.0}),
@@ -117,31 +101,27 @@ def search_inside(
     }
 
 
+def gains(runs: pd.DataFrame) -> dict[str, Interval]:
+    """Return by how much a single AutoRec and a blend change when searched inside."""
+    return {
+        kind: less(runs[f"{kind}, {INSIDE}"], runs[f"{kind}, {PUBLISHED}"])
+        for kind in ("single", "blend")
+    }
+
+
 def summary(runs: pd.DataFrame) -> pd.DataFrame:
     """Return what was searched inside the training part beside what is published."""
-    import pandas as pd
-
-    rows = []
-    for kind in ("single", "blend"):
-        inside, published = (runs[f"{kind}, {what}"] for what in (INSIDE, PUBLISHED))
-        rows.append((f"{kind}, {PUBLISHED}", str(interval(published)), ""))
-        gain = str(paired(inside, published).difference)
-        rows.append((f"{kind}, {INSIDE}", str(interval(inside)), gain))
-    return pd.DataFrame(rows, columns=["recipes", "test RMSE", "less as published"])
+    rows: list[tuple[Any, ...]] = []
+    for kind, gain in gains(runs).items():
+        for what, shown in ((PUBLISHED, ""), (INSIDE, gain)):
+            name = f"{kind}, {what}"
+            rows.append((name, interval(runs[name]), shown))
+    return frame(["recipes", "test RMSE", "less as published"], rows)
 
 
 def answer(runs: pd.DataFrame) -> str:
-    """Say what it changes to search the recipes inside: what the earlier search was worth.
-
-    Parameters
-    ----------
-    runs : pandas.DataFrame
-        From `search_inside`.
-    """
-    single, blend = (
-        paired(runs[f"{kind}, {INSIDE}"], runs[f"{kind}, {PUBLISHED}"]).difference
-        for kind in ("single", "blend")
-    )
+    """Say what it changes to search the recipes inside: what the earlier search was worth."""
+    single, blend = gains(runs).values()
     return (
         "With the recipes searched inside the training part of each split instead, and one "
         f"network for each, the test RMSE of a single AutoRec changes by {single}, and that of a "

@@ -11,13 +11,16 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
+import pandas as pd
 
+from d2l_autorec.data.formats import Ratings, read_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import baselines, libraries
+from d2l_autorec.experiments.baselines import Shape
 from d2l_autorec.experiments.contenders import Contender, lacking
+from d2l_autorec.experiments.experiment import Experiment
 from d2l_autorec.experiments.own_data_tables import (
     BIASES,
     BLEND,
@@ -30,38 +33,27 @@ from d2l_autorec.experiments.own_data_tables import (
     figure,
     summary,
 )
-from d2l_autorec.experiments.runner import are_stored, first_jobs, run_jobs
-from d2l_autorec.experiments.stats import pooled_rmse
-from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
+from d2l_autorec.experiments.parts import Part, Predict
 from d2l_autorec.models.recipes import RECIPES, Named, for_size
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.formats import Ratings
-    from d2l_autorec.experiments.baselines import Model, Predict
+from d2l_autorec.training.run import Plan, split
 
 
-def _named(name: str) -> Model:
-    """Return the model of the recipe that a name stands for, given the ratings."""
-
-    def fit(table: pd.DataFrame, shape: tuple[int, int], seed: int) -> Predict:
-        named = for_size(Named(name, RECIPES[name]), len(table), *shape)
-        return baselines.recipe(named.recipe)(table, shape, seed)
-
-    return fit
+def _named(table: pd.DataFrame, shape: Shape, seed: int, name: str) -> Predict:
+    """Train the model of the recipe that a name stands for, given the ratings."""
+    named = for_size(Named(name, RECIPES[name]), len(table), *shape)
+    return baselines.recipe(table, shape, seed, named.recipe)
 
 
 MODELS = {
     MEAN: Contender(baselines.global_mean),
-    BIASES: Contender(lambda: baselines.biases(10, 10, 10)),
+    BIASES: Contender(partial(baselines.biases, reg_user=10, reg_item=10, num_sweeps=10)),
     ESTIMATED: Contender(baselines.estimated_biases),
-    CHAPTER: Contender(lambda: baselines.recipe(RECIPES["chapter"].but(draws="numpy"))),
-    DEFAULT: Contender(lambda: _named("default")),
+    CHAPTER: Contender(partial(baselines.recipe, recipe=RECIPES["chapter"].but(draws="numpy"))),
+    DEFAULT: Contender(partial(_named, name="default")),
     "cmfrec, biased MF": Contender(libraries.cmfrec_mf, package="cmfrec"),
     "Surprise SVD": Contender(libraries.surprise_svd, package="surprise"),
     "myFM": Contender(libraries.myfm, package="myfm"),
-    BLEND: Contender(lambda: _named("blend")),
+    BLEND: Contender(partial(_named, name="blend")),
 }
 """The models, the quick ones first. `BIASES` is what ``train`` prints beside its test RMSE."""
 
@@ -80,21 +72,17 @@ QUICK = (MEAN, BIASES, DEFAULT)
 
 
 def own_data(
-    folder: Path,
+    experiment: Experiment,
     sets: Mapping[str, Path],
     num_splits: int = 5,
     slow_splits: int | None = None,
     names: Sequence[str] | None = None,
-    quiet: bool = False,
-    quick: bool = False,
-    processes: int | None = None,
 ) -> list[str]:
-    """Fit the models on random splits of each data set.
+    """Fit the models on random splits of each data set; an InputError if one cannot be read.
 
     Parameters
     ----------
-    folder : Path
-        For the results. Runs that are stored there are not repeated.
+    experiment : Experiment
     sets : mapping of str to Path
         Name and ratings file of each set, in the order of the tables.
     num_splits : int
@@ -104,61 +92,32 @@ def own_data(
     names : sequence of str, optional
         Of `MODELS`; all by default. A model whose library is not installed is skipped, unless all
         of its runs are stored.
-    quiet : bool
-        Show no progress.
-    quick : bool
-        A smoke run: the answer draws no conclusion.
-    processes : int, optional
-        One for each core by default.
-
-    Returns
-    -------
-    list of str
-        The answer.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read, or a stored table would lose rows.
     """
-    import pandas as pd
-
     said = " ".join(f"{name}={path.name}" for name, path in sets.items())
     slow = num_splits if slow_splits is None else min(slow_splits, num_splits)
-    options = "--quick" if quick else f"--splits {num_splits} --slow-splits {slow}"
-    command = f"d2l-autorec own-data {said} {options}"
-    refuse_to_shrink(folder, command)
+    experiment.begin(f"own-data {said}", f"--splits {num_splits} --slow-splits {slow}")
     loaded = {name: _ratings(path) for name, path in sets.items()}  # bad data first
     skipped: set[str] = set()
-    found = {}
+    found = []
     for name, ratings in loaded.items():
         jobs = {}
         for model in names or MODELS:
             every = [{"model": model, "seed": seed} for seed in range(MOST_SPLITS)]
             most = num_splits if model in (MEAN, BIASES, ESTIMATED) else slow
-            if own := first_jobs(every, most, folder / name, ratings.digest):
+            if own := experiment.first(every, most, ratings, name):
                 jobs[model] = own
         for model in lacking({model: MODELS[model] for model in jobs}):
-            if not are_stored(folder / name, jobs[model], ratings.digest):
+            if not experiment.has(jobs[model], ratings, name):
                 skipped.add(model)
                 del jobs[model]
         wanted = [job for own in jobs.values() for job in own]
-        found[name] = run_jobs(
-            folder / name,
-            partial(run_one, sets[name]),
-            wanted,
-            data_digest=ratings.digest,
-            label=f"own-data: {name}",
-            quiet=quiet,
-            processes=processes,
-        )
-    runs = pd.concat([part.assign(set=name) for name, part in found.items()], ignore_index=True)
+        runs = experiment.run(partial(run_one, sets[name]), wanted, ratings, name, name)
+        found.append(runs.assign(set=name))
+    runs = pd.concat(found, ignore_index=True)
     told = answer(runs)
     if skipped:
         told.append(f"Skipped because the library is not installed: {', '.join(sorted(skipped))}.")
-    return save_results(
-        folder,
-        command,
+    return experiment.save(
         "How good are the recipes for people's own ratings, beside user and item biases?",
         told,
         {
@@ -196,21 +155,14 @@ def parse_sets(texts: Sequence[str]) -> dict[str, Path]:
 
 @lru_cache(maxsize=1)
 def _ratings(path: Path) -> Ratings:
-    from d2l_autorec.data.formats import read_ratings
-
     return read_ratings(path, allow_nonpositive=True)
 
 
 def run_one(path: Path, job: Mapping[str, Any]) -> dict[str, float]:
     """Fit a model on the training ratings of a split and score it."""
-    from d2l_autorec.training.run import Plan, split
-
     ratings, seed = _ratings(path), int(job["seed"])
     plan = Plan(RECIPES["default"], "sparse", seed=seed)
-    train, test = (ratings.table.iloc[rows] for rows in split(ratings, plan))
-    shape = ratings.num_users, ratings.num_items
-    predict = MODELS[job["model"]].make()(train, shape, seed)
-    users, items = (test[name].to_numpy(np.int64) for name in ("user", "item"))
-    stars = train["rating"].to_numpy(float)
-    predicted = np.asarray(predict(users, items), float).clip(stars.min(), stars.max())
-    return {"test_rmse": pooled_rmse(predicted, test["rating"].to_numpy(float))}
+    train, test = (Part(ratings, rows) for rows in split(ratings, plan))
+    predict = MODELS[job["model"]].make()(train.table, train.shape, seed)
+    predicted = test.predicted(predict).clip(train.stars.min(), train.stars.max())
+    return {"test_rmse": test.rmse(predicted)}

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
 from d2l_autorec import plots
-from d2l_autorec.experiments.stats import Interval, interval, paired
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.experiments.experiment import by_model, frame
+from d2l_autorec.experiments.stats import Interval, interval, less
 
 MEAN, BIASES, CHAPTER = "global mean", "user and item biases, plain", "AutoRec, the chapter's"
 ESTIMATED = "user and item biases, shrinkage estimated"
@@ -26,56 +23,40 @@ def _scores(runs: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     """Return the RMSE by split of each set and model, the best on the same splits first."""
     scores = {}
     for name, part in runs.groupby("set", sort=False):
-        models = {
-            str(model): own.sort_values("seed")["test_rmse"].to_numpy()
-            for model, own in part.groupby("model", sort=False)
-        }
-        less = {model: _less(rmses, models[BIASES]).mean for model, rmses in models.items()}
-        scores[str(name)] = {
-            model: models[model] for model in sorted(models, key=less.__getitem__)
-        }
+        models = by_model(part)
+        gains = {model: _less(rmses, models[BIASES]).mean for model, rmses in models.items()}
+        order = sorted(models, key=gains.__getitem__)
+        scores[str(name)] = {model: models[model] for model in order}
     return scores
 
 
 def _less(one: np.ndarray, other: np.ndarray) -> Interval:
     """Return the differences on the splits that both have, which are the first of each."""
     count = min(len(one), len(other))
-    return paired(one[:count], other[:count]).difference
+    return less(one[:count], other[:count])
 
 
 def summary(runs: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each set and model, the best of each set first."""
-    import pandas as pd
-
     rows = [
-        (name, model, str(interval(rmses)), str(_less(rmses, models[BIASES])))
+        (name, model, interval(rmses), _less(rmses, models[BIASES]))
         for name, models in _scores(runs).items()
         for model, rmses in models.items()
     ]
-    return pd.DataFrame(rows, columns=["set", "model", "test RMSE", "less plain biases"])
+    return frame(["set", "model", "test RMSE", "less plain biases"], rows)
 
 
 def described(loaded: Mapping[str, Ratings]) -> pd.DataFrame:
     """Return a row for each set: its size, and how many of its users have one rating."""
-    import pandas as pd
-
     rows = []
     for name, ratings in loaded.items():
         count, users, items = len(ratings.table), ratings.num_users, ratings.num_items
         single = (np.bincount(ratings.table["user"], minlength=users) == 1).mean()
-        rows.append(
-            (
-                name,
-                f"{count:,}",
-                f"{users:,}",
-                f"{items:,}",
-                f"{100 * count / (users * items):.2g}%",
-                f"{100 * single:.0f}%",
-            )
-        )
-    return pd.DataFrame(
-        rows, columns=["set", "ratings", "users", "items", "cells rated", "users with one rating"]
-    )
+        sizes = [f"{size:,}" for size in (count, users, items)]
+        shares = f"{100 * count / (users * items):.2g}%", f"{100 * single:.0f}%"
+        rows.append((name, *sizes, *shares))
+    columns = ["set", "ratings", "users", "items", "cells rated", "users with one rating"]
+    return frame(columns, rows)
 
 
 def answer(runs: pd.DataFrame) -> list[str]:
@@ -125,9 +106,7 @@ def figure(runs: pd.DataFrame) -> Figure:
     plots.intervals(axes, labels, shown, colors, "+.1f")
     axes.axvline(0, color=plots.PRINTED, lw=1)
     axes.set(xlabel="test RMSE less that of plain biases, in % of it; mean and 95% interval")
-    axes.errorbar(
-        [], [], xerr=[], fmt="o", capsize=3, color=plots.AUTOREC, label="AutoRec, default or blend"
-    )
-    axes.errorbar([], [], xerr=[], fmt="o", capsize=3, color=plots.OTHER, label="another model")
+    both = {"AutoRec, default or blend": plots.AUTOREC, "another model": plots.OTHER}
+    plots.keys(axes, both)
     plots.legend(drawn, axes)
     return drawn

@@ -8,118 +8,80 @@ Sedhain, Menon, Sanner and Xie, "AutoRec: Autoencoders Meet Collaborative Filter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
+
+from d2l_autorec.data.formats import Ratings
 from d2l_autorec.experiments import paper_variants as variants
 from d2l_autorec.experiments.contenders import CONTENDERS, lacking
+from d2l_autorec.experiments.experiment import Experiment
 from d2l_autorec.experiments.paper_runs import load, other, reach, run_one, stack, try_one
 from d2l_autorec.experiments.paper_tables import answer, figures, tables
-from d2l_autorec.experiments.paper_variants import NUM_LARGE, Variant
-from d2l_autorec.experiments.runner import first_jobs, run_jobs
-from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.formats import Ratings
+from d2l_autorec.experiments.paper_variants import Variant
 
 ML1M = (1_000_209, 6040, 3706)  # ratings, users, items
 
 
 def paper(
-    folder: Path,
+    experiment: Experiment,
     data: Path | None = None,
     num_splits: int = variants.NUM_SPLITS,
-    quiet: bool = False,
-    processes: int | None = None,
-    quick: bool = False,
     slow_splits: int | None = None,
 ) -> pd.DataFrame:
     """Follow the paper's protocol on MovieLens 100K, and answer its questions on other data.
 
     Parameters
     ----------
-    folder : Path
-        Folder of the results. Runs that are stored there are not repeated.
+    experiment : Experiment
     data : Path, optional
-        Ratings such as ``ml-1m.zip`` or a CSV file. Without it only the protocol is followed, on
-        MovieLens 100K.
+        Ratings such as ``ml-1m.zip`` or a CSV file; an InputError if they cannot be read. Without
+        them only the protocol is followed, on MovieLens 100K.
     num_splits : int
-    quiet : bool
-    processes : int, optional
-        One for each core by default.
-    quick : bool
-        A smoke run, which draws no conclusion.
     slow_splits : int, optional
         The first of the splits, beside those that are stored, on which the pre-trained network and
         other libraries' models are run; all by default. A library that is not installed is left
         out, but for stored runs.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each data set and kind of AutoRec.
-
-    Raises
-    ------
-    InputError
-        If the data cannot be read.
     """
-    command = f"d2l-autorec paper{f' --data {data.name}' if data else ''} "
     slow = num_splits if slow_splits is None else min(slow_splits, num_splits)
-    command += "--quick" if quick else f"--splits {num_splits} --slow-splits {slow}"
-    stop = 1 if quick else None
-    refuse_to_shrink(folder, command)
+    named = f" --data {data.name}" if data else ""
+    experiment.begin(f"paper{named}", f"--splits {num_splits} --slow-splits {slow}")
     sets = [None] if data is None else [None, data]
     loaded = {path: load(path) for path in sets}  # bad data is refused before work starts
     measured: dict[str, dict[str, pd.DataFrame]] = {}
     for path, ratings in loaded.items():
-        name = data_name(ratings)
-        go = partial(
-            run_jobs,
-            data_digest=ratings.digest,
-            label=f"paper: {name}",
-            quiet=quiet,
-            processes=processes,
+        name, place = data_name(ratings), "ml-100k" if path is None else "named"
+        go = partial(experiment.run, ratings=ratings, label=name)
+        first = partial(experiment.first, ratings=ratings)
+        run, trying, reaching, stacking = (
+            partial(work, path, stop=experiment.stop) for work in (run_one, try_one, reach, stack)
         )
-        place = folder / ("ml-100k" if path is None else "named")
-        large = len(ratings.table) >= NUM_LARGE
-        asked = [*(variants.LARGE if large else variants.SMALL)]
-        if path is not None:
-            asked += variants.QUESTIONS
-        work = partial(run_one, path, stop=stop)
-        fewer = partial(first_jobs, count=slow, folder=place, data_digest=ratings.digest)
-        found = {"protocol": _tuned(go, place, work, asked, num_splits, fewer)}
+        asked = variants.protocol(len(ratings.table)) + (variants.QUESTIONS if path else ())
+        trials = _trials(asked, num_splits)
+        finals: list[dict[str, Any]] = []
+        for variant, jobs in _finals(asked, go(run, trials, place=place), num_splits):
+            finals += first(jobs, slow, place=place) if variant.pretrained else jobs
+        go(run, finals, place=place)
+        found = {"protocol": go(run, [*trials, *finals], place=place)}
         if path is not None:
             tried = [{"recipe": recipe} for recipe in variants.TRIED]
-            found["tried"] = go(place / "tried", partial(try_one, path, stop=stop), tried)
+            found["tried"] = go(trying, tried, place=f"{place}/tried")
             splits = [{"split": split} for split in range(num_splits)]
-            found["reach"] = go(place / "reach", partial(reach, path, stop=stop), splits)
-            found["stack"] = go(place / "stack", partial(stack, path, stop=stop), splits)
+            found["reach"] = go(reaching, splits, place=f"{place}/reach")
+            found["stack"] = go(stacking, splits, place=f"{place}/stack")
             missing = lacking({name: CONTENDERS[name] for name in variants.OTHERS})
-            found["others"] = go(
-                place / "others",
-                partial(other, path),
-                [
-                    job
-                    for model in variants.OTHERS
-                    for job in first_jobs(
-                        [{"model": model, **split} for split in splits],
-                        0 if model in missing else slow,
-                        place / "others",
-                        ratings.digest,
-                    )
-                ],
-            )
+            others: list[dict[str, Any]] = []
+            for model in variants.OTHERS:
+                jobs = [{"model": model, **split} for split in splits]
+                others += first(jobs, 0 if model in missing else slow, place=f"{place}/others")
+            found["others"] = go(partial(other, path), others, place=f"{place}/others")
         measured[name] = found
     shown = tables(measured)
-    save_results(
-        folder,
-        command,
+    experiment.save(
         "Are the paper's results reached when its objective and protocol are followed?",
         answer(measured),
         {
@@ -146,23 +108,20 @@ def data_name(ratings: Ratings) -> str:
     return ratings.name
 
 
-def _tuned(
-    go: Callable[..., pd.DataFrame],
-    place: Path,
-    work: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-    asked: Sequence[Variant],
-    num_splits: int,
-    fewer: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
-) -> pd.DataFrame:
-    """Choose λ on validation ratings, then score on test ratings."""
-    trials = [
+def _trials(asked: Sequence[Variant], num_splits: int) -> list[dict[str, Any]]:
+    """Return the jobs that choose λ on validation ratings."""
+    return [
         _job(variant, "validation", lam, split)
         for variant in asked
         for split in range(num_splits if variant.own else 1)
         for lam in variant.lams
     ]
-    tuned = go(place, work, trials)
-    finals = []
+
+
+def _finals(
+    asked: Sequence[Variant], tuned: pd.DataFrame, num_splits: int
+) -> Iterator[tuple[Variant, list[dict[str, Any]]]]:
+    """Yield each variant with its jobs on test ratings, with the λ that is chosen."""
     for variant in asked:
         own = tuned[(tuned["part"] == variant.part) & (tuned["variant"] == variant.name)]
         jobs = []
@@ -170,16 +129,9 @@ def _tuned(
             choices = own[own["split"] == (split if variant.own else 0)]
             lam = float(choices.loc[choices["rmse"].idxmin(), "lam"])
             jobs.append(_job(variant, "test", lam, split))
-        finals += fewer(jobs) if variant.pretrained else jobs
-    go(place, work, finals)
-    return go(place, work, [*trials, *finals])
+        yield variant, jobs
 
 
 def _job(variant: Variant, scored_on: str, lam: float, split: int) -> dict[str, Any]:
-    return {
-        "part": variant.part,
-        "variant": variant.name,
-        "scored_on": scored_on,
-        "lam": lam,
-        "split": split,
-    }
+    what = {"part": variant.part, "variant": variant.name, "scored_on": scored_on}
+    return {**what, "lam": lam, "split": split}

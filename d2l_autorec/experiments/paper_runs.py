@@ -7,71 +7,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from d2l_autorec.data.formats import Ratings, read_ratings
+from d2l_autorec.data.sources import load_ml100k
 from d2l_autorec.experiments import paper_variants as variants
 from d2l_autorec.experiments.contenders import CONTENDERS
-from d2l_autorec.experiments.paper_variants import NUM_LARGE, VAL_RATIO
-from d2l_autorec.experiments.stats import pooled_rmse
+from d2l_autorec.experiments.parts import RANGE, Part
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.training.blend import blend_weights, side_values, stacked
 from d2l_autorec.training.fit import fit_network
-
-if TYPE_CHECKING:
-    from d2l_autorec.data.formats import Ratings
-    from d2l_autorec.data.split import Rows
-    from d2l_autorec.models.trained import TrainedModel
-
-_CLIP = (1.0, 5.0)
 
 
 @lru_cache(maxsize=2)
 def load(data: Path | None) -> Ratings:
     """Return the ratings of a file, or MovieLens 100K."""
-    from d2l_autorec.data.formats import read_ratings
-    from d2l_autorec.data.sources import load_ml100k
-
     return load_ml100k(quiet=True) if data is None else read_ratings(data)
 
 
-def split_rows(ratings: Ratings, seed: int) -> tuple[Rows, Rows, Rows]:
-    """Return the rows for training, validation and test."""
-    from d2l_autorec.data.split import holdout_split
-
-    train, test = holdout_split(len(ratings.table), 0.1, seed)
-    kept, held_out = holdout_split(len(train), VAL_RATIO, seed)
-    return train[kept], train[held_out], test
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some ratings as a matrix (num_items, num_users), and as pairs with their stars."""
-
-    matrix: sparse.csr_matrix
-    users: np.ndarray
-    items: np.ndarray
-    stars: np.ndarray
-
-    @classmethod
-    def of(cls, ratings: Ratings, rows: Rows) -> Part:
-        """Take some rows of the ratings."""
-        from d2l_autorec.data.matrices import interaction_csr
-
-        shape = ratings.num_users, ratings.num_items
-        asked = ratings.table.iloc[rows]
-        columns = (asked[name].to_numpy() for name in ("user", "item", "rating"))
-        return cls(interaction_csr(ratings.table, *shape, rows=rows), *columns)
-
-    def predicted(self, model: TrainedModel) -> np.ndarray:
-        """Return a model's predictions of these ratings."""
-        return model.predict(self.users, self.items)
-
-    def rmse(self, predicted: np.ndarray) -> float:
-        """Score predictions, which are clipped."""
-        return pooled_rmse(predicted.clip(*_CLIP), self.stars)
+def split_parts(ratings: Ratings, seed: int) -> tuple[Part, Part, Part, Part]:
+    """Return the parts for training, for validation, both, and for test."""
+    whole, test = Part.whole(ratings).divide(seed, 0.1)
+    train, held_out = whole.divide(seed)
+    return train, held_out, whole, test
 
 
 def run_one(
@@ -79,19 +40,14 @@ def run_one(
 ) -> dict[str, float]:
     """Train and score one variant on validation ratings or, trained on these too, on test."""
     start, ratings, seed = time.perf_counter(), load(data), int(job["split"])
-    large = len(ratings.table) >= NUM_LARGE
-    known = (*(variants.LARGE if large else variants.SMALL), *variants.QUESTIONS)
-    variant = next(v for v in known if (v.part, v.name) == (job["part"], job["variant"]))
-    train, validation, test = split_rows(ratings, seed)
-    if job["scored_on"] == "validation":
-        test = validation
-    else:
-        train = np.sort(np.concatenate([train, validation]))
+    there = variants.protocol(len(ratings.table)) + variants.QUESTIONS
+    variant = next(v for v in there if (v.part, v.name) == (job["part"], job["variant"]))
+    train, held_out, whole, test = split_parts(ratings, seed)
+    known, asked = (train, held_out) if job["scored_on"] == "validation" else (whole, test)
     recipe = replace(variant.recipe, lam=float(job["lam"]))
-    matrix, asked = Part.of(ratings, train).matrix, Part.of(ratings, test)
-    initial = pretrained(matrix, recipe, seed, stop) if variant.pretrained else None
-    fitted = fit_network(matrix, recipe, seed, stop=stop, initial=initial)
-    rmse = pooled_rmse(asked.predicted(fitted), asked.stars)
+    initial = pretrained(known.matrix, recipe, seed, stop) if variant.pretrained else None
+    fitted = fit_network(known.matrix, recipe, seed, stop=stop, initial=initial)
+    rmse = asked.rmse(asked.predicted(fitted.predict))
     return {"rmse": rmse, "seconds": round(time.perf_counter() - start, 1)}
 
 
@@ -101,12 +57,7 @@ def pretrained(
     """Train a network with three hidden layers greedily, layer by layer.
 
     An AutoRec with the first hidden layer learns the ratings. An autoencoder with the second
-    learns its codes, and is put between its two layers.
-
-    Returns
-    -------
-    dict
-        Weights for `fit_network` to begin with.
+    learns its codes, and is put between its two layers. `fit_network` begins with these weights.
     """
     wide, narrow, _ = recipe.architecture.hidden
     outer = fit_network(ratings, variants.OUTER.but(hidden=(wide,)), seed, stop=stop)
@@ -126,10 +77,10 @@ def try_one(
 ) -> dict[str, float]:
     """Score a recipe on the first split's validation ratings, at its best epoch."""
     start, ratings = time.perf_counter(), load(data)
-    train, held_out = (Part.of(ratings, rows) for rows in split_rows(ratings, 0)[:2])
+    train, held_out, *_ = split_parts(ratings, 0)
     recipe = variants.TRIED[job["recipe"]]
     fitted = fit_network(train.matrix, recipe, 0, validation=held_out.matrix, stop=stop)
-    rmse = pooled_rmse(held_out.predicted(fitted), held_out.stars)
+    rmse = held_out.rmse(held_out.predicted(fitted.predict))
     seconds = round(time.perf_counter() - start, 1)
     return {"rmse": rmse, "epoch": fitted.epoch, "seconds": seconds}
 
@@ -137,11 +88,9 @@ def try_one(
 def reach(data: Path | None, job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Fit the networks of the blend, and score each of them and the blend."""
     fits = _fit_members(data, job, variants.REACH, stop)
-    weights, asked = blend_weights(list(fits.beside), fits.held_out.stars), fits.test
-    scores = {
-        name: pooled_rmse(guess, asked.stars) for name, guess in zip(variants.REACH, fits.whole)
-    }
-    scores["blend"] = asked.rmse(weights @ fits.whole)
+    weights = blend_weights(list(fits.beside), fits.held_out.stars)
+    scores = {name: fits.test.rmse(guess) for name, guess in zip(variants.REACH, fits.asked)}
+    scores["blend"] = fits.rmse(weights @ fits.asked)
     return {**scores, **{f"weight: {n}": float(w) for n, w in zip(variants.REACH, weights)}}
 
 
@@ -151,28 +100,21 @@ def stack(data: Path | None, job: Mapping[str, Any], stop: int | None = None) ->
 
     def sides(known: Part, asked: Part) -> np.ndarray:
         of_items, of_users = side_values(known.matrix)
-        return np.hstack([of_items[asked.items], of_users[asked.users]])
+        return np.hstack([of_items[asked.table["item"]], of_users[asked.table["user"]]])
 
-    stars, whole = fits.held_out.stars, fits.whole
-    guess = stacked(
-        fits.beside,
-        sides(fits.train, fits.held_out),
-        stars,
-        whole,
-        sides(fits.everything, fits.test),
-    )
-    weights = blend_weights(list(fits.beside), stars)
-    return {"stack": fits.test.rmse(guess), "fixed weights": fits.test.rmse(weights @ whole)}
+    beside_it, asked = sides(fits.train, fits.held_out), sides(fits.whole, fits.test)
+    guess = stacked(fits.beside, beside_it, fits.held_out.stars, fits.asked, asked)
+    weights = blend_weights(list(fits.beside), fits.held_out.stars)
+    return {"stack": fits.rmse(guess), "fixed weights": fits.rmse(weights @ fits.asked)}
 
 
 def other(data: Path | None, job: Mapping[str, Any]) -> dict[str, float]:
     """Fit and score another library's model."""
     start, ratings, seed = time.perf_counter(), load(data), int(job["split"])
-    train, validation, test = split_rows(ratings, seed)
-    table = ratings.table.iloc[np.concatenate([train, validation])]
-    asked, shape = Part.of(ratings, test), (ratings.num_users, ratings.num_items)
-    predict = CONTENDERS[job["model"]].make()(table, shape, seed)
-    rmse = asked.rmse(predict(asked.users, asked.items))
+    train, held_out, _, asked = split_parts(ratings, seed)
+    known = Part(ratings, np.concatenate([train.rows, held_out.rows]))
+    predict = CONTENDERS[job["model"]].make()(known.table, known.shape, seed)
+    rmse = asked.rmse(asked.predicted(predict).clip(*RANGE))
     return {"rmse": rmse, "seconds": round(time.perf_counter() - start, 1)}
 
 
@@ -182,34 +124,36 @@ class Fits:
 
     Attributes
     ----------
-    train, held_out, everything, test : Part
-        For training, for validation, both, and for test.
+    train, held_out, whole, test : Part
+        From `split_parts`.
     beside : numpy.ndarray, shape (num_networks, num_held_out)
         Predictions of the validation ratings, trained beside them.
-    whole : numpy.ndarray, shape (num_networks, num_test)
+    asked : numpy.ndarray, shape (num_networks, num_test)
         Predictions of the test ratings, trained on everything else.
     """
 
     train: Part
     held_out: Part
-    everything: Part
+    whole: Part
     test: Part
     beside: np.ndarray
-    whole: np.ndarray
+    asked: np.ndarray
+
+    def rmse(self, predicted: np.ndarray) -> float:
+        """Score predictions of the test ratings, which are clipped."""
+        return self.test.rmse(predicted.clip(*RANGE))
 
 
 def _fit_members(
     data: Path | None, job: Mapping[str, Any], recipes: Mapping[str, Recipe], stop: int | None
 ) -> Fits:
     """Train each network beside validation ratings, and up to its best epoch on these too."""
-    ratings, seed = load(data), int(job["split"])
-    kept, validation, test = split_rows(ratings, seed)
-    rows = (kept, validation, np.concatenate([kept, validation]), test)
-    train, held_out, everything, asked = (Part.of(ratings, part) for part in rows)
-    beside, whole = [], []
+    seed = int(job["split"])
+    train, held_out, whole, test = split_parts(load(data), seed)
+    beside, asked = [], []
     for recipe in recipes.values():
         chosen = fit_network(train.matrix, recipe, seed, validation=held_out.matrix, stop=stop)
-        again = fit_network(everything.matrix, recipe, seed, stop=chosen.epoch)
-        beside.append(held_out.predicted(chosen))
-        whole.append(asked.predicted(again))
-    return Fits(train, held_out, everything, asked, np.stack(beside), np.stack(whole))
+        again = fit_network(whole.matrix, recipe, seed, stop=chosen.epoch)
+        beside.append(held_out.predicted(chosen.predict))
+        asked.append(test.predicted(again.predict))
+    return Fits(train, held_out, whole, test, np.stack(beside), np.stack(asked))

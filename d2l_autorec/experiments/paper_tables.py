@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from d2l_autorec import plots
+from d2l_autorec.experiments.experiment import frame
 from d2l_autorec.experiments.paper_variants import (
     ACTIVATIONS,
     DEPTH,
@@ -16,13 +20,9 @@ from d2l_autorec.experiments.paper_variants import (
     STACKED,
     TRIED,
 )
-from d2l_autorec.experiments.stats import Interval, interval, paired
+from d2l_autorec.experiments.stats import Interval, interval, less
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    Measured = Mapping[str, Mapping[str, pd.DataFrame]]
+Measured = Mapping[str, Mapping[str, pd.DataFrame]]
 
 ML1M = "MovieLens 1M"
 PRINTED = {"I-AutoRec": 0.831, "U-AutoRec": 0.874}
@@ -50,65 +50,48 @@ def _named(measured: Measured) -> tuple[str, Mapping[str, pd.DataFrame]] | None:
 
 def tables(measured: Measured) -> dict[str, pd.DataFrame]:
     """Return the tables. `measured` is by data set, then ``protocol``, ``tried`` or ``reach``."""
-    import pandas as pd
-
     rows = []
     for name, found in measured.items():
         for kind in PRINTED:
             runs = _final(found, "protocol", kind)
             printed = f"{PRINTED[kind]}" if ML1M in name else ""
-            rows.append((name, kind, str(interval(runs["rmse"])), printed, _lams(runs)))
-    columns = ["data", "model", "test RMSE", "the paper", "λ chosen"]
-    made = {"summary": pd.DataFrame(rows, columns=columns)}
+            rows.append((name, kind, interval(runs["rmse"]), printed, _lams(runs)))
+    made = {"summary": frame(["data", "model", "test RMSE", "the paper", "λ chosen"], rows)}
     named = _named(measured)
     if named is None:
         return made
     name, found = named
-    in_paper = ML1M in name
 
-    def row(part: str, key: str, printed: float | None) -> tuple[str, str, str, str]:
+    def row(part: str, key: str, printed: float | None = None) -> tuple[Any, ...]:
         runs = _final(found, part, key)
-        said = f"{printed}" if printed and in_paper else ""
-        return key, str(interval(runs["rmse"])), said, _lams(runs)
+        said = f"{printed}" if printed and ML1M in name else ""
+        return key, interval(runs["rmse"]), said, _lams(runs)
 
     rest = ["test RMSE", "the paper", "λ chosen on the first split"]
-    made["activations"] = pd.DataFrame(
-        [row("activations", *pair) for pair in PRINTED_ACTIVATIONS.items()],
-        columns=["activations", *rest],
-    )
-    sizes = [row("hidden", str(size), None) for size in HIDDEN]
-    own = _final(found, "protocol", "I-AutoRec")
-    sizes.append(("500, λ of each split's own", str(interval(own["rmse"])), "", _lams(own)))
-    made["hidden"] = pd.DataFrame(sizes, columns=["hidden units", *rest]).drop(columns="the paper")
-    made["depth"] = pd.DataFrame(
-        [
-            *(row("depth", key, None) for key in DEPTH),
-            row("depth", PRETRAINED.name, PRINTED_DEEP),
-        ],
-        columns=["hidden layers", *rest],
-    )
+    pairs = [row("activations", *pair) for pair in PRINTED_ACTIVATIONS.items()]
+    made["activations"] = frame(["activations", *rest], pairs)
+    sizes = [row("hidden", str(size)) for size in HIDDEN]
+    sizes.append(("500, λ of each split's own", *row("protocol", "I-AutoRec")[1:]))
+    made["hidden"] = frame(["hidden units", *rest], sizes).drop(columns="the paper")
+    deep = [*(row("depth", key) for key in DEPTH), row("depth", PRETRAINED.name, PRINTED_DEEP)]
+    made["depth"] = frame(["hidden layers", *rest], deep)
     reach = found["reach"]
-    made["reach"] = pd.DataFrame(
+    made["reach"] = frame(
+        ["I-AutoRec with, or", "test RMSE", "weight in the blend"],
         [
-            *(
-                (key, str(interval(reach[key])), str(interval(reach[f"weight: {key}"])))
-                for key in REACH
-            ),
-            ("blend of these", str(interval(reach["blend"])), ""),
-            (STACK, str(interval(found["stack"]["stack"])), ""),
+            *((key, interval(reach[key]), interval(reach[f"weight: {key}"])) for key in REACH),
+            ("blend of these", interval(reach["blend"]), ""),
+            (STACK, interval(found["stack"]["stack"]), ""),
         ],
-        columns=["I-AutoRec with, or", "test RMSE", "weight in the blend"],
     )
     if len(found["others"]):
-        made["others"] = pd.DataFrame(
-            [(name, str(interval(own["rmse"])), str(gain)) for name, own, gain in _others(found)],
-            columns=["other models", "test RMSE", "the stack less this model"],
+        made["others"] = frame(
+            ["other models", "test RMSE", "the stack less this model"],
+            [(name, interval(own["rmse"]), gain) for name, own, gain in _others(found)],
         )
-    tried = found["tried"].set_index("recipe").loc[list(TRIED)].reset_index()
-    made["tried"] = (
-        tried[["recipe", "rmse", "epoch"]]
-        .round(4)
-        .rename(columns={"recipe": "tried on the first split", "rmse": "validation RMSE"})
+    tried = found["tried"].set_index("recipe").loc[list(TRIED), ["rmse", "epoch"]].round(4)
+    made["tried"] = tried.reset_index().rename(
+        columns={"recipe": "tried on the first split", "rmse": "validation RMSE"}
     )
     return made
 
@@ -137,12 +120,12 @@ def answer(measured: Measured) -> list[str]:
     told.append(
         f"Deeper networks without layer-wise pre-training: {shown}. With the paper's greedy "
         f"pre-training 500, 100, 500 has {interval(layered)}, less than I-AutoRec with one hidden "
-        f"layer by {paired(flat[: len(layered)], layered).difference}."
+        f"layer by {less(flat[: len(layered)], layered)}."
         + (_verdict(layered, PRINTED_DEEP, "The paper's figure") if ML1M in name else "")
     )
     reach, stack = found["reach"], found["stack"]["stack"]
     alone = min(REACH, key=lambda key: reach[key].mean())
-    gain = paired(reach["blend"], reach[alone]).difference
+    gain = less(reach["blend"], reach[alone])
     told.append(
         f"Beyond the paper: the best single network ({alone}) has {interval(reach[alone])}, a "
         f"blend of {len(REACH)} {interval(reach['blend'])}, a difference of {gain}. GLocal-K, "
@@ -152,8 +135,8 @@ def answer(measured: Measured) -> list[str]:
     told.append(
         f"A stack of {len(STACKED)} networks, whose weights depend on the number, mean and spread "
         f"of the user's and the item's ratings, has {interval(stack)}: less than the blend of "
-        f"{len(REACH)} by {paired(reach['blend'], stack).difference}, and less than the same "
-        f"networks with fixed weights by {paired(fixed, stack).difference}. Which networks and "
+        f"{len(REACH)} by {less(reach['blend'], stack)}, and less than the same "
+        f"networks with fixed weights by {less(fixed, stack)}. Which networks and "
         "side values it has was chosen on validation ratings of the first split, some of which "
         "are test ratings of the others."
         + (_verdict(stack, MARK, "The mark set for it") if ML1M in name else "")
@@ -176,14 +159,12 @@ def _verdict(rmses: pd.Series, mark: float, what: str) -> str:
     return f" {what}, {mark:.4g}, is {met}."
 
 
-def _others(
-    found: Mapping[str, pd.DataFrame],
-) -> list[tuple[str, pd.DataFrame, Interval]]:
+def _others(found: Mapping[str, pd.DataFrame]) -> list[tuple[str, pd.DataFrame, Interval]]:
     """Return each other library's model, its runs, and by how much the stack differs from it."""
     others, stack = found["others"], found["stack"].set_index("split")["stack"]
     runs = [others[others["model"] == name] for name in OTHERS]
     return [
-        (name, own, paired(stack[own["split"]], own["rmse"]).difference)
+        (name, own, less(stack[own["split"]], own["rmse"]))
         for name, own in zip(OTHERS, runs)
         if len(own)
     ]
@@ -207,7 +188,7 @@ def figures(measured: Measured) -> dict[str, Figure]:
     pairs, (axes,) = plots.frame(2.8)
     values = [interval(_final(found, "activations", key)["rmse"]) for key in ACTIVATIONS]
     plots.intervals(axes, list(ACTIVATIONS), values, form=".4f")
-    axes.errorbar([], [], xerr=[], fmt="o", capsize=3, color=plots.OTHER, label="measured")
+    plots.keys(axes, {"measured": plots.OTHER})
     if in_paper:
         places = range(len(ACTIVATIONS))
         axes.plot(list(PRINTED_ACTIVATIONS.values()), places, "k*", ms=9, label="the paper")

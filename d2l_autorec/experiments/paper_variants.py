@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from d2l_autorec.models.recipe import Recipe
 
 NUM_SPLITS = 5
-VAL_RATIO = 0.1
 NUM_LARGE = 500_000  # ratings from which on the settings found for MovieLens 1M are used
 
 
@@ -17,10 +16,8 @@ class Variant:
 
     Attributes
     ----------
-    part : str
-        The question it belongs to.
-    name : str
-        Unique within its part.
+    part, name : str
+        The question it belongs to, and its name there.
     recipe : Recipe
     lams : tuple of float
         Tried on validation ratings.
@@ -54,13 +51,7 @@ _LINEAR = _ITEM.but(encoder="identity", lr=0.001, start="mean")
 _SIGMOID_OUTPUT = _ITEM.but(decoder="sigmoid", targets="unit")
 
 SMALL = (
-    Variant(
-        "protocol",
-        "I-AutoRec",
-        _ITEM.but(lr=0.004),
-        (15.0, 30.0, 60.0, 120.0),
-        own=True,
-    ),
+    Variant("protocol", "I-AutoRec", _ITEM.but(lr=0.004), (15.0, 30.0, 60.0, 120.0), own=True),
     Variant(
         "protocol",
         "U-AutoRec",
@@ -89,18 +80,14 @@ ACTIVATIONS = {
 """Output f and hidden layer g, in the paper's notation."""
 
 HIDDEN = {
-    10: (0.02, 64),
-    20: (0.02, 64),
-    50: (0.01, 64),
-    100: (0.006, 64),
-    200: (0.006, 256),
-    300: (0.004, 256),
-    400: (0.003, 256),
+    size: (_ITEM.but(hidden=(size,), lr=lr, batch_size=batch_size), (50.0, 100.0, 200.0))
+    for batch_size, rates in (
+        (64, {10: 0.02, 20: 0.02, 50: 0.01, 100: 0.006}),
+        (256, {200: 0.006, 300: 0.004, 400: 0.003}),
+    )
+    for size, lr in rates.items()
 }
-"""Learning rate and batch size by hidden units. Few units need more and larger steps.
-
-500 is the protocol's I-AutoRec.
-"""
+"""By hidden units; few units need more and larger steps. 500 is the protocol's I-AutoRec."""
 
 _DEEP = _ITEM.but(hidden=(500, 100, 500), init="xavier", lr=0.004, batch_size=64)
 DEPTH = {
@@ -119,27 +106,13 @@ PRETRAINED = Variant(
 OUTER = _ITEM
 """The AutoRec of one hidden layer that gives it its first and its last layer."""
 INNER = _ITEM.but(
-    decoder="sigmoid",
-    init="xavier",
-    lam=1.0,
-    lr=0.004,
-    batch_size=64,
-    clip=None,
-    default=None,
+    decoder="sigmoid", init="xavier", lam=1.0, lr=0.004, batch_size=64, clip=None, default=None
 )
 """The autoencoder of the codes between them."""
 
 QUESTIONS = (
     *(Variant("activations", name, *what) for name, what in ACTIVATIONS.items()),
-    *(
-        Variant(
-            "hidden",
-            str(size),
-            _ITEM.but(hidden=(size,), lr=lr, batch_size=batch_size),
-            (50.0, 100.0, 200.0),
-        )
-        for size, (lr, batch_size) in HIDDEN.items()
-    ),
+    *(Variant("hidden", str(size), *what) for size, what in HIDDEN.items()),
     *(Variant("depth", name, *what) for name, what in DEPTH.items()),
     PRETRAINED,
 )
@@ -175,6 +148,12 @@ TRIED = {
     "lr 0.002 over 80 epochs, λ 250": _DROPPED.but(lr=0.002, num_epochs=80, lam=250.0),
 }
 """Recipes scored on the validation ratings of the first split, each at its best epoch."""
+
+
+def protocol(num_ratings: int) -> tuple[Variant, ...]:
+    """Return the networks of the protocol for data of a size."""
+    return LARGE if num_ratings >= NUM_LARGE else SMALL
+
 
 OTHERS = ("myFM", "myFM, SVD++ features")
 """Contenders that are run on the same splits, each with its defaults."""

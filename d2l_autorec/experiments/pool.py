@@ -5,7 +5,6 @@ from __future__ import annotations
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import POOL, RECIPES
 
-RANGE = (1.0, 5.0)
 VAL_RATIO = RECIPES["blend"].val_ratio
 PATIENCE = 10
 NUM_SEEDS = RECIPES["blend"].num_seeds

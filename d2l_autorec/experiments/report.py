@@ -7,37 +7,25 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
 from d2l_autorec import __version__, runs
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments.headline import HEADINGS, headline
-from d2l_autorec.experiments.sections import Column, Section, Table, section
-from d2l_autorec.experiments.words import TERMS, TITLES
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from d2l_autorec.experiments.sections import WORDS, Column, Section, Table, section
 
 
 def write_report(results: Path, out: Path) -> list[str]:
-    """Write the HTML page, which needs no other file.
-
-    Parameters
-    ----------
-    results : Path
-        Folder with a folder for each experiment, from `stored.save_results`.
-    out : Path
-        The HTML file.
-
-    Returns
-    -------
-    list of str
-        Names of the experiments in it.
+    """Write the HTML page, which needs no other file, and return the experiments in it.
 
     Raises
     ------
     InputError
-        If there are none, one of them is damaged, or the file cannot be written.
+        If ``results`` has no folder of an experiment, from `stored.save_results`, one of them is
+        damaged, or the file cannot be written.
     """
     sections = _sections(results)
     if not sections:
@@ -48,7 +36,8 @@ def write_report(results: Path, out: Path) -> list[str]:
     rows = headline(results)
     columns = [Column(HEADINGS[0], text=True), Column(HEADINGS[1], text=False)]
     top = Table("", "", columns, [list(row) for row in rows]) if len(rows) > 1 else None
-    terms = {term: TERMS[term][1] for term in TERMS if any(term in one.terms for one in sections)}
+    used = {term for one in sections for term in one.terms}
+    terms = {term: what for term, (_, what) in WORDS["terms"].items() if term in used}
     text = render("report.html", sections=sections, headline=top, terms=terms, version=__version__)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -61,13 +50,7 @@ def write_report(results: Path, out: Path) -> list[str]:
 
 
 def write_pages(results: Path) -> list[Path]:
-    """Write ``README.md`` into each folder of an experiment, and an index above them.
-
-    Returns
-    -------
-    list of Path
-        The pages.
-    """
+    """Write ``README.md`` into each folder of an experiment, and an index above them."""
     sections = [*_sections(results), *_sections(results, "run.json")]
     pages = {results / one.name / "README.md": render("page.md", one=one) for one in sections}
     pages[results / "README.md"] = render("index.md", sections=sections)
@@ -83,33 +66,25 @@ def page(folder: Path) -> str:
 
 def render(template: str, **values: Any) -> str:
     """Render a template of ``templates/``; HTML is escaped."""
-    text = _environment().get_template(template).render(**values)
-    return text.rstrip("\n") + "\n"
+    return _ENVIRONMENT.get_template(template).render(**values).rstrip("\n") + "\n"
 
 
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-    from markupsafe import Markup, escape
+def _code(text: str) -> Markup:
+    """Escape a text, set what is between backquotes as code, and keep intervals whole."""
+    text = re.sub(r"\d ± \d\S*( \(\d+\))?", lambda found: found[0].replace(" ", "\u00a0"), text)
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
-    def code(text: str) -> Markup:
-        """Escape a text, set what is between backquotes as code, and keep intervals whole."""
-        text = re.sub(
-            r"\d ± \d\S*( \(\d+\))?", lambda found: found[0].replace(" ", "\u00a0"), text
-        )
-        return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
-    environment = Environment(
-        loader=PackageLoader("d2l_autorec.experiments"),
-        undefined=StrictUndefined,
-        autoescape=select_autoescape(["html"]),
-    )
-    environment.filters["code"] = code
-    return environment
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("d2l_autorec.experiments"),
+    undefined=StrictUndefined,
+    autoescape=select_autoescape(["html"]),
+)
+_ENVIRONMENT.filters["code"] = _code
 
 
 def _sections(results: Path, record: str = "experiment.json") -> list[Section]:
-    """Read the experiments below a folder, in the order of `TITLES`."""
+    """Read the experiments below a folder, in the order of their titles."""
     found = {path.parent.name: path.parent for path in sorted(results.glob(f"*/{record}"))}
-    names = [name for name in TITLES if name in found]
-    names += [name for name in found if name not in TITLES]
-    return [section(found[name]) for name in names]
+    names = dict.fromkeys((*WORDS["titles"], *found))
+    return [section(found[name]) for name in names if name in found]

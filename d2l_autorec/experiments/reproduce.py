@@ -8,12 +8,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from d2l_autorec.config import CHAPTER
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.matrices import interaction_matrix
+from d2l_autorec.data.split import random_split, split_digest
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.recipes import RECIPES
+from d2l_autorec.progress import epochs_bar
 from d2l_autorec.runtime import check_shares, seed_everything
+from d2l_autorec.training import run
+from d2l_autorec.training.session import compilation
 
 if TYPE_CHECKING:
     from d2l_autorec.chapter.quiet import Training
-    from d2l_autorec.data.formats import Ratings
 
 COLUMNS = ("epoch", "train_loss", "test_rmse")
 ENGINES = ("book", "fast", "sparse")
@@ -61,43 +67,33 @@ class Reproduction:
     def record(self) -> dict[str, Any]:
         """Return what ``run.json`` and ``--json`` hold."""
         book = {"test_rmse": CHAPTER.test_rmse, "printed_train_loss": CHAPTER.train_loss}
-        return {
-            "command": "reproduce",
-            "settings": asdict(CHAPTER),
-            "book": book,
-            "result": asdict(self),
-        }
+        record = {"command": "reproduce", "settings": asdict(CHAPTER), "book": book}
+        return {**record, "result": asdict(self)}
 
-    def column(self) -> tuple[str, ...]:
-        """Return the figures for `table`."""
-        return (
-            f"{self.test_rmse:.3f}",
-            self.printed_train_loss,
-            f"{self.train_loss:.4f}",
-            f"{self.cells_per_second / 1e6:.1f} million",
-            f"{self.rows_per_second:,.0f}",
-            str(self.num_epochs),
-            ", ".join(self.devices),
-            str(self.seed),
-            f"{self.seconds:.1f}",
-        )
+    def shown(self) -> dict[str, str]:
+        """Return the figures for `table`, by quantity."""
+        return {
+            "test RMSE": f"{self.test_rmse:.3f}",
+            "train loss as d2l prints it": self.printed_train_loss,
+            "train loss, mean of a batch": f"{self.train_loss:.4f}",
+            "matrix cells per second": f"{self.cells_per_second / 1e6:.1f} million",
+            "rows (items) per second": f"{self.rows_per_second:,.0f}",
+            "epochs": str(self.num_epochs),
+            "devices": ", ".join(self.devices),
+            "seed": str(self.seed),
+            "seconds": f"{self.seconds:.1f}",
+        }
 
 
 def table(results: Sequence[Reproduction]) -> list[tuple[str, ...]]:
     """Return the comparison: the quantity, the book's value, and the value of each run."""
-    names = (
-        "test RMSE",
-        "train loss as d2l prints it",
-        "train loss, mean of a batch",
-        "matrix cells per second",
-        "rows (items) per second",
-        "epochs",
-        "devices",
-        "seed",
-        "seconds",
-    )
-    book = (CHAPTER.test_rmse, CHAPTER.train_loss, "", "", "", str(CHAPTER.num_epochs), "", "", "")
-    return list(zip(names, book, *(result.column() for result in results)))
+    book = {
+        "test RMSE": CHAPTER.test_rmse,
+        "train loss as d2l prints it": CHAPTER.train_loss,
+        "epochs": str(CHAPTER.num_epochs),
+    }
+    shown = [result.shown() for result in results]
+    return [(name, book.get(name, ""), *(one[name] for one in shown)) for name in shown[0]]
 
 
 def record(results: Sequence[Reproduction]) -> dict[str, Any]:
@@ -110,13 +106,7 @@ def record(results: Sequence[Reproduction]) -> dict[str, Any]:
 
 
 def parse_engines(text: str) -> list[str]:
-    """Read ``book`` or ``book,fast,sparse``.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown or given twice.
-    """
+    """Read ``book`` or ``book,fast,sparse``, or raise an InputError."""
     engines = [name.strip() for name in text.split(",")]
     if not set(engines) <= set(ENGINES) or len(set(engines)) < len(engines):
         raise InputError(
@@ -129,10 +119,7 @@ def parse_engines(text: str) -> list[str]:
 def check(ratings: Ratings, devices: list[Any], engines: Sequence[str] = ("book",)) -> None:
     """Raise an InputError if the chapter's code, or another engine, cannot use the ratings.
 
-    Raises
-    ------
-    InputError
-        If the devices cannot share a batch evenly or a rating is not above zero.
+    That is where the devices cannot share a batch evenly or a rating is not above zero.
     """
     check_shares(CHAPTER.batch_size, len(devices))
     if not (ratings.table["rating"] > 0).all():
@@ -141,8 +128,6 @@ def check(ratings: Ratings, devices: list[Any], engines: Sequence[str] = ("book"
             "give it ratings above zero."
         )
     for engine in set(engines) - {"book"}:
-        from d2l_autorec.training import run
-
         run.check(run.Plan(engine=engine), ratings, len(devices))
 
 
@@ -156,32 +141,16 @@ def reproduce_with(
 ) -> tuple[Reproduction, list[Row]]:
     """Run `reproduce` with d2l's loop or with another engine, on the same split.
 
-    Parameters
-    ----------
-    engine : {"book", "fast", "sparse"}
-    ratings, seed, devices, num_epochs, quiet
-        As for `reproduce`.
-
-    Returns
-    -------
-    reproduction : Reproduction
-    rows : list of tuple
-        The history. Its columns are ``COLUMNS``.
+    Beside the reproduction there is the history, whose columns are ``COLUMNS``.
     """
     import mxnet as mx
-
-    from d2l_autorec.models.recipes import RECIPES
-    from d2l_autorec.progress import epochs_bar
-    from d2l_autorec.training import run
-    from d2l_autorec.training.session import compilation
 
     devices = devices or [mx.cpu()]
     if engine == "book":
         result, training = reproduce(ratings, seed, devices, num_epochs, quiet)
         epochs = range(1, num_epochs + 1)
         return result, list(zip(epochs, training.train_loss, training.test_rmse))
-    recipe = RECIPES["chapter"].but(num_epochs=num_epochs)
-    plan = run.Plan(recipe, engine, seed=seed)
+    plan = run.Plan(RECIPES["chapter"].but(num_epochs=num_epochs), engine, seed=seed)
     with epochs_bar(num_epochs, quiet, before=compilation(engine)) as advance:
         _, found, history = run.train(ratings, plan, devices, advance)
     batches = ratings.num_items * num_epochs // CHAPTER.batch_size
@@ -215,60 +184,44 @@ def reproduce(
     Parameters
     ----------
     ratings : Ratings
-        All above zero, as the chapter reads 0 as "not rated".
+        Those that `check` accepts.
     seed : int
         Seed of both generators, set just before the split.
     devices : list of mxnet.Context, optional
         One CPU by default.
-    num_epochs : int
-        25 in the chapter.
-    quiet : bool
-        Show no progress.
+    num_epochs, quiet : int, bool
+        Epochs, and whether to show no progress.
 
     Returns
     -------
     reproduction : Reproduction
     training : Training
         The history.
-
-    Raises
-    ------
-    InputError
-        From `check`.
     """
     import mxnet as mx
 
     from d2l_autorec.chapter.autorec import train_autorec
-    from d2l_autorec.data.matrices import interaction_matrix
-    from d2l_autorec.data.split import random_split, split_digest
 
     devices = devices or [mx.cpu()]
     check(ratings, devices)
     start = time.perf_counter()
     seed_everything(seed)
-    train_rows, test_rows = random_split(ratings.table, CHAPTER.test_ratio)
+    rows = random_split(ratings.table, CHAPTER.test_ratio)
     shape = ratings.num_users, ratings.num_items
-    train_inter_mat, test_inter_mat = (
-        mx.np.array(interaction_matrix(ratings.table, *shape, rows=rows))
-        for rows in (train_rows, test_rows)
-    )
-    _, training = train_autorec(
-        train_inter_mat, test_inter_mat, devices, num_epochs=num_epochs, quiet=quiet
-    )
+    train, test = (mx.np.array(interaction_matrix(ratings.table, *shape, own)) for own in rows)
+    _, training = train_autorec(train, test, devices, num_epochs=num_epochs, quiet=quiet)
     cells = training.cells_per_second()
-    return (
-        Reproduction(
-            test_rmse=training.test_rmse[-1],
-            printed_train_loss=training.printed_train_loss(),
-            train_loss=training.train_loss[-1],
-            cells_per_second=cells,
-            rows_per_second=cells / ratings.num_users,
-            seconds=time.perf_counter() - start,
-            devices=[str(device) for device in devices],
-            seed=seed,
-            num_epochs=num_epochs,
-            data_digest=ratings.digest,
-            split_digest=split_digest(test_rows),
-        ),
-        training,
+    reproduction = Reproduction(
+        test_rmse=training.test_rmse[-1],
+        printed_train_loss=training.printed_train_loss(),
+        train_loss=training.train_loss[-1],
+        cells_per_second=cells,
+        rows_per_second=cells / ratings.num_users,
+        seconds=time.perf_counter() - start,
+        devices=[str(device) for device in devices],
+        seed=seed,
+        num_epochs=num_epochs,
+        data_digest=ratings.digest,
+        split_digest=split_digest(rows[1]),
     )
+    return reproduction, training

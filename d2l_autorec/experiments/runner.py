@@ -36,13 +36,7 @@ Key = tuple[str, ...]
 
 @dataclass
 class Tally:
-    """The runs that a process has read from ``runs.csv`` files and those that it has made.
-
-    Attributes
-    ----------
-    read, made : set
-        File and job of each run.
-    """
+    """The runs that a process has read from ``runs.csv`` files and those that it has made."""
 
     read: set[tuple[Path, Key]] = field(default_factory=set)
     made: set[tuple[Path, Key]] = field(default_factory=set)
@@ -80,12 +74,10 @@ def run_jobs(
         Names and plain values. All jobs have the same names.
     data_digest : str
         Digest of the ratings. Rows measured on other ratings are refused.
-    label : str
-        Text before the progress bar.
+    label, quiet : str, bool
+        Text before the progress bar, and whether there is none.
     processes : int, optional
         One for each core by default, each with its share of the cores as threads.
-    quiet : bool
-        Show no progress.
 
     Returns
     -------
@@ -124,20 +116,11 @@ def run_jobs(
     return table.assign(**{name: [job[name] for job in jobs] for name in jobs[0]})
 
 
-def are_stored(folder: Path, jobs: Sequence[Job], data_digest: str) -> bool:
-    """Return whether ``runs.csv`` in a folder holds all of these jobs."""
+def are_stored(folder: Path, jobs: Sequence[Job], data_digest: str) -> list[bool]:
+    """Return for each job whether ``runs.csv`` in a folder holds it."""
     jobs = [{**job, "data": data_digest[:12]} for job in jobs]
     known = _read(folder / "runs.csv", jobs[0]) if jobs else {}
-    return all(_key(job) in known for job in jobs)
-
-
-def first_jobs(
-    jobs: Sequence[dict[str, Any]], count: int, folder: Path, data_digest: str
-) -> list[dict[str, Any]]:
-    """Return the first ``count`` of some jobs, and those after them that are stored."""
-    while count < len(jobs) and are_stored(folder, jobs[: count + 1], data_digest):
-        count += 1
-    return list(jobs[:count])
+    return [_key(job) in known for job in jobs]
 
 
 def _results(

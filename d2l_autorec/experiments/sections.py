@@ -5,16 +5,27 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+
+import pandas as pd
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import stored
-from d2l_autorec.experiments.words import CAPTIONS, HEADINGS, QUANTITIES, TERMS, TITLES
 
-if TYPE_CHECKING:
-    import pandas as pd
+
+def texts(name: str) -> dict[str, Any]:
+    """Read a file of texts that stands beside the templates."""
+    toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    path = Path(__file__).parent / "templates" / name
+    return toml.loads(path.read_text(encoding="utf-8"))
+
+
+WORDS = texts("words.toml")
+"""The words of the report: ``titles``, ``captions``, ``headings``, ``quantities``, ``terms``."""
 
 MOST_ROWS = 80
 
@@ -29,16 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table as shown.
-
-    Attributes
-    ----------
-    stem : str
-        Name of the CSV file, without its ending.
-    caption : str
-    columns : list of Column
-    cells : list of list of str
-    """
+    """A table as shown. ``stem`` is the name of the CSV file, without its ending."""
 
     stem: str
     caption: str
@@ -93,34 +95,26 @@ class Section:
         for table in self.tables:
             parts += [table.caption, *(column.heading for column in table.columns)]
             parts += [cell for row in table.cells for cell in row]
-        text = "\n".join(parts)
-        return {
-            term: what for term, (where, what) in TERMS.items() if re.search(where, text, re.M)
-        }
+        text, terms = "\n".join(parts), WORDS["terms"].items()
+        return {term: what for term, (where, what) in terms if re.search(where, text, re.M)}
 
 
 def section(folder: Path) -> Section:
-    """Read an experiment, or the run of ``reproduce``, from its folder.
-
-    Raises
-    ------
-    InputError
-        If a file is missing or damaged.
-    """
+    """Read an experiment, or the run of ``reproduce``; raise an InputError if it is damaged."""
     name = folder.resolve().name
     try:
         found = stored.load(folder)
         if found is None:
             return _run(name, folder)
         settings = {**found.settings, "versions": found.versions}
-        words = [*found.command.split(), ""]
-        kind = {"": name, "bench": "benchmark", "bench-serving": "serving"}.get(words[1], words[1])
+        word = [*found.command.split(), ""][1]
+        kind = {"": name, "bench": "benchmark", "bench-serving": "serving"}.get(word, word)
         figures = [Figure(folder / stem, _caption(kind, f"{stem}.png")) for stem in found.figures]
         for figure in figures:
             figure.path.with_suffix(".png").read_bytes()
         return Section(
             name,
-            TITLES.get(kind, name),
+            WORDS["titles"].get(kind, name),
             found.question,
             found.answer,
             found.command,
@@ -144,7 +138,7 @@ def _run(name: str, folder: Path) -> Section:
     book, result = record["book"], record["result"]
     return Section(
         name,
-        TITLES["reproduce"],
+        WORDS["titles"]["reproduce"],
         "What does the chapter's code print?",
         [
             f"With seed {result['seed']} the test RMSE is {result['test_rmse']:.3f} after "
@@ -162,20 +156,18 @@ def _run(name: str, folder: Path) -> Section:
 
 def _caption(kind: str, file: str) -> str:
     """Return the caption of a table or a figure of a kind of experiment."""
-    stem = file.rsplit(".", 1)[0]
-    return CAPTIONS.get(f"{kind}/{file}") or CAPTIONS.get(f"{kind}/{stem}") or f"{stem}."
+    stem, captions = file.rsplit(".", 1)[0], WORDS["captions"]
+    return captions.get(f"{kind}/{file}") or captions.get(f"{kind}/{stem}") or f"{stem}."
 
 
 def table(kind: str, path: Path) -> Table:
     """Read a CSV file of a kind of experiment for readers.
 
     ``x`` and ``x_half_width`` become one column, columns that repeat one value go into the
-    caption, and headings are those of `words.HEADINGS`.
+    caption, and headings are those of `WORDS`.
     """
-    import pandas as pd
-
     found = pd.read_csv(path, dtype=str, keep_default_na=False).apply(_shown)
-    found = found.replace({"key": QUANTITIES})
+    found = found.replace({"key": WORDS["quantities"]})
     caption = [_caption(kind, path.stem)]
     same = [c for c in found.columns[1:] if len(found) > 2 and found[c].nunique() == 1]
     if same:
@@ -193,7 +185,7 @@ _NUMBER = r"|[-+]?\d[\d.,]*(e-\d+)?(%| [A-Za-z]{1,2}| ±.*)?|at (most|least) .*"
 
 
 def _heading(column: str) -> str:
-    return HEADINGS.get(column, column)
+    return WORDS["headings"].get(column, column)
 
 
 def _joined(found: pd.DataFrame) -> pd.DataFrame:
@@ -213,19 +205,13 @@ def _shown(cells: pd.Series) -> pd.Series:
     if decimals.isin(["0"]).all():
         return cells.str.replace(r"\.0$", "", regex=True)
     most = decimals.str.len().max()
-    return cells if most < 4 else cells.map(_four if most == 4 else _number)
+    return cells if most < 4 else cells.map(lambda text: text and _number(float(text), most == 4))
 
 
-def _four(text: str) -> str:
-    """Return a number with four decimals."""
-    return f"{float(text):.4f}" if text else ""
-
-
-def _number(text: str) -> str:
-    """Return a number with as many digits as a reader can use."""
-    if not text:
-        return ""
-    value = float(text)
+def _number(value: float, four: bool) -> str:
+    """Return a number with four decimals, or else with as many digits as a reader can use."""
+    if four:
+        return f"{value:.4f}"
     if value.is_integer():
         return f"{value:,.0f}"
     if abs(value) >= 10:

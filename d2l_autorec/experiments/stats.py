@@ -14,31 +14,14 @@ import numpy as np
 from scipy import stats
 
 from d2l_autorec.evaluation.intervals import Interval, interval
-from d2l_autorec.training.result import pooled_rmse
-
-__all__ = [
-    "Interval",
-    "Paired",
-    "bootstrap_rmse",
-    "holm",
-    "interval",
-    "next_run",
-    "paired",
-    "pooled_rmse",
-    "share_below",
-]
+from d2l_autorec.training.result import pooled_rmse as pooled_rmse  # of all experiments
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences between two models on the same splits.
+    """Differences ``a - b`` between two models on the same splits.
 
-    Attributes
-    ----------
-    difference : Interval
-        Of ``a - b``. Below zero if `a` has the smaller error.
-    p_value : float
-        Wilcoxon's signed-rank test, two-sided. 1 if all differences are zero.
+    ``p_value`` is Wilcoxon's signed-rank test, two-sided; 1 if all differences are zero.
     """
 
     difference: Interval
@@ -48,12 +31,7 @@ class Paired:
 def next_run(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Return the prediction interval of one more run, assuming a normal distribution.
 
-    Parameters
-    ----------
-    values : sequence of float
-        At least two.
-    level : float
-        Probability that the interval contains the next value.
+    There are at least two values; ``level`` is the probability that it contains the next one.
     """
     values = np.asarray(values, float)
     n = len(values)
@@ -62,31 +40,21 @@ def next_run(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple
 
 
 def paired(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> Paired:
-    """Compare two models split by split.
-
-    Parameters
-    ----------
-    a, b : sequences of float
-        Errors, with the splits in the same order.
-    """
+    """Compare the errors of two models, given in the same order of the splits."""
     differences = np.asarray(a, float) - np.asarray(b, float)
     p_value = stats.wilcoxon(differences).pvalue if differences.any() else 1.0
     return Paired(interval(differences), float(p_value))
 
 
+def less(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> Interval:
+    """Return the interval of the differences ``a - b`` of `paired`."""
+    return paired(a, b).difference
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number: Holm's step-down method.
+    """Correct the p-values of all comparisons for their number: Holm's step-down method.
 
-    Parameters
-    ----------
-    p_values : sequence of float
-        Of all comparisons that are made.
-
-    Returns
-    -------
-    list of float
-        In the same order. A comparison is significant at 5% over all of them if its value is
-        below 0.05.
+    A comparison is significant at 5% over all of them if its corrected value is below 0.05.
     """
     values = np.asarray(p_values, float)
     order = np.argsort(values, kind="stable")
@@ -107,7 +75,6 @@ def bootstrap_rmse(
         (num_models, num_ratings): the errors of some models on the same ratings.
     users : numpy.ndarray of int
         (num_ratings,): whose rating each is. A user who is drawn brings all ratings.
-    num_resamples, seed : int
 
     Returns
     -------

@@ -21,17 +21,7 @@ SMOKE = "This was a smoke run. It shows that the experiment works and supports n
 
 @dataclass(frozen=True)
 class Stored:
-    """What ``experiment.json`` says.
-
-    Attributes
-    ----------
-    command, question : str
-    answer : list of str
-        Sentences.
-    tables, figures : list of str
-        Names of the files, without their endings.
-    settings, versions : dict
-    """
+    """What ``experiment.json`` says; tables and figures are files, without their endings."""
 
     command: str
     question: str
@@ -43,13 +33,7 @@ class Stored:
 
 
 def load(folder: Path) -> Stored | None:
-    """Read ``experiment.json`` of a folder; None if there is none.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    """
+    """Read ``experiment.json``; None if there is none, and an InputError if it is damaged."""
     path = folder / "experiment.json"
     try:
         return Stored(**json.loads(path.read_text(encoding="utf-8")))
@@ -64,15 +48,8 @@ def load(folder: Path) -> Stored | None:
 def refuse_to_shrink(folder: Path, command: str, **rows: int) -> None:
     """Raise an InputError if a command would leave less in a folder than is stored there.
 
-    Parameters
-    ----------
-    folder : Path
-        Where the results go. An empty or missing folder is fine.
-    command : str
-        The new command. Every option of the stored one must be in it, and numbers must be at
-        least as large.
-    **rows : int
-        Rows that a table will have, where that is known beforehand.
+    Every option of the stored command must be in the new one, and numbers must be at least as
+    large. ``rows`` are those that a table will have, where that is known beforehand.
     """
     stored = load(folder)
     if stored is None:
@@ -114,10 +91,8 @@ def save_results(
         What was found, in sentences with their numbers, made from the tables.
     settings : mapping
         What a reader needs to know, in plain values.
-    tables : mapping
-        Name of the CSV file, without its ending, to table.
-    figures : mapping
-        Name to figure. Each becomes an SVG and a PNG.
+    tables, figures : mapping
+        By the names of their files, without the endings. A figure becomes an SVG and a PNG.
 
     Returns
     -------
@@ -147,16 +122,9 @@ def save_results(
     for name, figure in figures.items():
         for kind, image in images(figure).items():
             runs.write(folder / f"{name}.{kind}", image)
-    record = {
-        "command": command,
-        "question": question,
-        "answer": list(answer),
-        "tables": list(tables),
-        "figures": list(figures),
-        "settings": dict(settings),
-        "versions": runs.versions(),
-    }
-    runs.write(folder / "experiment.json", json.dumps(record, indent=2) + "\n")
+    names = list(tables), list(figures)
+    record = Stored(command, question, list(answer), *names, dict(settings), runs.versions())
+    runs.write(folder / "experiment.json", json.dumps(vars(record), indent=2) + "\n")
     runs.write(folder / "README.md", page(folder))
     return list(answer)
 

@@ -11,72 +11,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
 from d2l_autorec import plots
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.experiments.runner import run_jobs
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.split import save_split
+from d2l_autorec.errors import InputError
+from d2l_autorec.experiments.experiment import Experiment, frame
+from d2l_autorec.experiments.parts import split_rows
+from d2l_autorec.experiments.reproduce import reproduce
 from d2l_autorec.experiments.stats import interval, next_run, share_below
-from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
-from d2l_autorec.runtime import seed_everything
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from d2l_autorec.data.formats import Ratings
 
 BOOK = float(CHAPTER.test_rmse)
 
 
 def study(
-    folder: Path,
+    experiment: Experiment,
     ratings: Ratings,
     num_seeds: int = 30,
     num_epochs: int = CHAPTER.num_epochs,
     splits: Path | None = None,
-    quiet: bool = False,
-    quick: bool = False,
 ) -> list[str]:
     """Run the chapter with the seeds 0, 1, ... and compare the results with the book's number.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder of the results. Runs that are stored there are not repeated.
-    ratings : Ratings
-        MovieLens 100K.
-    num_seeds, num_epochs : int
-    splits : Path, optional
-        Folder for the row numbers of each split, ``seed-0.npz`` and so on.
-    quiet : bool
-        Show no progress.
-    quick : bool
-        A smoke run, which draws no conclusion.
-
-    Returns
-    -------
-    list of str
-        The answer.
+    ``splits`` is a folder for the row numbers of each split, ``seed-0.npz`` and so on.
     """
-    command = f"d2l-autorec study {'--quick' if quick else f'--seeds {num_seeds}'}"
-    refuse_to_shrink(folder, command)
+    experiment.begin("study", f"--seeds {num_seeds}")
     if splits is not None:
         save_splits(splits, ratings, num_seeds)
     jobs = [{"num_epochs": num_epochs, "seed": seed} for seed in range(num_seeds)]
-    runs = run_jobs(
-        folder,
-        partial(run_one, ratings),
-        jobs,
-        data_digest=ratings.digest,
-        label="study",
-        quiet=quiet,
-    )
-    return save_results(
-        folder,
-        command,
+    runs = experiment.run(partial(run_one, ratings), jobs, ratings)
+    return experiment.save(
         "The book prints a test RMSE of 0.901, from one split without a seed. Is that right?",
         answer(runs["test_rmse"]),
         {
@@ -94,9 +64,6 @@ def study(
 
 def save_splits(folder: Path, ratings: Ratings, num_seeds: int) -> None:
     """Save the row numbers of the chapter's split for each seed."""
-    from d2l_autorec.data.split import random_split, save_split
-    from d2l_autorec.errors import InputError
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -104,47 +71,32 @@ def save_splits(folder: Path, ratings: Ratings, num_seeds: int) -> None:
             f"--splits {folder} cannot be made ({error.strerror}); name another folder."
         ) from None
     for seed in range(num_seeds):
-        seed_everything(seed)
-        rows = random_split(ratings.table, CHAPTER.test_ratio)
-        save_split(folder / f"seed-{seed}.npz", *rows, ratings)
+        save_split(folder / f"seed-{seed}.npz", *split_rows(ratings, "random", seed), ratings)
 
 
 def run_one(ratings: Ratings, job: Mapping[str, Any]) -> dict[str, Any]:
     """Run the chapter with one seed."""
-    from d2l_autorec.experiments.reproduce import reproduce
-
     done, _ = reproduce(ratings, int(job["seed"]), num_epochs=int(job["num_epochs"]), quiet=True)
-    return {
-        "test_rmse": done.test_rmse,
-        "train_loss": done.train_loss,
-        "printed_train_loss": done.printed_train_loss,
-        "split_digest": done.split_digest,
-    }
+    measured = ("test_rmse", "train_loss", "printed_train_loss", "split_digest")
+    return {name: getattr(done, name) for name in measured}
 
 
 def summary(runs: pd.DataFrame) -> pd.DataFrame:
     """Return the numbers of the answer, and a few more, as a table."""
-    import pandas as pd
-
     rmse = runs["test_rmse"].to_numpy()
     center, (low, high) = interval(rmse), next_run(rmse)
     share, (least, most) = share_below(rmse, BOOK)
-    return pd.DataFrame(
-        [
-            ("mean ± half-width of its 95% interval (runs)", str(center)),
-            ("standard deviation over the splits", f"{center.sd:.4f}"),
-            ("smallest and largest", f"{rmse.min():.4f} and {rmse.max():.4f}"),
-            ("95% prediction interval of one more run", f"{low:.4f} to {high:.4f}"),
-            (f"share of runs below {BOOK}", f"{share:.0%} ({least:.0%} to {most:.0%})"),
-            ("train loss as d2l prints it", ", ".join(sorted(set(_printed(runs))))),
-            ("train loss, mean of a batch", str(interval(runs["train_loss"]))),
-        ],
-        columns=["of the chapter's run", "value"],
-    )
-
-
-def _printed(runs: pd.DataFrame) -> list[str]:
-    return [f"{float(loss):.3f}" for loss in runs["printed_train_loss"]]
+    printed = {f"{float(loss):.3f}" for loss in runs["printed_train_loss"]}
+    rows = {
+        "mean ± half-width of its 95% interval (runs)": center,
+        "standard deviation over the splits": f"{center.sd:.4f}",
+        "smallest and largest": f"{rmse.min():.4f} and {rmse.max():.4f}",
+        "95% prediction interval of one more run": f"{low:.4f} to {high:.4f}",
+        f"share of runs below {BOOK}": f"{share:.0%} ({least:.0%} to {most:.0%})",
+        "train loss as d2l prints it": ", ".join(sorted(printed)),
+        "train loss, mean of a batch": interval(runs["train_loss"]),
+    }
+    return frame(["of the chapter's run", "value"], list(rows.items()))
 
 
 def answer(test_rmse: np.ndarray | pd.Series) -> list[str]:
@@ -153,8 +105,9 @@ def answer(test_rmse: np.ndarray | pd.Series) -> list[str]:
     center, (low, high) = interval(rmse), next_run(rmse)
     share, (least, most) = share_below(rmse, BOOK)
     above = (BOOK - center.mean) / center.sd
-    where = "within" if low <= BOOK <= high else "outside"
-    usual = "a typical result" if low <= BOOK <= high else "not a typical result"
+    where, usual = "outside", "not a typical result"
+    if low <= BOOK <= high:
+        where, usual = "within", "a typical result"
     return [
         f"The chapter's code has a test RMSE of {center} over random splits, with a standard "
         f"deviation of {center.sd:.4f}. The 95% prediction interval of one more run is {low:.4f} "
@@ -175,31 +128,15 @@ def histogram(rmse: np.ndarray) -> Figure:
     )
     axes.hist(rmse, bins=list(ends * width), color=plots.OTHER, edgecolor="white", zorder=2)
     axes.plot(rmse, np.full(len(rmse), -0.2), "|", color=plots.OTHER, ms=9)
-    axes.axvspan(
-        center.low,
-        center.high,
-        color=plots.AUTOREC,
-        alpha=0.3,
-        lw=0,
-        zorder=1,
-        label=f"mean and its 95% interval: {center.mean:.4f} ± {center.half_width:.4f}",
-    )
+    label = f"mean and its 95% interval: {center.mean:.4f} ± {center.half_width:.4f}"
+    mean = (center.low, center.high)
+    axes.axvspan(*mean, color=plots.AUTOREC, alpha=0.3, lw=0, zorder=1, label=label)
     axes.axvline(center.mean, color=plots.AUTOREC, lw=1.5, zorder=3)
     plots.book_line(axes)
-    axes.axvspan(
-        low,
-        high,
-        ymax=0.03,
-        color="tab:green",
-        alpha=0.6,
-        lw=0,
-        label=f"95% prediction interval of one more run: {low:.3f} to {high:.3f}",
-    )
-    axes.set(
-        xlabel="test RMSE after 25 epochs",
-        ylabel="runs",
-        title=f"The chapter's run on {len(rmse)} random splits of MovieLens 100K",
-    )
+    label = f"95% prediction interval of one more run: {low:.3f} to {high:.3f}"
+    axes.axvspan(low, high, ymax=0.03, color="tab:green", alpha=0.6, lw=0, label=label)
+    axes.set(xlabel="test RMSE after 25 epochs", ylabel="runs")
+    axes.set(title=f"The chapter's run on {len(rmse)} random splits of MovieLens 100K")
     axes.set_ylim(bottom=-0.45)
     axes.locator_params(axis="y", integer=True)
     axes.grid(False)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from d2l_autorec.data.formats import Ratings
+from d2l_autorec.data.matrices import interaction_csr
 from d2l_autorec.experiments import foldin
-from d2l_autorec.experiments.runner import run_jobs
-from d2l_autorec.experiments.stats import interval, paired, pooled_rmse
-from d2l_autorec.experiments.stored import refuse_to_shrink, save_results
+from d2l_autorec.experiments.experiment import Experiment, frame
+from d2l_autorec.experiments.stats import interval, less, pooled_rmse
 from d2l_autorec.models.biases import fit_biases
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import RECIPES as NAMED
@@ -22,12 +23,7 @@ from d2l_autorec.serving.held_out import HeldOut
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.update import update
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.formats import Ratings
-
-FIRST_SEED = 100  # the method was found looking at seeds 0 and 1
+FIRST_SEED = foldin.FIRST_SEED  # this method, too, was found looking at seeds 0 and 1
 KINDS = {"random": "a random tenth of the ratings", "new users": "all ratings of some users"}
 RECIPES = {
     "item-based": foldin.RECIPES["item"],
@@ -37,62 +33,34 @@ RECIPES = {
 WAYS = {"before": "before", "updated": "updated", "again": "trained again"}
 
 
-def updating(
-    folder: Path, num_splits: int = 10, quiet: bool = False, quick: bool = False
-) -> pd.DataFrame:
+def updating(experiment: Experiment, ratings: Ratings, num_splits: int = 10) -> pd.DataFrame:
     """Train on 80% of MovieLens 100K, update with 10%, and score on 10%.
 
     The update has a random tenth of the ratings, or all ratings of users who make up about a
     tenth; those of them that are held out are for the test. Where a model does not know the user
-    or the item, mean and biases of its ratings predict.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the results. Runs that are stored there are not repeated.
-    num_splits : int
-    quiet, quick
-        As for `d2l_autorec.experiments.study.study`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each update, recipe and way to predict, with its RMSE over the splits.
+    or the item, mean and biases of its ratings predict. The table has a row for each update,
+    recipe and way to predict.
     """
-    import pandas as pd
-
-    from d2l_autorec.data.sources import load_ml100k
-
-    command = f"d2l-autorec updating {'--quick' if quick else f'--splits {num_splits}'}"
-    refuse_to_shrink(folder, command)
-    ratings = load_ml100k(quiet=quiet)
-    jobs = [
-        {"update": kind, "recipe": name, "seed": FIRST_SEED + i}
-        for kind in KINDS
-        for name in RECIPES
-        for i in range(num_splits)
-    ]
-    work = partial(run_one, stop=1) if quick else run_one
-    runs = run_jobs(folder, work, jobs, data_digest=ratings.digest, label="updating", quiet=quiet)
+    experiment.begin("updating", f"--splits {num_splits}")
+    seeds = range(FIRST_SEED, FIRST_SEED + num_splits)
+    pairs = [{"update": kind, "recipe": name} for kind in KINDS for name in RECIPES]
+    jobs = [{**pair, "seed": seed} for pair in pairs for seed in seeds]
+    runs = experiment.run(partial(run_one, ratings, stop=experiment.stop), jobs, ratings)
     rows = [
-        [kind, name, way, str(interval(_runs(runs, kind, name)[key]))]
-        for kind in KINDS
-        for name in RECIPES
+        (*pair.values(), way, interval(_runs(runs, *pair.values())[key]))
+        for pair in pairs
         for key, way in WAYS.items()
     ]
-    summary = pd.DataFrame(rows, columns=["the update", "the network", "the model", "RMSE"])
-    save_results(
-        folder,
-        command,
+    summary = frame(["the update", "the network", "the model", "RMSE"], rows)
+    experiment.save(
         "How good is a model that is updated in place of being trained again?",
         answer(runs),
         {
             "data": ratings.name,
-            "seeds": f"{FIRST_SEED} to {FIRST_SEED + num_splits - 1}",
+            "seeds": f"{seeds[0]} to {seeds[-1]}",
             **{name: recipe.to_dict() for name, recipe in RECIPES.items()},
         },
         {"summary": summary},
-        {},
     )
     return summary
 
@@ -109,17 +77,14 @@ def answer(runs: pd.DataFrame) -> list[str]:
         parts = []
         for name in RECIPES:
             own = _runs(runs, kind, name)
-            gains = [paired(own[key], own["before"]).difference for key in ("updated", "again")]
+            gains = [less(own[key], own["before"]) for key in ("updated", "again")]
             parts.append(f"{name} {gains[0]} by the update and {gains[1]} by training again")
         said.append(f"With {what} as the update, the test RMSE changes by: {'; '.join(parts)}.")
     return said
 
 
-def run_one(job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
+def run_one(ratings: Ratings, job: Mapping[str, Any], stop: int | None = None) -> dict[str, float]:
     """Train, update, train again, and score all three (see `updating`)."""
-    from d2l_autorec.data.sources import load_ml100k
-
-    ratings = load_ml100k(quiet=True)
     recipe, seed = RECIPES[job["recipe"]], int(job["seed"])
     base, new, test = divide(ratings.table, str(job["update"]), seed)
     model = fit(subset(ratings, base), recipe, seed, stop)
@@ -166,8 +131,6 @@ def subset(ratings: Ratings, rows: np.ndarray) -> Ratings:
 
 def fit(ratings: Ratings, recipe: Recipe, seed: int, stop: int | None = None) -> Model:
     """Train on ratings and return the model."""
-    from d2l_autorec.data.matrices import interaction_csr
-
     matrix = interaction_csr(ratings.table, ratings.num_users, ratings.num_items)
     return foldin.fit(matrix, recipe, seed, stop, ratings.item_ids, ratings.user_ids)
 

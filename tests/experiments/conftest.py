@@ -3,6 +3,18 @@ import pandas as pd
 import pytest
 
 from d2l_autorec.data.formats import Ratings
+from d2l_autorec.experiments.experiment import Experiment
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    """An experiment of one process, without a progress bar."""
+    return Experiment(tmp_path, quiet=True, processes=1)
+
+
+@pytest.fixture
+def smoke_run(tmp_path):
+    return Experiment(tmp_path, quiet=True, quick=True, processes=1)
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,7 @@ def test_the_epoch_that_validation_likes_best_is_kept(table):
 def test_a_model_keeps_to_the_interface(table):
     pairs = table["user"].to_numpy(), table["item"].to_numpy()
     for options in ({}, {"val_ratio": 0.2}, {"val_ratio": 0.2, "refit": True}):
-        guess = baselines.recipe(SUM.but(**options))(table, (20, 13), 0)(*pairs)
+        guess = baselines.recipe(table, (20, 13), 0, SUM.but(**options))(*pairs)
         assert guess.shape == (len(table),) and (guess >= 1).all() and (guess <= 5).all()
 
 
@@ -115,7 +115,7 @@ def test_a_blend_is_what_it_is_made_of(table):
     assert model.val_rmse == pytest.approx(expected)
 
 
-def test_the_ladder_from_start_to_summary(tmp_path, monkeypatch):
+def test_the_ladder_from_start_to_summary(experiment, ml100k, tmp_path, monkeypatch):
     def tiny(recipe):
         hidden = tuple(2 for _ in recipe.architecture.hidden)
         return recipe.but(hidden=hidden, num_epochs=1, batch_size=512)
@@ -127,7 +127,7 @@ def test_the_ladder_from_start_to_summary(tmp_path, monkeypatch):
         monkeypatch.setattr(best, name, tiny(getattr(pool, name)))
     monkeypatch.setattr(best, "NUM_SEEDS", 1)
     monkeypatch.setattr(best, "Recipe", lambda: tiny(Recipe()))
-    summary = best.best(tmp_path, num_splits=2, num_searched=1, quiet=True, processes=1)
+    summary = best.best(experiment, ml100k, num_splits=2, num_searched=1)
     assert summary["step"].tolist() == list(best.LADDER.values())
     record = json.loads((tmp_path / "experiment.json").read_text())
     assert record["tables"] == ["summary", "aside", "weights", "candidates", "nested"]

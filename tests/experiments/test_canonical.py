@@ -8,14 +8,7 @@ import pytest
 
 from d2l_autorec.data.matrices import interaction_csr
 from d2l_autorec.data.split import holdout_split
-from d2l_autorec.experiments import (
-    baselines,
-    canonical,
-    canonical_tables,
-    compare,
-    contenders,
-    nested,
-)
+from d2l_autorec.experiments import baselines, canonical, canonical_tables, contenders, nested
 from d2l_autorec.experiments.canonical_tables import (
     BLEND_INSIDE,
     PRINTED,
@@ -30,6 +23,8 @@ from d2l_autorec.experiments.contenders import (
     SINGLE,
     Contender,
 )
+from d2l_autorec.experiments.experiment import Experiment
+from d2l_autorec.experiments.parts import split_rows
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.training.blend import blend_weights
 from d2l_autorec.training.fit import fit_network
@@ -54,9 +49,7 @@ def test_the_search_inside_is_what_a_loop_by_hand_gives(candidates, toy_ratings,
     means = Contender(baselines.global_mean)
     monkeypatch.setitem(CONTENDERS, "means", means)
     found = nested.search_inside(toy_ratings, JOB, others=["means"])
-    table, test = (
-        toy_ratings.table.iloc[rows] for rows in compare.split_rows(toy_ratings, "random", 1)
-    )
+    table, test = (toy_ratings.table.iloc[rows] for rows in split_rows(toy_ratings, "random", 1))
     kept, held_out = (table.iloc[rows] for rows in holdout_split(len(table), 0.1, 1))
     matrix = {len(part): interaction_csr(part, 20, 300) for part in (table, kept, held_out)}
 
@@ -102,7 +95,7 @@ def test_test_ratings_choose_nothing(candidates, toy_ratings, monkeypatch):
     monkeypatch.setattr(nested, "blend_weights", watched)
     honest = nested.search_inside(toy_ratings, JOB)
     table = toy_ratings.table.copy()
-    table.loc[compare.split_rows(toy_ratings, "random", 1)[1], "rating"] = 1000.0
+    table.loc[split_rows(toy_ratings, "random", 1)[1], "rating"] = 1000.0
     absurd = nested.search_inside(dataclasses.replace(toy_ratings, table=table), JOB)
     for before, after in zip(weights[:2], weights[2:]):
         np.testing.assert_array_equal(before, after)
@@ -139,12 +132,7 @@ def runs(blend):
     rows = [
         {"split": split, "model": model, "test_rmse": rmse + 0.01 * (split == "u2")}
         for split in folds
-        for model, rmse in (
-            (CHAPTER_AUTOREC, 0.92),
-            (BEST, blend),
-            (SINGLE, 0.89),
-            ("myFM", 0.9),
-        )
+        for model, rmse in ((CHAPTER_AUTOREC, 0.92), (BEST, blend), (SINGLE, 0.89), ("myFM", 0.9))
     ]
     return pd.DataFrame(rows)
 
@@ -174,22 +162,23 @@ def test_the_tables_and_the_answer(blend, reached):
     assert "a difference of -0.0340 ± 0.0000 (5)" in told[2]
 
 
-def test_from_start_to_page_with_a_library_missing(candidates, toy_ratings, tmp_path, monkeypatch):
-    def constant():
-        return lambda table, shape, seed: lambda users, items: np.full(len(users), 3.0)
+def test_from_start_to_page_with_a_library_missing(
+    candidates, toy_ratings, experiment, tmp_path, monkeypatch
+):
+    def constant(table, shape, seed):
+        return lambda users, items: np.full(len(users), 3.0)
 
     def halves(name, ratings, ratio):
         rows = np.arange(len(ratings.table))
         return rows[rows % 5 != int(name[1:])], rows[rows % 5 == int(name[1:])]
 
-    monkeypatch.setattr("d2l_autorec.data.protocols.named_split", halves)
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+    monkeypatch.setattr("d2l_autorec.experiments.parts.named_split", halves)
     monkeypatch.setattr(contenders, "find_spec", lambda name: None if name == "myfm" else 1)
     for group in (CONTENDERS, MORE):
         for name in set(group) & set(canonical.MODELS):
             monkeypatch.setitem(group, name, Contender(constant, package=group[name].package))
     splits = ("u1", "u2")
-    told = canonical.canonical(tmp_path, toy_ratings, splits, blends=1, quiet=True)
+    told = canonical.canonical(experiment, toy_ratings, splits, blends=1)
     assert told[-1] == "Skipped because the library is not installed: myFM, myFM, SVD++ features."
     found = pd.read_csv(tmp_path / "runs.csv")
     assert len(found) == 2 * (len(canonical.MODELS) - 2) - 1  # the blend on u1 only
@@ -200,6 +189,7 @@ def test_from_start_to_page_with_a_library_missing(candidates, toy_ratings, tmp_
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "| how was it chosen |" in page and "ua and ub ten ratings" in page
     quick = tmp_path / "quick"
-    canonical.canonical(quick, toy_ratings, ("u1",), canonical.QUICK, quiet=True, quick=True)
+    smoke_run = Experiment(quick, quiet=True, quick=True, processes=1)
+    canonical.canonical(smoke_run, toy_ratings, ("u1",), canonical.QUICK)
     assert "supports no conclusion" in (quick / "README.md").read_text(encoding="utf-8")
     assert not (quick / "nested").exists()

@@ -5,27 +5,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from d2l_autorec.data.matrices import interaction_matrix
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import baselines, compare, compare_tables, contenders
 from d2l_autorec.experiments.contenders import CHAPTER_AUTOREC, CONTENDERS, PRINTED_MF, Contender
+from d2l_autorec.experiments.parts import split_parts, split_rows
 from d2l_autorec.runtime import seed_everything
 
 TRAIN = pd.DataFrame({"user": [0, 0, 1, 1], "item": [0, 1, 0, 2], "rating": [1.0, 2, 4, 5]})
 
 
-def constant(value=3.0, num_epochs=None, watch=None):
+def constant(table, shape, seed, value=3.0, num_epochs=0, watch=None):
     """Say one number to everyone; with epochs, one that rises by 1 with each."""
-
-    def fit(table, shape, seed):
-        said = value
-        for epoch in range(1, (num_epochs or 0) + 1):
-            said = value + epoch
-            if watch:
-                watch(epoch, lambda users, items, now=said: np.full(len(users), now))
-        return lambda users, items: np.full(len(users), said)
-
-    return fit
+    for epoch in range(1, num_epochs + 1):
+        if watch:
+            watch(epoch, lambda users, items, now=value + epoch: np.full(len(users), now))
+    return lambda users, items: np.full(len(users), value + num_epochs)
 
 
 def test_the_setting_and_the_epoch_with_the_smallest_error_are_chosen(monkeypatch, toy_ratings):
@@ -57,7 +51,7 @@ def test_tuning_sees_no_test_rating(toy_ratings):
     job = {"model": "user and item bias", "setting": "{}"}
     honest = compare.try_one(toy_ratings, job)
     table = toy_ratings.table.copy()
-    table.loc[compare.split_rows(toy_ratings, "random", 0)[1], "rating"] = 1000.0
+    table.loc[split_rows(toy_ratings, "random", 0)[1], "rating"] = 1000.0
     absurd = dataclasses.replace(toy_ratings, table=table)
     assert compare.try_one(absurd, job) == honest
     final = {**job, "split": "random", "seed": 0}
@@ -66,11 +60,11 @@ def test_tuning_sees_no_test_rating(toy_ratings):
 
 def test_baselines_by_hand():
     users, items = np.array([0, 1]), np.array([2, 1])
-    assert baselines.global_mean()(TRAIN, (2, 3), 0)(users, items).tolist() == [3, 3]
-    predict = baselines.biases(0, 0)(TRAIN.assign(rating=[1.0, 2, 3, 4]), (2, 3), 0)
+    assert baselines.global_mean(TRAIN, (2, 3), 0)(users, items).tolist() == [3, 3]
+    predict = baselines.biases(TRAIN.assign(rating=[1.0, 2, 3, 4]), (2, 3), 0, 0, 0)
     # users differ by 2, items 0 and 1 by 1: what an additive table leaves open is filled in
     assert predict(np.array([1]), np.array([1])) == pytest.approx([4], abs=1e-3)
-    shrunk = baselines.biases(1e9, 1e9)(TRAIN, (2, 3), 0)(users, items)
+    shrunk = baselines.biases(TRAIN, (2, 3), 0, 1e9, 1e9)(users, items)
     assert shrunk == pytest.approx([3, 3], abs=1e-6)
 
 
@@ -80,35 +74,32 @@ def test_the_chapter_s_models_end_where_the_chapter_s_code_ends(toy_ratings):
     from d2l_autorec.chapter.autorec import train_autorec
     from d2l_autorec.chapter.mf import train_mf
 
-    shape = toy_ratings.num_users, toy_ratings.num_items
-    rows = compare.split_rows(toy_ratings, "random", 1)
-    table, test = (toy_ratings.table.iloc[part] for part in rows)
-    inputs = mx.np.array(interaction_matrix(toy_ratings.table, *shape, rows=rows[0]))
-    held_out = mx.np.array(interaction_matrix(toy_ratings.table, *shape, rows=rows[1]))
+    train, test = split_parts(toy_ratings, "random", 1)
+    inputs, held_out = (mx.np.array(part.matrix.toarray()) for part in (train, test))
     _, printed = train_autorec(inputs, held_out, num_epochs=2, quiet=True)
-    compare.split_rows(toy_ratings, "random", 1)
-    predict = baselines.autorec(num_epochs=2)(table, shape, 1)
-    stars = test["rating"].to_numpy(float)
-    found = compare.pooled_rmse(compare.guess(predict, test), stars)
+    split_rows(toy_ratings, "random", 1)
+    predict = baselines.autorec(train.table, train.shape, 1, num_epochs=2)
+    found = test.rmse(test.predicted(predict))
     assert found == pytest.approx(printed.test_rmse[-1], abs=1e-5)
 
     columns = [
-        tuple(part[name].to_numpy() for name in ("user", "item", "rating"))
-        for part in (table, test)
+        tuple(part.table[name].to_numpy() for name in ("user", "item", "rating"))
+        for part in (train, test)
     ]
     seed_everything(2)
-    net, _ = train_mf(*columns, *shape, num_epochs=2, quiet=True)
+    net, _ = train_mf(*columns, *train.shape, num_epochs=2, quiet=True)
     expected = net(mx.np.array(columns[1][0]), mx.np.array(columns[1][1])).asnumpy()
     seed_everything(2)
-    predict = baselines.matrix_factorization(num_epochs=2)(table, shape, 2)
-    np.testing.assert_allclose(compare.guess(predict, test), expected, atol=1e-5)
+    predict = baselines.matrix_factorization(train.table, train.shape, 2, num_epochs=2)
+    np.testing.assert_allclose(test.predicted(predict), expected, atol=1e-5)
 
 
-def test_from_start_to_figure_with_a_library_missing(toy_ratings, tmp_path, monkeypatch):
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+def test_from_start_to_figure_with_a_library_missing(
+    toy_ratings, experiment, tmp_path, monkeypatch
+):
     monkeypatch.setattr(contenders, "find_spec", lambda name: None if name == "myfm" else 1)
     names = ("global mean", "user and item bias", CHAPTER_AUTOREC, "myFM")
-    told = compare.compare(tmp_path, toy_ratings, 2, names, quiet=True)
+    told = compare.compare(experiment, toy_ratings, 2, names)
     table = pd.read_csv(tmp_path / "summary.csv")
     assert set(table["model"]) == set(names) - {"myFM"}
     assert "Skipped because the library is not installed: myFM, SVD++ features" in told[-1]
@@ -121,19 +112,20 @@ def test_from_start_to_figure_with_a_library_missing(toy_ratings, tmp_path, monk
     assert (tmp_path / "summary.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_its_library_a_stored_model_stays_in_the_table(toy_ratings, tmp_path, monkeypatch):
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+def test_without_its_library_a_stored_model_stays_in_the_table(
+    toy_ratings, experiment, tmp_path, monkeypatch
+):
     monkeypatch.setattr(contenders, "find_spec", lambda name: 1)
     three = Contender(constant, ({"value": 3.0}, {"value": 4.0}), package="one_of_theirs")
     monkeypatch.setitem(CONTENDERS, "theirs", three)
     names = ("theirs", CHAPTER_AUTOREC)
-    compare.compare(tmp_path, toy_ratings, 2, names, quiet=True)
+    compare.compare(experiment, toy_ratings, 2, names)
     written = {p: p.read_bytes() for p in tmp_path.rglob("*.csv")}
     monkeypatch.setattr(contenders, "find_spec", lambda name: None)
-    compare.compare(tmp_path, toy_ratings, 2, names, quiet=True)
+    compare.compare(experiment, toy_ratings, 2, names)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.csv")} == written
     with pytest.raises(InputError, match=r"summary\.csv has 2 rows and would be left with 1"):
-        compare.compare(tmp_path, toy_ratings, 3, names, quiet=True)
+        compare.compare(experiment, toy_ratings, 3, names)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.csv")} == written
 
 
@@ -151,16 +143,13 @@ def test_every_tuned_model_has_the_same_budget():
 def test_other_people_s_models_learn(toy_ratings, name):
     """Better than the mean of all; skipped where the library is not installed."""
     pytest.importorskip(CONTENDERS[name].package)
-    rows = compare.split_rows(toy_ratings, "random", 0)
-    table, test = (toy_ratings.table.iloc[part] for part in rows)
-    shape, stars = (toy_ratings.num_users, toy_ratings.num_items), test["rating"].to_numpy(float)
+    train, test = split_parts(toy_ratings, "random", 0)
 
     def predicted(model):
-        return compare.guess(model(table, shape, 0), test).clip(1, 5)
+        return test.predicted(model(train.table, train.shape, 0)).clip(1, 5)
 
     own = predicted(CONTENDERS[name].make())
-    mean = predicted(baselines.global_mean())
-    assert compare.pooled_rmse(own, stars) < compare.pooled_rmse(mean, stars)
+    assert test.rmse(own) < test.rmse(predicted(baselines.global_mean))
     np.testing.assert_allclose(predicted(CONTENDERS[name].make()), own, rtol=1e-5)
 
 
@@ -220,7 +209,7 @@ def test_users_are_resampled_beside_the_chapter(toy_ratings, monkeypatch):
     same = compare.resample_users(toy_ratings, {"model": CHAPTER_AUTOREC, "setting": "{}"})
     assert same["less_low"] == same["less_high"] == 0
     far = compare.resample_users(toy_ratings, {"model": "far", "setting": '{"value": 9.0}'})
-    _, test_rows = compare.split_rows(toy_ratings, "seq-aware", 0)
+    _, test_rows = split_rows(toy_ratings, "seq-aware", 0)
     stars = toy_ratings.table.iloc[test_rows]["rating"].to_numpy(float)
     assert same["low"] < np.sqrt(np.mean((stars - 3) ** 2)) < same["high"]
     assert far["low"] < np.sqrt(np.mean((stars - 5) ** 2)) < far["high"]  # clipped to 5

@@ -5,9 +5,9 @@ from d2l_autorec.experiments import draws
 from d2l_autorec.models.recipe import Recipe
 
 
-def test_both_draws_on_the_same_splits(toy_ratings, tmp_path):
+def test_both_draws_on_the_same_splits(toy_ratings, experiment, tmp_path):
     recipe = Recipe().but(hidden=(3,), num_epochs=2)
-    told = draws.draws(tmp_path, toy_ratings, 2, recipe, quiet=True)
+    told = draws.draws(experiment, toy_ratings, 2, recipe)
     runs = pd.read_csv(tmp_path / "runs.csv")
     assert runs[["draws", "seed"]].values.tolist() == [
         [name, seed] for seed in (0, 1) for name in ("mxnet", "numpy")

@@ -10,26 +10,14 @@ from d2l_autorec.experiments import exercises
 from d2l_autorec.experiments.exercises import networks, run_one, summary
 from d2l_autorec.training.fit import fit_network
 
+SIGMOIDS = {"encoder": "sigmoid", "decoder": "sigmoid", "init": "normal", "seed": 0}
 SMALL = networks((2, 4), (2, 4), ("identity", "sigmoid"))
-
-
-@pytest.fixture
-def one_process(monkeypatch):
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
 
 
 def test_the_plan_covers_what_the_exercises_ask():
     plan = networks()
-    assert [key[0] for key in plan["hidden_size"]] == [
-        "10",
-        "20",
-        "50",
-        "100",
-        "200",
-        "500",
-        "1000",
-        "2000",
-    ]
+    sizes = " ".join(key[0] for key in plan["hidden_size"])
+    assert sizes == "10 20 50 100 200 500 1000 2000"
     depths = {(key[0].count("-") + 1, key[3]) for key in plan["depth"]}
     assert depths == {(depth, init) for depth in (1, 2, 3) for init in ("normal", "xavier")}
     pairs = {key[1:3] for key in plan["activations"] if key[3:] == ("normal", "stars")}
@@ -48,18 +36,14 @@ def test_summary_by_hand():
     # sample SD 0.1414, t quantile for 1 degree of freedom 12.7062
     assert first["test_rmse_half_width"] == pytest.approx(12.7062 * 0.1, abs=1e-4)
     assert second["less_first"] == pytest.approx((-0.1 - 0.2) / 2)
-    assert (second["hidden"], second["decoder"], second["targets"], second["n"]) == (
-        "4",
-        "elu",
-        "unit",
-        2,
-    )
+    choices = [second[name] for name in ("hidden", "decoder", "targets", "n")]
+    assert choices == ["4", "elu", "unit", 2]
 
 
 def test_all_three_from_start_to_figures_and_not_twice(
-    tmp_path, toy_ratings, monkeypatch, one_process
+    experiment, tmp_path, toy_ratings, monkeypatch
 ):
-    told = exercises.exercises(tmp_path, toy_ratings, 2, SMALL, max_epochs=2, quiet=True)
+    told = exercises.exercises(experiment, toy_ratings, 2, SMALL, max_epochs=2)
     assert [line[:11] for line in told[2::2]] == [f"Exercise {i}," for i in (1, 2, 3)]
     runs = pd.read_csv(tmp_path / "runs.csv")
     unique = {key for part in SMALL.values() for key in part}
@@ -69,7 +53,7 @@ def test_all_three_from_start_to_figures_and_not_twice(
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert len(pd.read_csv(tmp_path / f"{name}.csv")) == len(SMALL[name])
     monkeypatch.setattr(exercises, "run_one", lambda *_: pytest.fail("run again"))
-    assert exercises.exercises(tmp_path, toy_ratings, 2, SMALL, 2, quiet=True) == told
+    assert exercises.exercises(experiment, toy_ratings, 2, SMALL, 2) == told
 
 
 def test_the_weight_decay_keeps_its_weight_against_the_loss(toy_ratings, monkeypatch):
@@ -82,36 +66,20 @@ def test_the_weight_decay_keeps_its_weight_against_the_loss(toy_ratings, monkeyp
         return fitted
 
     monkeypatch.setattr(exercises, "fit_network", spy)
-    job = {
-        "hidden": "2",
-        "encoder": "sigmoid",
-        "decoder": "sigmoid",
-        "init": "normal",
-        "max_epochs": 1,
-        "seed": 0,
-    }
     for targets in ("stars", "unit"):
-        run_one(toy_ratings, {**job, "targets": targets})
+        run_one(toy_ratings, {**SIGMOIDS, "hidden": "2", "targets": targets, "max_epochs": 1})
     assert seen == {"stars": CHAPTER.wd, "unit": pytest.approx(CHAPTER.wd)}
 
 
 def test_the_published_settings_are_those_of_the_code():
     root = Path(__file__).parents[2]
     record = json.loads((root / "results/exercises/experiment.json").read_text("utf-8"))
-    assert exercises.UNIT_WEIGHT == exercises.STARS[1] ** 2 == 25
+    assert exercises.UNIT_WEIGHT == exercises.RANGE[1] ** 2 == 25
     assert "unit: ratings / 5, with the weight decay / 25" in record["settings"]["targets"]
 
 
 def test_an_output_below_one_cannot_say_stars(toy_ratings):
-    job = {
-        "hidden": "4",
-        "encoder": "sigmoid",
-        "decoder": "sigmoid",
-        "init": "normal",
-        "targets": "stars",
-        "max_epochs": 30,
-        "seed": 0,
-    }
+    job = {**SIGMOIDS, "hidden": "4", "targets": "stars", "max_epochs": 30}
     plain = run_one(toy_ratings, job)
     assert plain["test_rmse"] >= plain["rmse_of_ones"]
     unit = run_one(toy_ratings, {**job, "targets": "unit"})

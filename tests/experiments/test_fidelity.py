@@ -10,18 +10,11 @@ import pandas as pd
 import pytest
 
 from d2l_autorec.experiments import fidelity
-from d2l_autorec.experiments.fidelity_departures import DEPARTURES, FACTORIZATION, PRINTED
-from d2l_autorec.experiments.fidelity_ledger import ledger
-from d2l_autorec.experiments.fidelity_runs import (
-    CHANGES,
-    MEASURES,
-    OTHERS,
-    once_an_epoch,
-    run_one,
-)
+from d2l_autorec.experiments.fidelity_ledger import DEPARTURES, TABLES, ledger
+from d2l_autorec.experiments.fidelity_runs import CHANGES, MEASURES, OTHERS, once_an_epoch, run_one
 from d2l_autorec.runtime import seed_everything
 
-ENTRIES = (*DEPARTURES, *PRINTED, *FACTORIZATION)
+ENTRIES = [entry for part in TABLES.values() for entry in part]
 
 
 @pytest.mark.parametrize("anchor", sorted({entry.anchor for entry in ENTRIES}))
@@ -84,10 +77,9 @@ def test_differences_by_hand():
     assert summary.loc["rows_per_second", "value"] == 1
 
 
-def test_the_whole_ledger_from_toy_runs(tmp_path, toy_ratings, monkeypatch):
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+def test_the_whole_ledger_from_toy_runs(experiment, tmp_path, toy_ratings, monkeypatch):
     doc = tmp_path / "docs" / "ledger.md"
-    arguments = (tmp_path, toy_ratings, doc, 2, 2, True)
+    arguments = (experiment, toy_ratings, doc, 2, 2)
     told = fidelity.fidelity(*arguments)
     summary = pd.read_csv(tmp_path / "summary.csv")
     table = summary.set_index("key")

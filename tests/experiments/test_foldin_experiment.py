@@ -18,14 +18,13 @@ def test_a_tenth_of_each_new_user_is_held_out():
     assert (foldin.hide_users(table, 4, 3, seed=2)[1] != held_out).any()
 
 
-def test_one_small_run_from_start_to_summary(tmp_path, ml100k, monkeypatch):
+def test_one_small_run_from_start_to_summary(experiment, tmp_path, ml100k, monkeypatch):
     small = {
         name: recipe.but(hidden=(8,), num_epochs=1, lr=0.02)
         for name, recipe in foldin.RECIPES.items()
     }
     monkeypatch.setattr(foldin, "RECIPES", small)
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
-    summary = foldin.foldin(tmp_path, num_seeds=1, quiet=True)
+    summary = foldin.foldin(experiment, ml100k, num_seeds=1)
     assert list(summary.columns) == ["the users are", "item-based RMSE", "user-based RMSE"]
     runs = pd.read_csv(tmp_path / "runs.csv")
     assert runs["by"].tolist() == ["item", "user"]
@@ -34,15 +33,16 @@ def test_one_small_run_from_start_to_summary(tmp_path, ml100k, monkeypatch):
     assert json.loads((tmp_path / "experiment.json").read_text())["answer"] != [SMOKE]
 
 
-def test_a_smoke_run_trains_one_epoch_and_draws_no_conclusion(tmp_path, ml100k, monkeypatch):
+def test_a_smoke_run_trains_one_epoch_and_draws_no_conclusion(
+    smoke_run, tmp_path, ml100k, monkeypatch
+):
     stops, train = [], foldin.fit_network
     monkeypatch.setattr(
         foldin, "fit_network", lambda *a, stop: stops.append(stop) or train(*a, stop=stop)
     )
     small = {name: recipe.but(hidden=(8,)) for name, recipe in foldin.RECIPES.items()}
     monkeypatch.setattr(foldin, "RECIPES", small)
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
-    foldin.foldin(tmp_path, num_seeds=1, quiet=True, quick=True)
+    foldin.foldin(smoke_run, ml100k, num_seeds=1)
     assert stops == [1] * 4
     said = json.loads((tmp_path / "experiment.json").read_text())
     assert said["answer"] == [SMOKE] and said["command"] == "d2l-autorec foldin --quick"

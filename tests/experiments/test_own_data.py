@@ -1,5 +1,7 @@
 """The recipes on data sets of one's own."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,8 @@ from d2l_autorec.cli import app
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.experiments import own_data as experiment
+from d2l_autorec.experiments.experiment import Experiment
 from d2l_autorec.experiments.own_data import BIASES, BLEND, DEFAULT, MEAN
-from d2l_autorec.experiments.runner import first_jobs
 from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.training import run
 
@@ -28,9 +30,9 @@ def files(toy_ratings, tmp_path, monkeypatch):
 
 
 def test_sets_are_scored_as_train_scores_them(files, tmp_path):
-    names = (MEAN, BIASES, DEFAULT)
-    out = tmp_path / "out"
-    told = experiment.own_data(out, files, 2, None, names, quiet=True, processes=1)
+    names, out = (MEAN, BIASES, DEFAULT), tmp_path / "out"
+    given = Experiment(out, quiet=True, processes=1)
+    told = experiment.own_data(given, files, 2, None, names)
     runs = pd.read_csv(out / "one" / "runs.csv")
     assert len(runs) == 6 and "of 2 sets" in told[0]
     plan = run.Plan(experiment.RECIPES["default"].but(clip="ratings"), "sparse", seed=1)
@@ -44,7 +46,7 @@ def test_sets_are_scored_as_train_scores_them(files, tmp_path):
     described = pd.read_csv(out / "sets.csv")
     assert described.iloc[0].tolist() == ["one", "1,800", 20, 300, "30%", "0%"]
     with pytest.raises(InputError, match=r"two=two\.csv"):
-        experiment.own_data(out, {"one": files["one"]}, 2, None, names, quiet=True, processes=1)
+        experiment.own_data(given, {"one": files["one"]}, 2, None, names)
 
 
 def table(default, blend):
@@ -87,9 +89,10 @@ def test_slow_models_have_fewer_splits_and_keep_those_that_are_stored(
     small = {name: RECIPES[name].but(hidden=(3,), num_epochs=1) for name in RECIPES}
     monkeypatch.setattr(experiment, "RECIPES", small)
     one, names = {"one": files["one"]}, (BIASES, BLEND)
+    given = Experiment(tmp_path / "out", quiet=True, processes=1)
 
     def seeds(most):
-        experiment.own_data(tmp_path / "out", one, 3, most, names, quiet=True, processes=1)
+        experiment.own_data(given, one, 3, most, names)
         runs = pd.read_csv(tmp_path / "out" / "one" / "runs.csv")
         return runs.loc[runs["model"] == BLEND, "seed"].tolist()
 
@@ -97,13 +100,13 @@ def test_slow_models_have_fewer_splits_and_keep_those_that_are_stored(
     summary = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("model")["test RMSE"]
     assert summary[BLEND].endswith("(1)") and summary[BIASES].endswith("(3)")
     (tmp_path / "out" / "experiment.json").unlink()  # so that fewer may be asked for
-    experiment.own_data(tmp_path / "out", one, 2, 0, names, quiet=True, processes=1)
+    experiment.own_data(given, one, 2, 0, names)
     after = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("model")["test RMSE"]
     assert after.equals(summary)  # what is stored counts
     jobs = [{"model": BLEND, "seed": seed} for seed in range(3)]
-    digest = read_ratings(files["one"]).digest
-    assert first_jobs(jobs, 0, tmp_path / "out" / "one", digest) == jobs[:1]
-    assert first_jobs(jobs, 3, tmp_path / "out" / "one", digest) == jobs
+    ratings = read_ratings(files["one"])
+    assert given.first(jobs, 0, ratings, "one") == jobs[:1]
+    assert given.first(jobs, 3, ratings, "one") == jobs
 
 
 @pytest.mark.parametrize("text", ["one.csv", "=one.csv", "one=", "../one=a.csv", "a b=c.csv"])
@@ -125,8 +128,8 @@ def test_biases_with_an_estimated_shrinkage():
     stars = 3 + rng.normal(0, 1, 40)[user] + rng.normal(0, 1, 30)[item] + rng.normal(0, 0.1, 900)
     data = pd.DataFrame({"user": user, "item": item, "rating": stars.astype("float32")})
     mine, plain = (
-        make(data[:800], (40, 30), 0)(user[800:], item[800:])
-        for make in (estimated_biases(), biases(10, 10, 10))
+        fit(data[:800], (40, 30), 0)(user[800:], item[800:])
+        for fit in (estimated_biases, partial(biases, reg_user=10, reg_item=10, num_sweeps=10))
     )
     errors = [np.sqrt(np.mean((guess - stars[800:]) ** 2)) for guess in (mine, plain)]
     assert errors[0] < 0.15 < errors[1]

@@ -15,6 +15,7 @@ from d2l_autorec.experiments import (
     paper_tables,
     paper_variants,
 )
+from d2l_autorec.experiments.experiment import Experiment
 from d2l_autorec.training.fit import fit_network
 
 
@@ -47,7 +48,8 @@ def test_all_questions_from_start_to_summary(toy, tmp_path, monkeypatch):
     out = tmp_path / "out"
     mean = contenders.Contender(baselines.global_mean)
     monkeypatch.setitem(contenders.CONTENDERS, "myFM", mean)  # where myFM is not installed too
-    summary = paper.paper(out, toy, num_splits=2, quiet=True, processes=1, slow_splits=1)
+    experiment = Experiment(out, quiet=True, processes=1)
+    summary = paper.paper(experiment, toy, num_splits=2, slow_splits=1)
     assert summary["data"].tolist() == ["MovieLens 100K"] * 2 + ["toy.csv"] * 2
     assert (summary["the paper"] == "").all()  # nothing printed stands for other data
     record = json.loads((out / "experiment.json").read_text())
@@ -79,22 +81,23 @@ def test_all_questions_from_start_to_summary(toy, tmp_path, monkeypatch):
         best = trials.loc[trials["rmse"].idxmin(), "lam"]
         assert own.loc[own["scored_on"] == "test", "lam"].tolist() == [best]
     with pytest.raises(InputError, match=r"--data toy\.csv"):  # it would drop these tables
-        paper.paper(out, None, num_splits=2, quiet=True, processes=1)
+        paper.paper(experiment, None, num_splits=2)
     written = (out / "named" / "runs.csv").read_bytes()
-    paper.paper(out, toy, num_splits=2, quiet=True, processes=1, slow_splits=1)
+    paper.paper(experiment, toy, num_splits=2, slow_splits=1)
     assert (out / "named" / "runs.csv").read_bytes() == written  # nothing ran again
 
 
 def test_the_three_parts_of_a_split_share_nothing(toy):
     ratings = paper_runs.load(toy)
-    parts = paper_runs.split_rows(ratings, 3)
-    assert sorted(np.concatenate(parts)) == list(range(len(ratings.table)))
-    assert [len(part) for part in parts] == [243, 27, 30]
+    train, held_out, whole, test = (part.rows for part in paper_runs.split_parts(ratings, 3))
+    assert sorted([*train, *held_out, *test]) == list(range(len(ratings.table)))
+    assert sorted([*train, *held_out]) == whole.tolist()
+    assert [len(rows) for rows in (train, held_out, test)] == [243, 27, 30]
 
 
 def test_data_that_cannot_be_read_stops_before_anything_is_trained(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
-        paper.paper(tmp_path / "out", tmp_path / "none.csv", quiet=True)
+        paper.paper(Experiment(tmp_path / "out", quiet=True), tmp_path / "none.csv")
     assert not (tmp_path / "out").exists()
 
 

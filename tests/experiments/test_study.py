@@ -11,11 +11,8 @@ from d2l_autorec.experiments.stored import SMOKE
 
 
 @pytest.fixture
-def done(tmp_path, toy_ratings, monkeypatch):
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
-    told = study.study(
-        tmp_path, toy_ratings, num_seeds=2, num_epochs=1, splits=tmp_path / "rows", quiet=True
-    )
+def done(experiment, tmp_path, toy_ratings):
+    told = study.study(experiment, toy_ratings, 2, num_epochs=1, splits=tmp_path / "rows")
     return tmp_path, told
 
 
@@ -47,9 +44,8 @@ def test_the_answer_by_hand():
     assert "is not a typical result" in study.answer([0.8, 0.801, 0.802])[1]
 
 
-def test_a_smoke_run_draws_no_conclusion(tmp_path, toy_ratings, monkeypatch):
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
-    told = study.study(tmp_path, toy_ratings, 2, num_epochs=1, quiet=True, quick=True)
+def test_a_smoke_run_draws_no_conclusion(smoke_run, tmp_path, toy_ratings):
+    told = study.study(smoke_run, toy_ratings, 2, num_epochs=1)
     assert told == [SMOKE]
     assert json.loads((tmp_path / "experiment.json").read_text())["answer"] == [SMOKE]
     page = (tmp_path / "README.md").read_text("utf-8")
@@ -57,12 +53,12 @@ def test_a_smoke_run_draws_no_conclusion(tmp_path, toy_ratings, monkeypatch):
     assert page.startswith("# Is 0.901 right?")  # whatever the folder is called
 
 
-def test_a_smaller_study_does_not_replace_a_larger_one(done, toy_ratings):
+def test_a_smaller_study_does_not_replace_a_larger_one(done, experiment, smoke_run, toy_ratings):
     folder, _ = done
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     with pytest.raises(InputError, match="give --seeds 2 or more"):
-        study.study(folder, toy_ratings, num_seeds=1, num_epochs=1, quiet=True)
+        study.study(experiment, toy_ratings, num_seeds=1, num_epochs=1)
     with pytest.raises(InputError, match="study --quick"):
-        study.study(folder, toy_ratings, num_seeds=2, num_epochs=1, quiet=True, quick=True)
+        study.study(smoke_run, toy_ratings, num_seeds=2, num_epochs=1)
     after = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert after == before

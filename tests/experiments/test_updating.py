@@ -53,12 +53,10 @@ def test_who_is_unknown_is_predicted_by_the_biases(toy_ratings):
     )
 
 
-def test_one_small_run_from_start_to_summary(tmp_path, toy_ratings, monkeypatch):
-    monkeypatch.setattr("d2l_autorec.data.sources.load_ml100k", lambda quiet: toy_ratings)
-    monkeypatch.setattr("d2l_autorec.experiments.runner.num_cores", lambda: 1)
+def test_one_small_run_from_start_to_summary(experiment, tmp_path, toy_ratings, monkeypatch):
     recipes = {"item-based": SMALL, "user-based": SMALL.but(by="user")}
     monkeypatch.setattr(updating, "RECIPES", recipes)
-    summary = updating.updating(tmp_path, num_splits=2, quiet=True)
+    summary = updating.updating(experiment, toy_ratings, num_splits=2)
     assert len(summary) == 12
     assert list(summary) == ["the update", "the network", "the model", "RMSE"]
     runs = pd.read_csv(tmp_path / "runs.csv")
