@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from d2l_autorec.data.blobs import Blob, readable
-from d2l_autorec.data.rows import split_rows
-from d2l_autorec.data.scan import scan
+from d2l_autorec.data.blobs import Blob
+from d2l_autorec.data.rows import Row, split_rows
+from d2l_autorec.data.scan import Scan, read_text, scan
 from d2l_autorec.errors import InputError, clip
 
 MAX_BYTES = 256 * 1024**2
@@ -23,11 +23,11 @@ class Site:
     Attributes
     ----------
     name : str
-    known_by : tuple of str
-        Columns that are in every export, beside title and rating.
-    titles, years, ids : tuple of str
-        Columns; of the years the first that holds one counts.
+    known_by, titles, years, ids : tuple of str
+        Columns. The first are in every export, beside title and rating; of the years the first
+        that holds one counts.
     rating : str
+        The column.
     low, high : float
         The scale.
     not_rated : tuple of str
@@ -111,7 +111,6 @@ def read_export(blob: Blob, encoding: str | None = None) -> Export | None:
     blob : Blob
         ``ratings.csv`` of Letterboxd or IMDb, or ``goodreads_library_export.csv``.
     encoding : str, optional
-        Found by itself if left out.
 
     Returns
     -------
@@ -127,15 +126,11 @@ def read_export(blob: Blob, encoding: str | None = None) -> Export | None:
     seen = scan(blob, encoding, MAX_BYTES)
     first = re.split(r"[\r\n]", seen.head.lstrip("\ufeff"), maxsplit=1)[0]
     header = [name.strip().strip('"') for name in first.split(",")]
-    site = next(
-        (s for s in SITES if {*s.known_by, s.titles[0], s.rating} <= set(header)),
-        None,
-    )
+    of_site = (s for s in SITES if {*s.known_by, s.titles[0], s.rating} <= set(header))
+    site = next(of_site, None)
     if site is None:
         return None
-    with readable(blob.label), blob.open() as stream:
-        text = stream.read().decode(seen.encoding)
-    rows = split_rows(io.StringIO(text, newline=None), ",", True, blob.label)
+    rows = _rows(blob, seen)
     _, names = next(rows)
     at = {name.strip(): i for i, name in reversed(list(enumerate(names)))}
     entries, not_rated = [], 0
@@ -149,6 +144,10 @@ def read_export(blob: Blob, encoding: str | None = None) -> Export | None:
     if not entries:
         raise InputError(f"{blob.label}: no entry has a rating; rate some at {site.name}.")
     return Export(site, tuple(entries), not_rated)
+
+
+def _rows(blob: Blob, seen: Scan) -> Iterator[Row]:
+    return split_rows(io.StringIO(read_text(blob, seen), newline=None), ",", True, blob.label)
 
 
 def _entry(site: Site, said: Mapping[str, str], line: int, where: str) -> Entry | None:
@@ -182,10 +181,7 @@ def read_links(blob: Blob) -> dict[str, str]:
     InputError
         If the file is none; the sentence names the line.
     """
-    encoding = scan(blob, None, MAX_BYTES).encoding
-    with readable(blob.label), blob.open() as stream:
-        text = stream.read().decode(encoding)
-    rows = split_rows(io.StringIO(text, newline=None), ",", True, blob.label)
+    rows = _rows(blob, scan(blob, None, MAX_BYTES))
     line, names = next(rows)
     places = [i for name in ("movieId", "imdbId") for i, n in enumerate(names) if n == name]
     if len(places) != 2:

@@ -12,7 +12,7 @@ from d2l_autorec.data.blobs import Blob, readable
 from d2l_autorec.data.columns import take_columns
 from d2l_autorec.data.delimited import Parsed
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.data.scan import scan
+from d2l_autorec.data.scan import Scan, read_text, scan
 from d2l_autorec.errors import InputError, clip
 
 MAX_ARRAY = 256 * 1024**2
@@ -28,10 +28,6 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
         field ``id`` of an object within it, ``user``, is ``user.id``.
     options : ReadOptions
 
-    Returns
-    -------
-    Parsed
-
     Raises
     ------
     InputError
@@ -41,7 +37,7 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
 
     seen = scan(blob, options.encoding)
     lines = not seen.head.lstrip("\ufeff \t\r\n").startswith("[")
-    read = _lines(blob, seen.encoding) if lines else _array(blob, seen.encoding)
+    read = _lines(blob, seen) if lines else _array(blob, seen)
     word = "line" if lines else "record"
     places, names, numbers = None, [], array("q")
     columns: dict[str, tuple[array[int], dict[str, int]]] = {}
@@ -63,10 +59,7 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
     if places is None:
         raise InputError(f"{blob.label} is empty; give a file with at least one rating.")
     frame = pd.DataFrame(
-        {
-            column: pd.Categorical.from_codes(codes, list(texts))
-            for column, (codes, texts) in columns.items()
-        }
+        {c: pd.Categorical.from_codes(codes, list(texts)) for c, (codes, texts) in columns.items()}
     )
     return Parsed(
         frame,
@@ -75,36 +68,34 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
         "JSON lines" if lines else "JSON",
         places,
         seen.encoding.replace("-sig", "").upper(),
-        None,
-        places.notices,
+        notices=places.notices,
     )
 
 
-def _lines(blob: Blob, encoding: str) -> Iterator[tuple[int, Any]]:
-    with readable(blob.label), io.TextIOWrapper(blob.open(), encoding=encoding) as text:
+def _lines(blob: Blob, seen: Scan) -> Iterator[tuple[int, Any]]:
+    with readable(blob.label), io.TextIOWrapper(blob.open(), encoding=seen.encoding) as text:
         for number, line in enumerate(text, 1):
             if line.strip():
                 yield number, _loaded(line, f"{blob.label}, line {number}")
 
 
-def _array(blob: Blob, encoding: str) -> Iterator[tuple[int, Any]]:
-    with readable(blob.label), blob.open() as stream:
-        content = stream.read(MAX_ARRAY + 1)
-    if len(content) > MAX_ARRAY:
+def _array(blob: Blob, seen: Scan) -> Iterator[tuple[int, Any]]:
+    if seen.size > MAX_ARRAY:
         raise InputError(
             f"{blob.label}: the JSON array holds more than {MAX_ARRAY:,} bytes; write one record "
             "on each line instead."
         )
-    yield from enumerate(_loaded(content.decode(encoding), blob.label), 1)
+    yield from enumerate(_loaded(read_text(blob, seen), blob.label), 1)
 
 
 def _loaded(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        at = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        where = where if ", line" in where else where + at
+        reason = str(error)
+        if isinstance(error, json.JSONDecodeError):
+            reason = error.msg
+            where = where if ", line" in where else f"{where}, line {error.lineno}"
         raise InputError(
             f"{where}: it is not JSON ({reason}); write one object on each line."
         ) from None

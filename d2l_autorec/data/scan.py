@@ -37,7 +37,7 @@ class Scan:
     size: int
     head: str
     encoding: str
-    comments: tuple[int, ...] = ()
+    comments: tuple[int, ...]
 
 
 def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> Scan:
@@ -46,7 +46,6 @@ def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> 
     Parameters
     ----------
     blob : Blob
-        The file.
     encoding : str, optional
         Of its text. Without it: UTF-16 or UTF-32 where the first bytes say so, else UTF-8, else
         Latin-1 or Windows-1252 where the bytes look like words of those.
@@ -73,6 +72,12 @@ def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> 
                 "encoding with --encoding."
             ) from None
         return _scan(blob, guess, limit)
+
+
+def read_text(blob: Blob, seen: Scan) -> str:
+    """Read the whole text of a blob that has been scanned."""
+    with readable(blob.label), blob.open() as stream:
+        return stream.read().decode(seen.encoding)
 
 
 class _Undecodable(Exception):

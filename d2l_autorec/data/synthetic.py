@@ -53,6 +53,11 @@ class Synthetic:
     seed : int
     half_stars : bool
         Ratings 0.5, 1, ... 5; else 1, 2, ... 5.
+
+    Raises
+    ------
+    InputError
+        If there cannot be as many ratings.
     """
 
     num_users: int
@@ -67,8 +72,7 @@ class Synthetic:
         size = f"{self.num_users}x{self.num_items}-{self.num_ratings}"
         return f"synthetic-{size}{'-half' if self.half_stars else ''}-seed{self.seed}"
 
-    def check(self) -> None:
-        """Raise an InputError if such ratings are impossible."""
+    def __post_init__(self) -> None:
         users, items, ratings = self.num_users, self.num_items, self.num_ratings
         if min(users, items) < 1:
             raise InputError(f"{users} users and {items} items: give at least one of each.")
@@ -87,17 +91,7 @@ def chunks(what: Synthetic) -> Iterator[Chunk]:
     user, item : numpy.ndarray of int32
         Codes from 0; users rising, a user's items rising.
     rating : numpy.ndarray of float32
-
-    Raises
-    ------
-    InputError
-        If there cannot be as many ratings.
     """
-    what.check()
-    return _chunks(what)
-
-
-def _chunks(what: Synthetic) -> Iterator[Chunk]:
     rng = np.random.default_rng(what.seed)
     counts = _activity(what, rng)
     popularity = rng.weibull(POPULARITY_SHAPE, what.num_items)
@@ -194,16 +188,8 @@ def synthetic_ratings(
 ) -> Ratings:
     """Make ratings in memory; see `Synthetic` for the parameters.
 
-    Returns
-    -------
-    Ratings
-        Its ids are codes + 1, its name begins with "synthetic", its digest is of the three
-        columns (int32, int32, float32).
-
-    Raises
-    ------
-    InputError
-        If there cannot be as many ratings.
+    Their ids are codes + 1, their name begins with "synthetic", their digest is of the three
+    columns (int32, int32, float32).
     """
     import pandas as pd
 
