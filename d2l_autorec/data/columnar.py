@@ -27,12 +27,8 @@ _ROW_BYTES = 24  # two codes and a rating, once read
 def read_parquet(blob: Blob, options: ReadOptions) -> Parsed:
     """Read ratings from a Parquet file with columns user, item, rating and, if there, timestamp.
 
-    Parameters
-    ----------
-    blob : Blob
-        The file; its columns go by the same names as in a CSV header. Ids are whole numbers, also
-        as floating point, or text.
-    options : ReadOptions
+    They go by the same names as in a CSV header. Ids are whole numbers, also as floating point,
+    or text.
 
     Raises
     ------
@@ -60,9 +56,8 @@ def read_parquet(blob: Blob, options: ReadOptions) -> Parsed:
     for column in ("user", "item"):
         empty = frame[column].isna().to_numpy()
         if empty.any():
-            raise InputError(
-                f"{where(int(empty.argmax()))}: the {column} is empty; correct or remove the row."
-            )
+            row = int(empty.argmax())
+            raise InputError(f"{where(row)}: the {column} is empty; correct or remove the row.")
         if frame[column].dtype.kind == "f":
             numbers = frame[column].to_numpy()
             whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
@@ -124,15 +119,10 @@ def _check_type(label: str, column: str, kind: pyarrow.DataType) -> None:
         raise InputError(f"{label}: the {column}s are of type {kind}; save them as {wanted}.")
 
 
-def read_arrays(blob: Blob, path: Path) -> tuple[Parsed, str]:
+def read_arrays(blob: Blob, path: Path) -> Parsed:
     """Read the ``.npz`` that `d2l_autorec.data.synthetic_files.write_synthetic` writes.
 
-    Returns
-    -------
-    parsed : Parsed
-        Ids are codes + 1, as in the CSV that it writes.
-    name : str
-        What the data is called.
+    Ids are codes + 1, as in the CSV that it writes.
 
     Raises
     ------
@@ -147,12 +137,11 @@ def read_arrays(blob: Blob, path: Path) -> tuple[Parsed, str]:
         raise InputError(
             f"{path} holds no ratings as the synthetic command writes them; save them as CSV."
         )
-    name, sizes = str(arrays.pop("name")), {array.shape for array in arrays.values()}
+    name, shape = str(arrays.pop("name")), arrays["rating"].shape
     if (
-        len(sizes) != 1
-        or len(next(iter(sizes))) != 1
-        or not next(iter(sizes))[0]
-        or any(arrays[column].dtype.kind != kind for column, kind in kinds.items())
+        len(shape) != 1
+        or not shape[0]
+        or any((arrays[c].shape, arrays[c].dtype.kind) != (shape, kinds[c]) for c in kinds)
         or min(arrays["user"].min(), arrays["item"].min()) < 0
     ):
         raise InputError(f"{path}: its arrays are not columns of ratings; make it again.")
@@ -162,9 +151,6 @@ def read_arrays(blob: Blob, path: Path) -> tuple[Parsed, str]:
         texts = [str(label + 1) for label in labels.tolist()]
         frame[column] = pd.Categorical.from_codes(codes, texts)
         del codes  # twice as long as what it has become
-    why = {column: f"array {column!r}" for column in kinds}
-    where = f"{path}, rating {{}}"
-    parsed = Parsed(
-        frame, blob_digest(blob), lambda row: where.format(row + 1), "npz", Places({}, why)
-    )
-    return parsed, name
+    places = Places({}, {column: f"array {column!r}" for column in kinds})
+    digest = blob_digest(blob)
+    return Parsed(frame, digest, lambda row: f"{path}, rating {row + 1}", "npz", places, name=name)

@@ -130,30 +130,19 @@ def match_columns(names: Sequence[str]) -> dict[str, int]:
 def take_columns(
     names: Sequence[str], asked: dict[str, str], where: str, needed: Sequence[str] = COLUMNS[:3]
 ) -> Places:
-    """Choose a file's columns by a header, and by what was asked for.
+    """Choose a file's columns by the names in its header, and by `ReadOptions.columns`.
 
-    Parameters
-    ----------
-    names : sequence of str
-        The header.
-    asked : dict of str to str
-        From `ReadOptions.columns`.
-    where : str
-        What a message begins with.
-    needed : sequence of str
-        The columns that must be there; the timestamp is taken if it is.
+    The columns ``needed`` must be there; the timestamp is taken if it is. A message begins with
+    ``where``.
 
     Raises
     ------
     InputError
         If a column is missing, or two have equally good names.
     """
-    at: dict[str, int] = {}
-    why: dict[str, str] = {}
-    notices: list[str] = []
-    for column, name in asked.items():
-        at[column] = _asked_position(names, column, name, where)
-        why[column] = f"{names[at[column]].strip()!r} (as asked for)"
+    at = {column: _asked_position(names, column, name, where) for column, name in asked.items()}
+    why = {column: f"{names[i].strip()!r} (as asked for)" for column, i in at.items()}
+    notices = []
     others = [c for c in COLUMNS if c not in asked]
     left = ["" if i in at.values() else name for i, name in enumerate(names)]
     for column, places in find_columns(left, others).items():

@@ -22,14 +22,11 @@ class Site:
 
     Attributes
     ----------
-    name : str
     known_by, titles, years, ids : tuple of str
         Columns. The first are in every export, beside title and rating; of the years the first
         that holds one counts.
     rating : str
-        The column.
-    low, high : float
-        The scale.
+        A column, with numbers from ``low`` to ``high``.
     not_rated : tuple of str
         What stands for no rating, beside nothing.
     """
@@ -81,10 +78,8 @@ class Entry:
         Where it stands in the file, from 1.
     titles : tuple of str
         The title, and the original title where it differs.
-    year : int or None
     ids : tuple of str
         An IMDb id such as ``tt0114709``, or ISBNs.
-    rating : float
     """
 
     line: int
@@ -104,13 +99,7 @@ class Export:
 
 
 def read_export(blob: Blob, encoding: str | None = None) -> Export | None:
-    """Read an export of Letterboxd, IMDb or Goodreads.
-
-    Parameters
-    ----------
-    blob : Blob
-        ``ratings.csv`` of Letterboxd or IMDb, or ``goodreads_library_export.csv``.
-    encoding : str, optional
+    """Read ``ratings.csv`` of Letterboxd or IMDb, or ``goodreads_library_export.csv``.
 
     Returns
     -------
@@ -124,7 +113,7 @@ def read_export(blob: Blob, encoding: str | None = None) -> Export | None:
         sentence names the line.
     """
     seen = scan(blob, encoding, MAX_BYTES)
-    first = re.split(r"[\r\n]", seen.head.lstrip("\ufeff"), maxsplit=1)[0]
+    first = seen.head.lstrip("\ufeff").partition("\n")[0]
     header = [name.strip().strip('"') for name in first.split(",")]
     of_site = (s for s in SITES if {*s.known_by, s.titles[0], s.rating} <= set(header))
     site = next(of_site, None)

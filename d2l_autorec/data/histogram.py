@@ -16,12 +16,6 @@ KINDS = (".png", ".svg", ".pdf")
 def draw(ratings: Ratings, path: Path) -> None:
     """Draw how often each rating occurs, and how many ratings the users have.
 
-    Parameters
-    ----------
-    ratings : Ratings
-    path : Path
-        Of a new file, whose name ends as one of `KINDS`.
-
     Raises
     ------
     InputError

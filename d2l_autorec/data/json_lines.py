@@ -21,12 +21,8 @@ MAX_ARRAY = 256 * 1024**2
 def read_json(blob: Blob, options: ReadOptions) -> Parsed:
     """Read ratings from JSON lines or from an array of records.
 
-    Parameters
-    ----------
-    blob : Blob
-        Each record an object, whose fields go by the same names as the columns of a CSV file. The
-        field ``id`` of an object within it, ``user``, is ``user.id``.
-    options : ReadOptions
+    Each record is an object, whose fields go by the same names as the columns of a CSV file. The
+    field ``id`` of an object within it, ``user``, is ``user.id``.
 
     Raises
     ------

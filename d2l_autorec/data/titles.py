@@ -38,12 +38,13 @@ def read_titles(
 ) -> pd.DataFrame:
     """Read a file of titles, and put it in the order of the item codes.
 
+    It is ``u.item`` of MovieLens 100K, a file with ``::`` between id, title and genres, or a table
+    whose header names its columns, such as ``movies.csv`` or recbole's ``ml-100k.item``. The two
+    forms of MovieLens 100K give the same table.
+
     Parameters
     ----------
     blob : Blob
-        ``u.item`` of MovieLens 100K, a file with ``::`` between id, title and genres, or a table
-        whose header names its columns, such as ``movies.csv`` or recbole's ``ml-100k.item``. The
-        two forms of MovieLens 100K give the same table.
     item_ids : numpy.ndarray, shape (num_items,)
         The original ids, by code.
     column : str

@@ -1,15 +1,19 @@
-"""The texts of a ratings file -> numbers: ratings and times."""
+"""The texts of a ratings file -> numbers: ratings and times.
+
+Ratings may have signs: 80 %, 4/5, 4 stars and ★★★★☆ are read as 80, 4, 4 and 4.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
+from d2l_autorec.data.delimited import texts_of
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.data.rows import MISSING
-from d2l_autorec.data.signs import without_signs
+from d2l_autorec.data.rows import MISSING, is_number
 from d2l_autorec.errors import InputError, clip
 
 if TYPE_CHECKING:
@@ -17,23 +21,18 @@ if TYPE_CHECKING:
 
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_STAR, _EMPTY = "[★⭐✭🌟*]\ufe0f?", "☆"
+_BEHIND = re.compile(r"(?P<number>\S+?)\s*(?P<sign>%|/\s*[0-9]+|stars?)", re.IGNORECASE)
+_DRAWN = re.compile(rf"(?P<full>(?:{_STAR})*)(?P<half>[½⯨]?)(?P<empty>{_EMPTY}*)")
 Where = Callable[[int], str]
 
 
 def rating_values(
     column: pd.Series, options: ReadOptions, where: Where, notices: list[str]
 ) -> tuple[np.ndarray, str | None]:
-    """Turn the texts of ratings into numbers.
+    """Turn the texts of ratings, categories or numbers, into numbers.
 
-    Parameters
-    ----------
-    column : pandas.Series
-        Categories of strings, or numbers.
-    options : ReadOptions
-    where : callable
-        Names a record's line.
-    notices : list of str
-        Told of signs that were left out, such as %.
+    ``where`` names a record's line; ``notices`` get what was left out, such as %.
 
     Returns
     -------
@@ -50,18 +49,14 @@ def rating_values(
     if column.dtype.name != "category":
         kind = np.float32 if column.dtype == np.float32 else np.float64
         return column.to_numpy(kind, na_value=np.nan), None
-    texts = [str(text).strip() for text in column.cat.categories]
-    rows = column.index.to_numpy()
-    codes = column.cat.codes.to_numpy()
+    texts, codes = texts_of(column), column.cat.codes.to_numpy()
 
     def row_of(i: int) -> str:
-        return where(int(rows[np.argmax(codes == i)]))
+        return where(column.index[np.argmax(codes == i)])
 
     dropped = {value.strip() for value in options.not_rated}
     missing = set() if options.strict else MISSING
-    given = [
-        i for i, text in enumerate(texts) if text not in dropped and text.lower() not in missing
-    ]
+    given = [i for i, t in enumerate(texts) if t not in dropped and t.lower() not in missing]
     if signed := without_signs([texts[i] for i in given]):
         for i, number in zip(given, signed[0]):
             texts[i] = number
@@ -90,6 +85,23 @@ def rating_values(
     return values[codes], decimal
 
 
+def without_signs(texts: Sequence[str]) -> tuple[list[str], str] | None:
+    """Return the texts as numbers where all of them are written with one sign, else None.
+
+    With them comes the sign, for people: ``%``, ``/5``, ``stars``, or the drawn stars.
+    """
+    found = [_BEHIND.fullmatch(text) for text in texts]
+    signs = {"".join(m["sign"].lower().split()).rstrip("s") for m in found if m}
+    if texts and all(m and is_number(m["number"]) for m in found) and len(signs) == 1:
+        sign = signs.pop()
+        return [m["number"] for m in found if m], "stars" if sign == "star" else sign
+    drawn = [_DRAWN.fullmatch(text.replace(" ", "")) for text in texts]
+    if not texts or not all(m and m[0] for m in drawn):
+        return None
+    counts = [len(re.findall(_STAR, m["full"])) + (0.5 if m["half"] else 0) for m in drawn if m]
+    return [f"{count:g}" for count in counts], "stars, counted"
+
+
 def _decimal(texts: list[str], row_of: Callable[[int], str]) -> str | None:
     commas, points = (
         [i for i, t in enumerate(texts) if re.fullmatch(rf"[+-]?\d*{sign}\d+([eE].*)?", t)]
@@ -110,23 +122,9 @@ def _decimal(texts: list[str], row_of: Callable[[int], str]) -> str | None:
 
 
 def rated_rows(
-    column: pd.Series,
-    values: np.ndarray,
-    options: ReadOptions,
-    where: Where,
-    notices: list[str],
+    column: pd.Series, values: np.ndarray, options: ReadOptions, where: Where, notices: list[str]
 ) -> tuple[np.ndarray, int, int]:
-    """Tell which rows have a rating.
-
-    Parameters
-    ----------
-    column : pandas.Series
-    values : numpy.ndarray
-        What `rating_values` made of it.
-    options : ReadOptions
-    where : callable
-    notices : list of str
-        Told what is left out.
+    """Tell which rows have a rating, by the ``values`` that `rating_values` made of their texts.
 
     Returns
     -------
@@ -137,16 +135,15 @@ def rated_rows(
     dropped = np.zeros(len(values), bool)
     for text in options.not_rated:
         if column.dtype.name == "category":
-            texts = [str(category).strip() for category in column.cat.categories]
-            codes = np.flatnonzero([category == text.strip() for category in texts])
-            dropped |= np.isin(column.cat.codes.to_numpy(), codes)
+            meant = np.array([category == text.strip() for category in texts_of(column)])
+            dropped |= meant[column.cat.codes.to_numpy()]
         try:
             dropped |= values == float(text.replace(",", "."))
         except ValueError:
             continue
     missing = np.isnan(values) & ~dropped
     if missing.any():
-        first = where(int(column.index[np.argmax(missing)]))
+        first = where(column.index[np.argmax(missing)])
         if options.strict:
             raise InputError(
                 f"{first}: it has no rating, or too few fields; correct or remove the line."
@@ -165,14 +162,7 @@ def rated_rows(
 
 
 def time_values(column: pd.Series, where: Where) -> tuple[np.ndarray | None, str]:
-    """Turn the texts of timestamps into whole numbers.
-
-    Parameters
-    ----------
-    column : pandas.Series
-        Categories of strings, or numbers.
-    where : callable
-        Names a record's line.
+    """Turn the texts of timestamps, categories or numbers, into whole numbers.
 
     Returns
     -------
@@ -184,7 +174,6 @@ def time_values(column: pd.Series, where: Where) -> tuple[np.ndarray | None, str
     """
     import pandas as pd
 
-    rows = column.index.to_numpy()
     if column.dtype.name != "category":
         if column.dtype.kind == "i":
             return column.to_numpy(np.int64), ""
@@ -195,19 +184,19 @@ def time_values(column: pd.Series, where: Where) -> tuple[np.ndarray | None, str
             numbers = column.to_numpy(np.float64, na_value=np.nan)
             bad = ~(np.abs(numbers) < 2**63)
             times = np.where(bad, 0, numbers).astype(np.int64)
-        texts, codes = [], np.arange(len(rows))
+        texts, codes = [], np.arange(len(column))
     else:
-        texts = [str(text).strip() for text in column.cat.categories]
-        codes = column.cat.codes.to_numpy()
+        texts, codes = texts_of(column), column.cat.codes.to_numpy()
         times, bad = _times(pd.Series(texts, dtype=object))
-    count = int(bad[codes].sum())
+    bad = bad[codes]
+    count = int(bad.sum())
     if not count:
         return times[codes], ""
-    first = int(np.argmax(bad[codes]))
+    first = int(np.argmax(bad))
     text = clip(texts[codes[first]]) if texts else "there"
     what = "is empty" if text == "''" else f"{text} is no number and no ISO 8601 date"
     more = f", and {count - 1:,} more cannot be read" if count > 1 else ""
-    return None, f"{where(int(rows[first]))}: the timestamp {what}{more}"
+    return None, f"{where(column.index[first])}: the timestamp {what}{more}"
 
 
 def _times(texts: pd.Series) -> tuple[np.ndarray, np.ndarray]:

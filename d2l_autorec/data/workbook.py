@@ -11,23 +11,11 @@ from d2l_autorec.errors import InputError, plain
 from d2l_autorec.packages import require
 
 
-def is_workbook(members: dict[str, Blob]) -> bool:
-    """Tell whether a zip archive is an Excel workbook."""
-    return "xl/workbook.xml" in members
-
-
 def sheet_as_csv(blob: Blob) -> Blob:
     """Make CSV of the sheet of a workbook that has something on it.
 
-    Parameters
-    ----------
-    blob : Blob
-        An ``.xlsx`` or ``.xlsm`` file; formulas count as the values that Excel saved.
-
-    Returns
-    -------
-    Blob
-        A line for each row, so that messages name the row.
+    Formulas count as the values that Excel saved. Each row has a line, so that messages name the
+    row.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import pytest
 
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.data.options import ReadOptions, parse_columns
-from d2l_autorec.data.signs import without_signs
+from d2l_autorec.data.values import without_signs
 from d2l_autorec.errors import InputError
 
 ROWS = [(f"u{k % 7}", f"f{k % 5}", 1 + k % 4) for k in range(35)]  # each pair once
