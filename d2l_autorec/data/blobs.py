@@ -35,32 +35,20 @@ RATIO_COUNTS_FROM = 16 * 1024**2
 
 # zipfile, gzip and lzma raise all of these on bytes that went astray.
 _DAMAGE = (
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    ValueError,
-    LookupError,
-    OverflowError,
-    MemoryError,
+    *(zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, LookupError, OverflowError, MemoryError),
 )
 
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes that can be opened; messages call them ``label``, ``name`` is the bare file name.
+    """Bytes that can be opened."""
 
-    ``packed`` is the size in bytes of what they are unpacked from, 0 where nothing is. ``stamp``
-    returns another value once the file on disk has been changed or replaced.
-    """
-
-    label: str
-    name: str
+    label: str  # what messages call them
+    name: str  # the bare file name
     open: Callable[[], BinaryIO]
-    packed: int = 0
-    stamp: Callable[[], object] = lambda: None
+    packed: int = 0  # size in bytes of what they are unpacked from, 0 where nothing is
+    stamp: Callable[[], object] = lambda: None  # another value once the file on disk is another
 
 
 def file_blob(path: Path) -> Blob:
@@ -195,6 +183,10 @@ def _words(error: Exception) -> str:
 def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
     """List the files of a zip archive after checking it for unsafe members.
 
+    Raises an InputError if it is no zip archive or a truncated one, if a member's path leads out
+    of the archive, or if a member unpacks to more than 2 GiB or to more than 200 times its packed
+    size.
+
     Parameters
     ----------
     file : Path or bytes
@@ -206,12 +198,6 @@ def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
     -------
     dict of str to Blob
         By the full name inside the archive; nothing has been unpacked.
-
-    Raises
-    ------
-    InputError
-        If it is no zip archive or a truncated one, if a member's path leads out of the archive, or
-        if a member unpacks to more than 2 GiB or to more than 200 times its packed size.
     """
 
     def opener() -> zipfile.ZipFile:

@@ -12,7 +12,7 @@ from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, blob_digest, readable, sw
 from d2l_autorec.data.columns import Places, take_columns
 from d2l_autorec.data.delimited import Parsed
 from d2l_autorec.data.npz import read_npz
-from d2l_autorec.data.options import COLUMNS, ReadOptions
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError, plain
 from d2l_autorec.packages import require
 
@@ -27,15 +27,10 @@ _ROW_BYTES = 24  # two codes and a rating, once read
 def read_parquet(blob: Blob, options: ReadOptions) -> Parsed:
     """Read ratings from a Parquet file with columns user, item, rating and, if there, timestamp.
 
-    They go by the same names as in a CSV header. Ids are whole numbers, also as floating point,
-    or text.
-
-    Raises
-    ------
-    InputError
-        If pyarrow is missing or does not fit NumPy, the file is damaged or would unpack to more
-        than 2 GiB or 200 times its size, a column is missing or of a type that it cannot have, or
-        a value is empty.
+    They go by the same names as in a CSV header. Ids are whole numbers, also as floating point, or
+    text. Raises an InputError if pyarrow is missing or does not fit NumPy, the file is damaged or
+    would unpack to more than 2 GiB or 200 times its size, a column is missing or of a type that it
+    cannot have, or a value is empty.
     """
     what = f"{blob.label} is a Parquet file, which"
     require("pyarrow.parquet", "parquet", what, ", or save the ratings as CSV", _PYARROW)
@@ -81,16 +76,15 @@ def _read(blob: Blob, options: ReadOptions) -> tuple[pd.DataFrame, Places]:
         file = pyarrow.parquet.ParquetFile(stream)
         names = file.schema_arrow.names
         places = take_columns(names, dict(options.columns), blob.label)
-        found = {column: places.at[column] for column in COLUMNS if column in places.at}
         _check_size(blob.label, stream.seek(0, os.SEEK_END), file.metadata)
-        for column, i in found.items():
+        for column, i in places.at.items():
             _check_type(blob.label, column, file.schema_arrow.field(i).type)
         # text stays a dictionary and codes, lest one long id on a million rows be a million texts
-        texts = [names[found[column]] for column in ("user", "item")]
+        texts = [names[places.at[column]] for column in ("user", "item")]
         file = pyarrow.parquet.ParquetFile(stream, read_dictionary=texts)
-        table = file.read(columns=[names[i] for i in found.values()])
+        table = file.read(columns=[names[i] for i in places.at.values()])
         frame = table.to_pandas(ignore_metadata=True)
-    return frame.rename(columns={names[i]: column for column, i in found.items()}), places
+    return frame.rename(columns={names[i]: column for column, i in places.at.items()}), places
 
 
 def _check_size(label: str, packed: int, metadata: pyarrow.parquet.FileMetaData) -> None:
@@ -122,12 +116,8 @@ def _check_type(label: str, column: str, kind: pyarrow.DataType) -> None:
 def read_arrays(blob: Blob, path: Path) -> Parsed:
     """Read the ``.npz`` that `d2l_autorec.data.synthetic_files.write_synthetic` writes.
 
-    Ids are codes + 1, as in the CSV that it writes.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged or holds other arrays.
+    Ids are codes + 1, as in the CSV that it writes. Raises an InputError if the file is damaged or
+    holds other arrays.
     """
     import pandas as pd
 

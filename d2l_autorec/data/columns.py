@@ -69,17 +69,7 @@ _OTHER_IDS = {"id", "reviewid", "ratingid", "rowid", "sessionid", "orderid", "ev
 
 @dataclass(frozen=True)
 class Places:
-    """Where a file's columns are.
-
-    Attributes
-    ----------
-    at : dict of str to int
-        Position of each column found, from 0.
-    why : dict of str to str
-        The reason, for people.
-    notices : tuple of str
-        What was left open, for people.
-    """
+    """Where a file's columns are: positions from 0, why, and what was left open, for people."""
 
     at: dict[str, int]
     why: dict[str, str]
@@ -133,12 +123,7 @@ def take_columns(
     """Choose a file's columns by the names in its header, and by `ReadOptions.columns`.
 
     The columns ``needed`` must be there; the timestamp is taken if it is. A message begins with
-    ``where``.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, or two have equally good names.
+    ``where``. Raises an InputError if a column is missing, or two have equally good names.
     """
     at = {column: _asked_position(names, column, name, where) for column, name in asked.items()}
     why = {column: f"{names[i].strip()!r} (as asked for)" for column, i in at.items()}
@@ -171,17 +156,24 @@ def take_columns(
     return Places({c: at[c] for c in COLUMNS if c in at}, why, tuple(notices))
 
 
+def columns_named(names: Sequence[str], name: str) -> list[int]:
+    """Find the columns of this name or, if there are none, of one with the same simple name."""
+    alike = [i for i, n in enumerate(names) if simple_name(n) == simple_name(name) != ""]
+    return [i for i, n in enumerate(names) if _bare(n) == name] or alike
+
+
+def _bare(name: str) -> str:
+    return name.strip().strip("\ufeff\"'")
+
+
 def _asked_position(names: Sequence[str], column: str, name: str, where: str) -> int:
-    plain = [n.strip().strip("\ufeff\"'") for n in names]
-    exact = [i for i, n in enumerate(plain) if n == name]
-    alike = [i for i, n in enumerate(plain) if simple_name(n) == simple_name(name) != ""]
-    found = exact or alike
+    found = columns_named(names, name)
     if len(found) == 1:
         return found[0]
     if not found and re.fullmatch("[1-9][0-9]{0,3}", name) and int(name) <= len(names):
         return int(name) - 1
     what = "twice" if found else "not"
-    listed = ", ".join(repr(n[:40]) for n in plain[:12])
+    listed = ", ".join(repr(_bare(n)[:40]) for n in names[:12])
     raise InputError(
         f"{where}: --columns {column}={name[:80]} is {what} among the {len(names)} columns "
         f"{listed}{', ...' if len(names) > 12 else ''}; give a name, or a position from 1."

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Callable
 
 import numpy as np
@@ -34,59 +35,38 @@ _GUESSED = {"iso-8859-1": "Latin-1", "cp1252": "Windows-1252"}
 class Parsed:
     """Columns as read, before their texts become values and codes.
 
-    Attributes
-    ----------
-    frame : pandas.DataFrame
-        ``user``, ``item``, ``rating`` and, where the file has it, ``timestamp``, as categories of
-        strings or as numbers. Its index counts the file's records from 0.
-    digest : str
-        SHA-256 of the file's bytes, unpacked, in hex.
-    where : callable
-        Takes a record's number and returns ``"FILE, line N"``; it may read the file again.
-    kind : str
-        What kind of file it is, for people.
-    places : Places
-    encoding, separator : str or None
-        As found; None where the kind of file has none.
-    notices : tuple of str
-        What was left out or repaired.
-    name : str or None
-        What the data is called, if the file says so.
+    The frame has ``user``, ``item``, ``rating`` and, where the file has it, ``timestamp``, as
+    categories of strings or as numbers. Its index counts the file's records from 0.
     """
 
     frame: pd.DataFrame
-    digest: str
-    where: Callable[[int], str]
-    kind: str
+    digest: str  # SHA-256 of the file's bytes, unpacked, in hex
+    where: Callable[[int], str]  # from a record's number to "FILE, line N"; may read it again
+    kind: str  # of file, for people
     places: Places
     encoding: str | None = None
     separator: str | None = None
-    notices: tuple[str, ...] = ()
-    name: str | None = None
+    notices: tuple[str, ...] = ()  # what was left out or repaired
+    name: str | None = None  # of the data, if the file says so
 
 
 def read_delimited(
-    blob: Blob, options: ReadOptions | None = None, needed: Sequence[str] = COLUMNS[:3]
+    blob: Blob, options: ReadOptions, needed: Sequence[str] = COLUMNS[:3]
 ) -> Parsed:
     """Read the ratings in a text file: one on each line, or in Netflix's blocks.
 
     A header names the columns. Without one the order is that of the columns ``needed`` or, if
-    these are user, item and rating, with a timestamp behind them if there is one.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read as such; the sentence names the file and the line.
+    these are user, item and rating, with a timestamp behind them if there is one. Raises an
+    InputError if the file cannot be read as such; the sentence names the file and the line.
     """
-    options = options or ReadOptions()
     seen = scan(blob, "utf-8-sig" if options.strict else options.encoding)
     first = next((line for line in seen.head.split("\n") if line.strip()), "")
     netflix = re.fullmatch(r"\s*[0-9]+:\s*", first) is not None
     form = _netflix_form(seen) if netflix else find_form(blob, seen, options, needed)
 
     def where(row: int) -> str:
-        line = next((line for i, (line, _) in enumerate(records(blob, form)) if i == row), None)
-        return blob.label if line is None else f"{blob.label}, line {line}"
+        found = next(islice(records(blob, form), row, None), None)
+        return f"{blob.label}, line {found[0]}" if found else blob.label
 
     frame = _read_frame(blob, form)
     if netflix:
@@ -233,15 +213,9 @@ def _blocks(frame: pd.DataFrame, where: Callable[[int], str]) -> pd.DataFrame:
     begins = heads[frame["user"].cat.codes.to_numpy()]
     if begins.all():
         raise InputError(f"{where(0)}: no rating follows; add lines of user, rating and date.")
-    items = recoded(frame["user"], [text.rstrip(":") for text in texts])[begins]
-    block = np.cumsum(begins)[~begins] - 1
-    import pandas as pd
-
-    frame = frame[~begins].copy()
-    item = pd.Categorical.from_codes(items.cat.codes.to_numpy()[block], items.cat.categories)
-    frame.insert(1, "item", pd.Series(item, index=frame.index).cat.remove_unused_categories())
-    frame["user"] = frame["user"].cat.remove_unused_categories()
-    return frame
+    items = recoded(frame["user"], [text.rstrip(":") for text in texts])
+    frame.insert(1, "item", items.where(begins).ffill())
+    return frame[~begins]
 
 
 def find_fault(blob: Blob, form: Form) -> None:

@@ -18,28 +18,17 @@ MAX_BYTES = 256 * 1024**2
 
 @dataclass(frozen=True)
 class Site:
-    """The column names and the rating scale of a site.
-
-    Attributes
-    ----------
-    known_by, titles, years, ids : tuple of str
-        Columns. The first are in every export, beside title and rating; of the years the first
-        that holds one counts.
-    rating : str
-        A column, with numbers from ``low`` to ``high``.
-    not_rated : tuple of str
-        What stands for no rating, beside nothing.
-    """
+    """The names of a site's columns, and its scale of ratings."""
 
     name: str
-    known_by: tuple[str, ...]
+    known_by: tuple[str, ...]  # are in every export, beside title and rating
     titles: tuple[str, ...]
-    years: tuple[str, ...]
+    years: tuple[str, ...]  # the first that holds one counts
     ids: tuple[str, ...]
     rating: str
     low: float
     high: float
-    not_rated: tuple[str, ...] = ()
+    not_rated: tuple[str, ...] = ()  # what stands for no rating, beside nothing
 
 
 SITES = (
@@ -70,47 +59,30 @@ SITES = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One rating of an export.
+    """One rating of an export."""
 
-    Attributes
-    ----------
-    line : int
-        Where it stands in the file, from 1.
-    titles : tuple of str
-        The title, and the original title where it differs.
-    ids : tuple of str
-        An IMDb id such as ``tt0114709``, or ISBNs.
-    """
-
-    line: int
-    titles: tuple[str, ...]
+    line: int  # of the file, from 1
+    titles: tuple[str, ...]  # the title, and the original title where it differs
     year: int | None
-    ids: tuple[str, ...]
+    ids: tuple[str, ...]  # an IMDb id such as tt0114709, or ISBNs
     rating: float
 
 
 @dataclass(frozen=True)
 class Export:
-    """The ratings of an export; ``not_rated`` is how many entries have none."""
+    """The ratings of an export."""
 
     site: Site
     entries: tuple[Entry, ...]
-    not_rated: int
+    not_rated: int  # how many entries have no rating
 
 
 def read_export(blob: Blob, encoding: str | None = None) -> Export | None:
     """Read ``ratings.csv`` of Letterboxd or IMDb, or ``goodreads_library_export.csv``.
 
-    Returns
-    -------
-    Export or None
-        None where the header is of none of these sites.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or an entry has no title or a rating beyond the scale. The
-        sentence names the line.
+    Returns None where the header is of none of these sites. Raises an InputError if the file
+    cannot be read, or an entry has no title or a rating beyond the scale. The sentence names the
+    line.
     """
     seen = scan(blob, encoding, MAX_BYTES)
     first = seen.head.lstrip("\ufeff").partition("\n")[0]
@@ -165,10 +137,7 @@ def _entry(site: Site, said: Mapping[str, str], line: int, where: str) -> Entry 
 def read_links(blob: Blob) -> dict[str, str]:
     """Read MovieLens's ``links.csv``: from IMDb's ids, such as ``tt0114709``, to item ids.
 
-    Raises
-    ------
-    InputError
-        If the file is none; the sentence names the line.
+    Raises an InputError if the file is none; the sentence names the line.
     """
     rows = _rows(blob, scan(blob, None, MAX_BYTES))
     line, names = next(rows)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from d2l_autorec.data.columns import (
     Places,
+    columns_named,
     find_columns,
     is_header,
     positions,
@@ -23,17 +24,13 @@ MAX_FIELDS = 256  # with a hundred thousand columns, pandas takes the better par
 
 
 def find_places(
-    first: list[str],
-    rows: list[list[str]],
-    options: ReadOptions,
-    where: str,
-    separator: str,
-    needed: Sequence[str],
+    rows: list[list[str]], options: ReadOptions, where: str, separator: str, needed: Sequence[str]
 ) -> tuple[bool, Places, int]:
     """Tell whether the first row is a header, where the columns are, and how many there are."""
     asked = dict(options.columns)
-    if len(first) > 1 and all(not row[-1].strip() for row in (first, *rows)):
-        first, *rows = (row[:-1] for row in (first, *rows))
+    if len(rows[0]) > 1 and all(not row[-1].strip() for row in rows):
+        rows = [row[:-1] for row in rows]
+    first, *rows = rows
     bare = [name.strip().strip('\ufeff"') for name in first]
     ratings = len(needed) == 3
     counted = _counted_header(bare, rows, asked, where) if ratings else 0
@@ -45,7 +42,7 @@ def find_places(
         at = dict(zip(COLUMNS, range(counted - 1, len(first))))
         why = {column: f"column {bare[i]!r}" for column, i in at.items()}
         return True, Places(at, why), len(first)
-    named = asked and all(_among(place, bare) for place in asked.values())
+    named = asked and all(columns_named(first, place) for place in asked.values())
     data = _rates(first, asked)  # by positions, a number is the rating
     if (is_header(first) and not data) or named:
         if ratings and _is_matrix(first, rows, asked):
@@ -96,10 +93,6 @@ def find_places(
         _check_third([first, *rows], where)
         _check_fourth([first, *rows], where)
     return not is_number(first[rating]), places, len(first)
-
-
-def _among(name: str, names: list[str]) -> bool:
-    return any(name == other or simple_name(name) == simple_name(other) != "" for other in names)
 
 
 def _counted_header(

@@ -21,13 +21,9 @@ def find_form(
 ) -> Form:
     """Tell a file's form from its first thousand lines.
 
-    The columns ``needed`` must be there, in their order where no header names them.
-
-    Raises
-    ------
-    InputError
-        If it is laid out as no table of ratings is, or may be read in two ways; the sentence names
-        the line, and the option that decides.
+    The columns ``needed`` must be there, in their order where no header names them. Raises an
+    InputError if it is laid out as no table of ratings is, or may be read in two ways; the
+    sentence names the line, and the option that decides.
     """
     lines = seen.head.split("\n")  # splitlines would also break at characters inside an id
     if seen.size > MAX_LINE and len(lines) > 1:
@@ -57,10 +53,9 @@ def find_form(
         where = f"{blob.label}, line {skip}"
         places = take_columns(first, dict(options.columns), where, needed)
         return Form(seen.encoding, separator, quoted, len(first), places, skip, comments)
-    line, first = rows[0]
-    where = f"{blob.label}, line {line}"
+    where = f"{blob.label}, line {rows[0][0]}"
     header, places, width = find_places(
-        first, [row for _, row in rows[1:]], options, where, separator, needed
+        [row for _, row in rows], options, where, separator, needed
     )
     if header and len(rows) == 1:
         raise InputError(no_rating)

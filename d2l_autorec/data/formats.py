@@ -22,7 +22,7 @@ from d2l_autorec.data.locate import Located, locate
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.titles import read_titles
 from d2l_autorec.data.understanding import Understanding, of_totals, suspicions, time_range
-from d2l_autorec.data.values import rated_rows, rating_values, time_values
+from d2l_autorec.data.values import rating_values, time_values
 from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ def _read_located(
     blob = located.ratings
     parsed = _parse(blob, options)
     frame, where, notices = parsed.frame, parsed.where, [*parsed.notices]
-    values, decimal = rating_values(frame["rating"], options, where, notices)
-    keep, missing, not_rated = rated_rows(frame["rating"], values, options, where, notices)
+    values, keep, missing, not_rated, decimal = rating_values(
+        frame["rating"], options, where, notices
+    )
     if not keep.all():
         frame, values = frame[keep], values[keep]
     if not len(frame):

@@ -16,10 +16,7 @@ KINDS = (".png", ".svg", ".pdf")
 def draw(ratings: Ratings, path: Path) -> None:
     """Draw how often each rating occurs, and how many ratings the users have.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
+    Raises an InputError if the file cannot be written.
     """
     from matplotlib.figure import Figure
 

@@ -24,6 +24,7 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
     """Turn a column of ids, categories of strings, into codes from 0.
 
     Where all are whole numbers, ``101.0`` is the number 101. ``where`` names a record's line.
+    Raises an InputError if an id is empty, too long, or goes over several lines.
 
     Returns
     -------
@@ -32,11 +33,6 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
         The id of each code, sorted: int64 by size if all are whole numbers, else strings.
     merged : int
         How many ids were written in two ways.
-
-    Raises
-    ------
-    InputError
-        If an id is empty, too long, or goes over several lines.
     """
     used = np.zeros(len(column.cat.categories) + 1, bool)
     used[column.cat.codes.to_numpy()] = True

@@ -22,12 +22,8 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
     """Read ratings from JSON lines or from an array of records.
 
     Each record is an object, whose fields go by the same names as the columns of a CSV file. The
-    field ``id`` of an object within it, ``user``, is ``user.id``.
-
-    Raises
-    ------
-    InputError
-        If the text is not JSON of this form; the sentence names the line.
+    field ``id`` of an object within it, ``user``, is ``user.id``. Raises an InputError if the text
+    is not JSON of this form; the sentence names the line.
     """
     import pandas as pd
 

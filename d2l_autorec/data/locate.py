@@ -40,10 +40,7 @@ class Located:
 def locate(path: str | Path) -> Located:
     """Find the ratings in what a user named: a file, or a folder or zip archive that holds one.
 
-    Raises
-    ------
-    InputError
-        If there is nothing at the path or no ratings in it.
+    Raises an InputError if there is nothing at the path or no ratings in it.
     """
     path = Path(path)
     found = kind(path)
@@ -60,8 +57,10 @@ def locate(path: str | Path) -> Located:
             return _choose(files, path.resolve().name, path)
         if found != "file":
             raise InputError(f"{path} is not a file; save the ratings in one.")
+        with open_file(path) as file:
+            zipped = file.read(4) == b"PK\x03\x04"
     name = path.name
-    if path.suffix in (".zip", ".xlsx", ".xlsm") or _begins(path, b"PK\x03\x04"):
+    if zipped or path.suffix in (".zip", ".xlsx", ".xlsm"):
         members = open_archive(path, str(path))
         if "xl/workbook.xml" in members:
             book = Blob(str(path), name, lambda: open_file(path))
@@ -75,11 +74,6 @@ def locate(path: str | Path) -> Located:
     if blob.name in LAYOUTS:
         name = known.FOLDER_NAMES.get(path.resolve().parent.name, name)
     return Located(blob, beside[0] if beside else None, name)
-
-
-def _begins(path: Path, magic: bytes) -> bool:
-    with readable(str(path)), open_file(path) as file:
-        return file.read(len(magic)) == magic
 
 
 def _titles_of(name: str) -> Sequence[str]:

@@ -22,10 +22,7 @@ _MAX_HEADER = 1024  # of an array; NumPy's take 128 bytes
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read all arrays of an npz file.
 
-    Raises
-    ------
-    InputError
-        If the file is no npz, is damaged, or holds more than 2 GiB, unpacked.
+    Raises an InputError if the file is no npz, is damaged, or holds more than 2 GiB, unpacked.
     """
     label = str(path)
     arrays, size = {}, 0
@@ -43,12 +40,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def read_npz_of(file: BinaryIO, forms: dict[str, Form], remedy: str) -> dict[str, np.ndarray]:
     """Read an npz of exactly these arrays, each of this shape and type; see `read_stored_npz`.
 
-    The open file's name begins messages, ``remedy`` ends them.
-
-    Raises
-    ------
-    InputError
-        If it holds anything else.
+    The open file's name begins messages, ``remedy`` ends them. Raises an InputError if it holds
+    anything else.
     """
     with readable(file.name):
         try:

@@ -22,14 +22,12 @@ class ReadOptions:
     Attributes
     ----------
     columns : mapping of str to str
-        For ``user``, ``item``, ``rating`` and ``timestamp`` the column's name in the header, or
-        its position, counted from 1.
+        For each of `COLUMNS` that is asked for, its name in the header, or its position from 1.
     separator : str or None
         What stands between the fields; ``" "`` for any white space.
     decimal : {".", ","} or None
         The decimal sign of the ratings.
     encoding : str or None
-        As Python names it.
     not_rated : tuple of str
         Ratings that mean "not rated", such as ``-1``; their rows are left out.
     titles : Path or None
@@ -71,11 +69,10 @@ class ReadOptions:
                     "',', ';', '::', tab or space."
                 )
             object.__setattr__(self, "separator", separator if separator.strip(" ") else " ")
-        places = list(self.columns.values())
         for name in self.columns:
             if name not in COLUMNS:
                 raise InputError(f"--columns {name!r} is unknown; use {', '.join(COLUMNS)}.")
-        if len(set(places)) < len(places):
+        if len(set(self.columns.values())) < len(self.columns):
             raise InputError("--columns names one column twice; name another one for each.")
 
     def as_json(self) -> dict[str, Any]:
@@ -87,10 +84,7 @@ class ReadOptions:
     def from_json(cls, record: Mapping[str, Any]) -> ReadOptions:
         """Make the options from what `as_json` returned.
 
-        Raises
-        ------
-        InputError, KeyError, TypeError
-            If it is something else.
+        Raises an InputError, KeyError or TypeError if it is something else.
         """
         columns, single = record["columns"], ("separator", "decimal", "encoding", "titles")
         texts = [record[name] for name in single if record[name] is not None]
@@ -107,12 +101,8 @@ class ReadOptions:
 def parse_columns(text: str) -> dict[str, str]:
     """Turn ``user=a,item=b,rating=3`` into a dictionary.
 
-    A comma may stand in a name, where no ``column=`` follows it.
-
-    Raises
-    ------
-    InputError
-        If it is of another form.
+    A comma may stand in a name, where no ``column=`` follows it. Raises an InputError if the text
+    is of another form.
     """
     parts = re.split(r",(?=\s*\w+\s*=)", text)
     pairs = [part.partition("=")[::2] for part in parts]

@@ -187,8 +187,7 @@ def with_test_file(ratings: Ratings, test: Ratings) -> tuple[Ratings, tuple[Rows
         columns[column] = np.concatenate(codes)
     tables = pd.concat([ratings.table, test.table], ignore_index=True)
     pairs = columns["item"] * len(ids[0]) + columns["user"]
-    rows = np.arange(len(pairs))
-    first, second = rows[: len(ratings.table)], rows[len(ratings.table) :]
+    first, second = np.split(np.arange(len(pairs)), [len(ratings.table)])
     shared = int(np.isin(pairs[second], pairs[first]).sum())
     if shared:
         raise InputError(

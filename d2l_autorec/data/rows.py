@@ -22,32 +22,15 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True)
 class Form:
-    """How a text file is laid out.
-
-    Attributes
-    ----------
-    encoding : str
-    separator : str
-        ``" "`` for any white space.
-    quoted : bool
-        Whether a quote sign encloses what may hold a separator.
-    width : int
-        Fields of a record. More may follow, if they are empty.
-    places : Places
-        Where the columns are.
-    skip : int
-        Lines before the first record.
-    comments : tuple of int
-        The lines among the records that are none.
-    """
+    """How a text file is laid out."""
 
     encoding: str
-    separator: str
-    quoted: bool
-    width: int
+    separator: str  # " " for any white space
+    quoted: bool  # whether a quote sign encloses what may hold a separator
+    width: int  # fields of a record; more may follow, if they are empty
     places: Places
-    skip: int
-    comments: tuple[int, ...]
+    skip: int  # lines before the first record
+    comments: tuple[int, ...]  # the lines among the records that are none
 
 
 def is_number(text: str) -> bool:

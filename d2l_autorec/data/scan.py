@@ -17,40 +17,22 @@ MAX_COMMENTS = 100_000
 
 @dataclass(frozen=True)
 class Scan:
-    """The results of one pass over a blob.
+    """The results of one pass over a blob."""
 
-    Attributes
-    ----------
-    digest : str
-        SHA-256 of its bytes, in hex.
-    size : int
-        In bytes.
-    head : str
-        Its first chunk, decoded; lines end with a line feed.
-    encoding : str
-        As Python names it.
-    comments : tuple of int
-        The lines that begin with ``#``, counted from 1; of very many, the first.
-    """
-
-    digest: str
-    size: int
-    head: str
-    encoding: str
-    comments: tuple[int, ...]
+    digest: str  # SHA-256 of its bytes, in hex
+    size: int  # in bytes
+    head: str  # its first chunk, decoded; lines end with a line feed
+    encoding: str  # as Python names it
+    comments: tuple[int, ...]  # lines that begin with #, from 1; of very many, the first
 
 
 def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> Scan:
     """Read a blob once in chunks of 1 MiB, compute its digest, and refuse what is not text.
 
     Without an encoding it is UTF-16 or UTF-32 where the first bytes say so, else UTF-8, else
-    Latin-1 or Windows-1252 where the bytes look like words of those.
-
-    Raises
-    ------
-    InputError
-        If the blob is empty, damaged, over the limit of bytes or 200 times its packed size, holds
-        a zero byte or a line over 1 MiB, or is not in that encoding. The sentence names the line.
+    Latin-1 or Windows-1252 where the bytes look like words of those. Raises an InputError if the
+    blob is empty, damaged, over the limit of bytes or 200 times its packed size, holds a zero byte
+    or a line over 1 MiB, or is not in that encoding. The sentence names the line.
     """
     with readable(blob.label), blob.open() as stream:
         start = stream.read(256)
@@ -139,7 +121,13 @@ def _scan(blob: Blob, encoding: str, limit: int) -> Scan:
                     f"{blob.label} unpacks to more than {MAX_RATIO} times its size; unpack it "
                     "yourself if you trust it."
                 )
-            text = _decoded(decoder, chunk, lines, not more)
+            try:
+                text = decoder.decode(chunk, not more)
+            except UnicodeDecodeError as error:
+                # of this chunk and an unfinished character before it, which has no line end
+                end = len(re.split(rb"\r\n|\r|\n", error.object[: error.start]))
+                byte = error.object[min(error.start, len(error.object) - 1)]
+                raise _Undecodable(byte, lines + end) from None
             head = head or text
             before, zero, _ = text.partition("\0")
             if zero:
@@ -168,12 +156,3 @@ def _scan(blob: Blob, encoding: str, limit: int) -> Scan:
     if not size or (size <= MAX_LINE and not head.strip("\ufeff \t\r\n")):
         raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
     return Scan(digest.hexdigest(), size, head, encoding, tuple(comments))
-
-
-def _decoded(decoder: codecs.IncrementalDecoder, chunk: bytes, lines: int, final: bool) -> str:
-    try:
-        return decoder.decode(chunk, final)
-    except UnicodeDecodeError as error:
-        # error.object is the chunk with the unfinished character before it, which has no newline
-        line = lines + len(re.split(rb"\r\n|\r|\n", error.object[: error.start]))
-        raise _Undecodable(error.object[min(error.start, len(error.object) - 1)], line) from None

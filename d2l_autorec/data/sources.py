@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import methodcaller
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 
@@ -131,7 +130,23 @@ def _read(located: Located) -> Ratings:
         ("user", ratings.user_ids, known.ML100K_USERS),
         ("item", ratings.item_ids, known.ML100K_ITEMS),
     ):
-        _check_ids(label, what, ids, ratings.table[what].to_numpy(), count, where)
+        names = dict.fromkeys(map(str, ids))
+        expected = dict.fromkeys(map(str, range(1, count + 1)))
+        outside = [code for code, name in enumerate(names) if name not in expected]
+        if outside:
+            codes = ratings.table[what].to_numpy()
+            row = int(np.argmax(np.isin(codes, outside)))
+            raise InputError(
+                f"{where(row)}: {what} {clip(ids[codes[row]])} is not one of 1 to {count}, so "
+                f"this is not {known.ML100K}; the train command takes other data."
+            )
+        missing = [name for name in expected if name not in names]
+        if missing:
+            raise InputError(
+                f"{label} has no rating of {what} {missing[0]} ({len(missing)} of {count} are "
+                f"missing), so this is not {known.ML100K}; fetch the file again, or give other "
+                "data to the train command."
+            )
     fetch.check_digest(label, "u.data", ratings.digest)
     if located.titles is not None:
         seen = scan(located.titles, "iso-8859-1").digest
@@ -144,32 +159,6 @@ def _read(located: Located) -> Ratings:
     if titles is None:
         return ratings
     return dataclasses.replace(ratings, items=read_titles(titles, ratings.item_ids))
-
-
-def _check_ids(
-    label: str,
-    what: str,
-    ids: np.ndarray,
-    codes: np.ndarray,
-    count: int,
-    where: Callable[[int], str],
-) -> None:
-    names = [str(name) for name in ids]
-    expected = dict.fromkeys(map(str, range(1, count + 1)))
-    outside = [code for code, name in enumerate(names) if name not in expected]
-    if outside:
-        row = int(np.argmax(np.isin(codes, outside)))
-        raise InputError(
-            f"{where(row)}: {what} {clip(names[codes[row]])} is not one of 1 to {count}, so "
-            f"this is not {known.ML100K}; the train command takes other data."
-        )
-    missing = [name for name in expected if name not in set(names)]
-    if missing:
-        raise InputError(
-            f"{label} has no rating of {what} {missing[0]} ({len(missing)} of {count} are "
-            f"missing), so this is not {known.ML100K}; fetch the file again, or give other data "
-            "to the train command."
-        )
 
 
 def _cached_folder() -> Path:

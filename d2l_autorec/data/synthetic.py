@@ -46,18 +46,8 @@ Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
 class Synthetic:
     """Settings of made-up ratings. Equal settings give equal ratings.
 
-    Attributes
-    ----------
-    num_users, num_items, num_ratings : int
-        Every user and every item has at least one rating, and no pair has two.
-    seed : int
-    half_stars : bool
-        Ratings 0.5, 1, ... 5; else 1, 2, ... 5.
-
-    Raises
-    ------
-    InputError
-        If there cannot be as many ratings.
+    Every user and every item has at least one rating, and no pair has two. Raises an InputError if
+    there cannot be as many ratings. With ``half_stars`` they are 0.5, 1, ... 5, else 1, 2, ... 5.
     """
 
     num_users: int
@@ -165,7 +155,8 @@ def _pick(
         draws = np.searchsorted(shares, rng.random(len(user)) * shares[-1], side="right")
         drawn = np.unique(user * num_items + np.minimum(draws, num_items - 1))
         # two sorted runs, which the stable sort only merges
-        keys = np.sort(np.concatenate([keys, drawn[~_contains(keys, drawn)]]), kind="stable")
+        new = np.setdiff1d(drawn, keys, assume_unique=True)
+        keys = np.sort(np.concatenate([keys, new]), kind="stable")
     missing = counts - np.bincount(keys // num_items, minlength=len(counts))
     more = [keys]
     for user in np.flatnonzero(missing):
@@ -174,13 +165,6 @@ def _pick(
         times[keys[lo:hi] - user * num_items] = np.inf
         more.append(user * num_items + np.argpartition(times, missing[user] - 1)[: missing[user]])
     return np.sort(np.concatenate(more))
-
-
-def _contains(rising: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    if not len(rising):
-        return np.zeros(len(wanted), bool)
-    at = np.minimum(np.searchsorted(rising, wanted), len(rising) - 1)
-    return rising[at] == wanted
 
 
 def synthetic_ratings(

@@ -40,7 +40,8 @@ def read_titles(
 
     It is ``u.item`` of MovieLens 100K, a file with ``::`` between id, title and genres, or a table
     whose header names its columns, such as ``movies.csv`` or recbole's ``ml-100k.item``. The two
-    forms of MovieLens 100K give the same table.
+    forms of MovieLens 100K give the same table. Raises an InputError if the file is not of such a
+    form; the sentence names the line.
 
     Parameters
     ----------
@@ -56,11 +57,6 @@ def read_titles(
     pandas.DataFrame, num_items rows
         Indexed by item code: ``item_id``; ``title`` without the year; ``year`` (nullable Int64);
         ``genres`` joined by ``|``. An item the file does not know has no title.
-
-    Raises
-    ------
-    InputError
-        If the file is not of such a form; the sentence names the line.
     """
     import pandas as pd
 

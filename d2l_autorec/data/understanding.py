@@ -26,10 +26,8 @@ class Understanding:
 
     Attributes
     ----------
-    file : str
-        As messages call it.
-    kind : str
-        Text, Netflix blocks, JSON lines, Parquet, ...
+    file, kind : str
+        As messages call it; text, Netflix blocks, JSON lines, Parquet, ...
     columns : dict of str to str
         For user, item, rating and timestamp, the column taken.
     separator, encoding, decimal : str or None
@@ -50,10 +48,8 @@ class Understanding:
         ``used``, ``none`` or ``ignored``.
     first, last : str or None
         The earliest and the latest time, where its unit is clear.
-    notices : tuple of str
-        What was left out or repaired.
-    warnings : tuple of str
-        What looks suspicious.
+    notices, warnings : tuple of str
+        What was left out or repaired, and what looks suspicious.
     """
 
     file: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Callable
 
 import numpy as np
@@ -29,34 +30,70 @@ Where = Callable[[int], str]
 
 def rating_values(
     column: pd.Series, options: ReadOptions, where: Where, notices: list[str]
-) -> tuple[np.ndarray, str | None]:
-    """Turn the texts of ratings, categories or numbers, into numbers.
+) -> tuple[np.ndarray, np.ndarray, int, int, str | None]:
+    """Turn the texts of ratings, categories or numbers, into numbers; tell which rows have one.
 
-    ``where`` names a record's line; ``notices`` get what was left out, such as %.
+    ``where`` names a record's line; ``notices`` get what is left out, rows or signs such as %.
+    Raises an InputError if a rating is no number, or the decimal sign is not clear.
 
     Returns
     -------
     values : numpy.ndarray of float64, or of float32 where the column is
         NaN where there is no rating.
+    keep : numpy.ndarray of bool
+    missing, not_rated : int
+        How many rows have no rating, or one that means "not rated".
     decimal : str or None
         The decimal sign found, if one was.
-
-    Raises
-    ------
-    InputError
-        If a rating is no number, or the decimal sign is not clear.
     """
-    if column.dtype.name != "category":
+    decimal = None
+    if column.dtype.name == "category":
+        texts, codes = texts_of(column), column.cat.codes.to_numpy()
+        said = {value.strip() for value in options.not_rated}
+        dropped = np.array([text in said for text in texts])
+
+        def row_of(i: int) -> str:
+            return where(column.index[np.argmax(codes == i)])
+
+        numbers, decimal = _numbers(texts, dropped, options, row_of, notices)
+        values, dropped = numbers[codes], dropped[codes]
+    else:
         kind = np.float32 if column.dtype == np.float32 else np.float64
-        return column.to_numpy(kind, na_value=np.nan), None
-    texts, codes = texts_of(column), column.cat.codes.to_numpy()
+        values = column.to_numpy(kind, na_value=np.nan)
+        dropped = np.zeros(len(values), bool)
+    for text in options.not_rated:
+        with suppress(ValueError):
+            dropped |= values == float(text.replace(",", "."))
+    missing = np.isnan(values) & ~dropped
+    count, not_rated = int(missing.sum()), int(dropped.sum())
+    if count:
+        first = where(column.index[np.argmax(missing)])
+        if options.strict:
+            raise InputError(
+                f"{first}: it has no rating, or too few fields; correct or remove the line."
+            )
+        notices.append(
+            f"{count:,} of {len(values):,} rows have no rating and are left out, the first at "
+            f"{first.rpartition(', ')[2]}."
+        )
+    if not_rated:
+        notices.append(
+            f"{not_rated:,} of {len(values):,} rows ({100 * dropped.mean():.2g} %) are "
+            "left out as not rated."
+        )
+    return values, ~(missing | dropped), count, not_rated, decimal
 
-    def row_of(i: int) -> str:
-        return where(column.index[np.argmax(codes == i)])
 
-    dropped = {value.strip() for value in options.not_rated}
+def _numbers(
+    texts: list[str],
+    dropped: np.ndarray,
+    options: ReadOptions,
+    row_of: Callable[[int], str],
+    notices: list[str],
+) -> tuple[np.ndarray, str | None]:
+    """Return the number of each text, NaN for those dropped and missing, and the decimal sign."""
     missing = set() if options.strict else MISSING
-    given = [i for i, t in enumerate(texts) if t not in dropped and t.lower() not in missing]
+    given = [i for i, t in enumerate(texts) if not dropped[i] and t.lower() not in missing]
     if signed := without_signs([texts[i] for i in given]):
         for i, number in zip(given, signed[0]):
             texts[i] = number
@@ -82,7 +119,7 @@ def rating_values(
                 f"{row_of(i)}: the rating {clip(text)} is not a number; correct or remove the "
                 f"line{other}."
             )
-    return values[codes], decimal
+    return values, decimal
 
 
 def without_signs(texts: Sequence[str]) -> tuple[list[str], str] | None:
@@ -119,46 +156,6 @@ def _decimal(texts: list[str], row_of: Callable[[int], str]) -> str | None:
             "decimals or thousands; say --decimal , for decimals, or write it without."
         )
     return "," if commas else "." if points else None
-
-
-def rated_rows(
-    column: pd.Series, values: np.ndarray, options: ReadOptions, where: Where, notices: list[str]
-) -> tuple[np.ndarray, int, int]:
-    """Tell which rows have a rating, by the ``values`` that `rating_values` made of their texts.
-
-    Returns
-    -------
-    keep : numpy.ndarray of bool
-    missing, not_rated : int
-        How many rows have no rating, or one that means "not rated".
-    """
-    dropped = np.zeros(len(values), bool)
-    for text in options.not_rated:
-        if column.dtype.name == "category":
-            meant = np.array([category == text.strip() for category in texts_of(column)])
-            dropped |= meant[column.cat.codes.to_numpy()]
-        try:
-            dropped |= values == float(text.replace(",", "."))
-        except ValueError:
-            continue
-    missing = np.isnan(values) & ~dropped
-    if missing.any():
-        first = where(column.index[np.argmax(missing)])
-        if options.strict:
-            raise InputError(
-                f"{first}: it has no rating, or too few fields; correct or remove the line."
-            )
-        count = int(missing.sum())
-        notices.append(
-            f"{count:,} of {len(values):,} rows have no rating and are left out, the first at "
-            f"{first.rpartition(', ')[2]}."
-        )
-    if dropped.any():
-        notices.append(
-            f"{int(dropped.sum()):,} of {len(values):,} rows ({100 * dropped.mean():.2g} %) are "
-            "left out as not rated."
-        )
-    return ~(missing | dropped), int(missing.sum()), int(dropped.sum())
 
 
 def time_values(column: pd.Series, where: Where) -> tuple[np.ndarray | None, str]:

@@ -15,13 +15,8 @@ def sheet_as_csv(blob: Blob) -> Blob:
     """Make CSV of the sheet of a workbook that has something on it.
 
     Formulas count as the values that Excel saved. Each row has a line, so that messages name the
-    row.
-
-    Raises
-    ------
-    InputError
-        If openpyxl is missing, the workbook is damaged or empty, or several sheets have something
-        on them.
+    row. Raises an InputError if openpyxl is missing, the workbook is damaged or empty, or several
+    sheets have something on them.
     """
     what = f"{blob.label} is an Excel workbook, which"
     openpyxl = require("openpyxl", "excel", what, ", or save the sheet as CSV")
