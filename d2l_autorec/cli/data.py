@@ -78,9 +78,7 @@ def synthetic(
         "command": "synthetic",
         "name": what.name,
         "file": str(path),
-        "users": what.num_users,
-        "items": what.num_items,
-        "ratings": what.num_ratings,
+        **dict(zip(("users", "items", "ratings"), size)),
         "seed": seed,
     }
     typer.echo(json.dumps(record) if as_json else f"{what.name} is in {path}")

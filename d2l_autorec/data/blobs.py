@@ -181,23 +181,11 @@ def _words(error: Exception) -> str:
 
 
 def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
-    """List the files of a zip archive after checking it for unsafe members.
+    """List the files of a zip archive, on disk or in memory, by their full names inside it.
 
-    Raises an InputError if it is no zip archive or a truncated one, if a member's path leads out
-    of the archive, or if a member unpacks to more than 2 GiB or to more than 200 times its packed
-    size.
-
-    Parameters
-    ----------
-    file : Path or bytes
-        The archive, on disk or in memory.
-    label : str
-        What messages call it.
-
-    Returns
-    -------
-    dict of str to Blob
-        By the full name inside the archive; nothing has been unpacked.
+    Nothing is unpacked. Messages call the archive ``label``. Raises an InputError if it is no zip
+    archive or a truncated one, if a member's path leads out of the archive, or if a member unpacks
+    to more than 2 GiB or to more than 200 times its packed size.
     """
 
     def opener() -> zipfile.ZipFile:
@@ -233,7 +221,7 @@ def _check_member(info: zipfile.ZipInfo, label: str) -> None:
         raise InputError(
             f"{label} holds a link, {shown}, in place of a file; pack the file itself."
         )
-    if info.file_size > MAX_UNPACKED or swells(info.file_size, info.compress_size):
+    if swells(info.file_size, info.compress_size):
         ratio = info.file_size / max(info.compress_size, 1)
         raise InputError(
             f"{label} holds {shown}, which would unpack to {info.file_size:,} bytes "
@@ -242,5 +230,5 @@ def _check_member(info: zipfile.ZipInfo, label: str) -> None:
 
 
 def swells(size: int, packed: int) -> bool:
-    """Return whether a compression ratio is implausible."""
-    return size > RATIO_COUNTS_FROM and size > MAX_RATIO * packed
+    """Return whether an unpacked size is too large, or its compression ratio implausible."""
+    return size > MAX_UNPACKED or (size > RATIO_COUNTS_FROM and size > MAX_RATIO * packed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, blob_digest, readable, swells
+from d2l_autorec.data.blobs import Blob, blob_digest, readable, swells
 from d2l_autorec.data.columns import Places, take_columns
 from d2l_autorec.data.delimited import Parsed
 from d2l_autorec.data.npz import read_npz
@@ -76,7 +76,14 @@ def _read(blob: Blob, options: ReadOptions) -> tuple[pd.DataFrame, Places]:
         file = pyarrow.parquet.ParquetFile(stream)
         names = file.schema_arrow.names
         places = take_columns(names, dict(options.columns), blob.label)
-        _check_size(blob.label, stream.seek(0, os.SEEK_END), file.metadata)
+        about, packed = file.metadata, stream.seek(0, os.SEEK_END)
+        groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
+        size = max(sum(groups), about.num_rows * _ROW_BYTES)
+        if swells(size, packed):
+            raise InputError(
+                f"{blob.label} would unpack to {size:,} bytes ({size / max(packed, 1):.0f} times "
+                "its size); split it, or save the ratings as CSV."
+            )
         for column, i in places.at.items():
             _check_type(blob.label, column, file.schema_arrow.field(i).type)
         # text stays a dictionary and codes, lest one long id on a million rows be a million texts
@@ -85,16 +92,6 @@ def _read(blob: Blob, options: ReadOptions) -> tuple[pd.DataFrame, Places]:
         table = file.read(columns=[names[i] for i in places.at.values()])
         frame = table.to_pandas(ignore_metadata=True)
     return frame.rename(columns={names[i]: column for column, i in places.at.items()}), places
-
-
-def _check_size(label: str, packed: int, metadata: pyarrow.parquet.FileMetaData) -> None:
-    groups = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
-    size = max(sum(groups), metadata.num_rows * _ROW_BYTES)
-    if size > MAX_UNPACKED or swells(size, packed):
-        raise InputError(
-            f"{label} would unpack to {size:,} bytes ({size / max(packed, 1):.0f} times its "
-            "size); split it, or save the ratings as CSV."
-        )
 
 
 def _check_type(label: str, column: str, kind: pyarrow.DataType) -> None:

@@ -20,7 +20,7 @@ from d2l_autorec.data.columns import Places
 from d2l_autorec.data.form import find_form
 from d2l_autorec.data.options import COLUMNS, ReadOptions
 from d2l_autorec.data.rows import Form, Lines, delimiter_of, records
-from d2l_autorec.data.scan import Scan, scan
+from d2l_autorec.data.scan import scan
 from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CHUNK = 500_000  # records
 _NAMES = {"\t": "tab", " ": "white space", ",": "comma", ";": "semicolon"}
+_IN_BLOCKS = ("column 1 of a block", "the number before a block", "column 2", "column 3")
+_NETFLIX = Places({"user": 0, "rating": 1, "timestamp": 2}, dict(zip(COLUMNS, _IN_BLOCKS)))
 _GUESSED = {"iso-8859-1": "Latin-1", "cp1252": "Windows-1252"}
 
 
@@ -62,7 +64,10 @@ def read_delimited(
     seen = scan(blob, "utf-8-sig" if options.strict else options.encoding)
     first = next((line for line in seen.head.split("\n") if line.strip()), "")
     netflix = re.fullmatch(r"\s*[0-9]+:\s*", first) is not None
-    form = _netflix_form(seen) if netflix else find_form(blob, seen, options, needed)
+    if netflix:
+        form = Form(seen.encoding, ",", False, 3, _NETFLIX, 0, ())
+    else:
+        form = find_form(blob, seen, options, needed)
 
     def where(row: int) -> str:
         found = next(islice(records(blob, form), row, None), None)
@@ -197,13 +202,6 @@ def recoded(column: pd.Series, texts: list[str]) -> pd.Series:
     codes, labels = pd.factorize(np.array(texts, dtype=object))
     values = pd.Categorical.from_codes(codes[column.cat.codes.to_numpy()], list(labels))
     return pd.Series(values, index=column.index)
-
-
-def _netflix_form(seen: Scan) -> Form:
-    why = {"user": "column 1 of a block", "item": "the number before a block"}
-    why |= {"rating": "column 2", "timestamp": "column 3"}
-    places = Places({"user": 0, "rating": 1, "timestamp": 2}, why)
-    return Form(seen.encoding, ",", False, 3, places, 0, ())
 
 
 def _blocks(frame: pd.DataFrame, where: Callable[[int], str]) -> pd.DataFrame:

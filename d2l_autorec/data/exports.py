@@ -94,25 +94,22 @@ def read_export(blob: Blob, encoding: str | None = None) -> Export | None:
     rows = _rows(blob, seen)
     _, names = next(rows)
     at = {name.strip(): i for i, name in reversed(list(enumerate(names)))}
-    entries, not_rated = [], 0
-    for line, fields in rows:
-        said = {name: fields[i].strip() for name, i in at.items() if i < len(fields)}
-        entry = _entry(site, said, line, f"{blob.label}, line {line}")
-        if entry is None:
-            not_rated += 1
-        else:
-            entries.append(entry)
+    read = [_entry(site, at, fields, line, blob.label) for line, fields in rows]
+    entries = tuple(entry for entry in read if entry is not None)
     if not entries:
         raise InputError(f"{blob.label}: no entry has a rating; rate some at {site.name}.")
-    return Export(site, tuple(entries), not_rated)
+    return Export(site, entries, len(read) - len(entries))
 
 
 def _rows(blob: Blob, seen: Scan) -> Iterator[Row]:
     return split_rows(io.StringIO(read_text(blob, seen), newline=None), ",", True, blob.label)
 
 
-def _entry(site: Site, said: Mapping[str, str], line: int, where: str) -> Entry | None:
-    text = said.get(site.rating, "")
+def _entry(
+    site: Site, at: Mapping[str, int], fields: list[str], line: int, label: str
+) -> Entry | None:
+    said = {name: fields[i].strip() for name, i in at.items() if i < len(fields)}
+    where, text = f"{label}, line {line}", said.get(site.rating, "")
     if text in ("", *site.not_rated):
         return None
     try:

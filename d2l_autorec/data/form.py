@@ -91,12 +91,9 @@ def _preamble(lines: list[str], options: ReadOptions) -> tuple[int, str | None, 
 
 def _check_above(sample: list[str], options: ReadOptions, label: str, skip: int) -> None:
     """Refuse lines above a header that names all columns, such as a report's title."""
-
-    def names_all(line: str) -> bool:
-        fields = re.split(re.escape(options.separator) if options.separator else r"[\t;|,]", line)
-        return len(find_columns(fields, COLUMNS[:3])) == 3
-
-    above = [number for number, line in enumerate(sample[:20]) if names_all(line[:2000])]
+    separator = re.escape(options.separator) if options.separator else r"[\t;|,]"
+    parted = [re.split(separator, line[:2000]) for line in sample[:20]]
+    above = [i for i, names in enumerate(parted) if len(find_columns(names, COLUMNS[:3])) == 3]
     first = next(number for number, line in enumerate(sample) if line.strip())
     if above and above[0] > first:
         raise InputError(
@@ -147,10 +144,10 @@ def _choose(
     if not tried:
         if asked:
             raise InputError(f"{where}: no {clip(asked)} stands in it; give the right --sep.")
+        listed = f"{', '.join(needed[:-1])} and {needed[-1]}"
         raise InputError(
-            f"{where}: no tab, comma, semicolon, '::', '|' or white space stands "
-            f"between the fields; write {', '.join(needed[:-1])} and {needed[-1]} as CSV or TSV, "
-            "or give --sep."
+            f"{where}: no tab, comma, semicolon, '::', '|' or white space stands between the "
+            f"fields; write {listed} as CSV or TSV, or give --sep."
         )
     best = max(rank for rank, *_ in tried)
     chosen = [one for one in tried if one[0] == best]

@@ -112,12 +112,8 @@ def read_located(
 ) -> tuple[Ratings, Callable[[int], str]]:
     """Read what `locate` found, without UserWarnings; see `read_ratings`.
 
-    Returns
-    -------
-    ratings : Ratings
-    where : callable
-        Takes a record's number and names its line, for checks that come after; it is right as long
-        as no row was left out.
+    Returns also what names the line of a record, by its number, for checks that come after; it is
+    right as long as no row was left out.
     """
     with unchanged(located.ratings):  # the digest is that of what was parsed
         return _read_located(located, options or ReadOptions(), allow_nonpositive)
@@ -265,7 +261,6 @@ def _check_values(
     if not allow_nonpositive and ratings.min() <= 0:
         row = int(np.argmax(ratings <= 0))
         raise InputError(
-            f"{where(rows[row])}: the rating {ratings[row]:g} is not above zero, "
-            "which here means 'not rated'; correct or remove the line, or give --not-rated "
-            f"{ratings[row]:g}."
+            f"{where(rows[row])}: the rating {ratings[row]:g} is not above zero, which here means "
+            f"'not rated'; correct or remove the line, or give --not-rated {ratings[row]:g}."
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
-from d2l_autorec.data.delimited import recoded, texts_of
+from d2l_autorec.data.delimited import texts_of
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError, clip
 
@@ -55,13 +55,11 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
     # Only what int() writes back unchanged is a number: "007" and "7" are two people.
     if all(match or _WHOLE.fullmatch(text) for match, text in zip(whole, texts)):
         texts = [match[1] if match else text for match, text in zip(whole, texts)]
-    column = recoded(column, texts)
-    labels = np.array(list(column.cat.categories), dtype=object)
-    if all(_WHOLE.fullmatch(text) for text in labels):
+    labels = np.array(texts, dtype=object)
+    if all(_WHOLE.fullmatch(text) for text in texts):
         labels = labels.astype(np.int64)
     ids, position = np.unique(labels, return_inverse=True)
-    codes = position.astype(np.int32)[column.cat.codes.to_numpy()]
-    return codes, ids, before - len(ids)
+    return position.astype(np.int32)[codes], ids, before - len(ids)
 
 
 def alike(ids: np.ndarray, column: str) -> list[str]:

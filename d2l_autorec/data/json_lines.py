@@ -29,11 +29,10 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
 
     seen = scan(blob, options.encoding)
     lines = not seen.head.lstrip("\ufeff \t\r\n").startswith("[")
-    read = _lines(blob, seen) if lines else _array(blob, seen)
     word = "line" if lines else "record"
     places, names, numbers = None, [], array("q")
     columns: dict[str, tuple[array[int], dict[str, int]]] = {}
-    for number, record in read:
+    for number, record in _records(blob, seen, lines):
         where = f"{blob.label}, {word} {number}"
         if not isinstance(record, dict):
             raise InputError(f"{where}: it is no object with fields; correct or remove it.")
@@ -64,14 +63,14 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
     )
 
 
-def _lines(blob: Blob, seen: Scan) -> Iterator[tuple[int, Any]]:
-    with readable(blob.label), io.TextIOWrapper(blob.open(), encoding=seen.encoding) as text:
-        for number, line in enumerate(text, 1):
-            if line.strip():
-                yield number, _loaded(line, f"{blob.label}, line {number}")
-
-
-def _array(blob: Blob, seen: Scan) -> Iterator[tuple[int, Any]]:
+def _records(blob: Blob, seen: Scan, lines: bool) -> Iterator[tuple[int, Any]]:
+    """Number what is on each line that is not blank, or what is in the one array."""
+    if lines:
+        with readable(blob.label), io.TextIOWrapper(blob.open(), encoding=seen.encoding) as text:
+            for number, line in enumerate(text, 1):
+                if line.strip():
+                    yield number, _loaded(line, f"{blob.label}, line {number}")
+        return
     if seen.size > MAX_ARRAY:
         raise InputError(
             f"{blob.label}: the JSON array holds more than {MAX_ARRAY:,} bytes; write one record "

@@ -19,39 +19,20 @@ SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space":
 class ReadOptions:
     """Options for reading a ratings file. The reader detects whatever is left out.
 
-    Attributes
-    ----------
-    columns : mapping of str to str
-        For each of `COLUMNS` that is asked for, its name in the header, or its position from 1.
-    separator : str or None
-        What stands between the fields; ``" "`` for any white space.
-    decimal : {".", ","} or None
-        The decimal sign of the ratings.
-    encoding : str or None
-    not_rated : tuple of str
-        Ratings that mean "not rated", such as ``-1``; their rows are left out.
-    titles : Path or None
-        A file of titles, in place of the one that lies beside the ratings.
-    duplicates : {"latest", "mean", "error"}
-        What becomes of several ratings of one pair: the latest counts (the last in the file,
-        where there are no timestamps), or their mean, or the file is refused.
-    strict : bool
-        Refuse what is else left out or repaired with a notice: rows without a rating, text that
-        is not UTF-8.
-
-    Raises
-    ------
-    InputError
-        If a value is unknown; the sentence names the option.
+    Raises an InputError if a value is unknown; the sentence names the option.
     """
 
+    # for each of COLUMNS that is asked for, its name in the header, or its position from 1
     columns: Mapping[str, str] = field(default_factory=dict)
-    separator: str | None = None
-    decimal: str | None = None
-    encoding: str | None = None
-    not_rated: tuple[str, ...] = ()
-    titles: Path | None = None
+    separator: str | None = None  # what stands between the fields; " " for any white space
+    decimal: str | None = None  # the decimal sign of the ratings, "." or ","
+    encoding: str | None = None  # as Python names it
+    not_rated: tuple[str, ...] = ()  # ratings that mean "not rated", such as -1; their rows go
+    titles: Path | None = None  # a file of titles, in place of the one beside the ratings
+    # of several ratings of a pair the latest counts (the last in the file, where there are no
+    # timestamps), or their "mean", or the file is refused ("error")
     duplicates: str = "latest"
+    # refuse what is else left out or repaired: rows without a rating, text that is not UTF-8
     strict: bool = False
 
     def __post_init__(self) -> None:

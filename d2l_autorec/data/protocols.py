@@ -214,9 +214,9 @@ def _check_times(name: str, ratings: Ratings) -> None:
     if ratings.table["timestamp"].to_numpy().any():
         return
     said = ratings.understood.notices if ratings.understood else ()
-    reason = next((text for text in said if text.startswith("The timestamps are ignored")), None)
+    ignored = (text for text in said if text.startswith("The timestamps are ignored"))
+    reason = next((f" ({text[:-1]})" for text in ignored), "")
     raise InputError(
-        f"--split {name} needs timestamps, which {ratings.name} has not"
-        f"{'' if reason is None else f' ({reason[:-1]})'}; name their column with --columns, or "
-        "use random."
+        f"--split {name} needs timestamps, which {ratings.name} has not{reason}; name their "
+        "column with --columns, or use random."
     )

@@ -59,10 +59,6 @@ class Lines(io.TextIOBase):
             self._text.readline()
         self._separator = form.separator
 
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
     def read(self, size: int | None = -1) -> str:
         """Read about so many characters."""
         chunk = more = self._text.read(size)

@@ -42,8 +42,9 @@ def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> 
     except _Undecodable as error:
         guess = None if encoding or chosen != "utf-8-sig" else _western(blob)
         if guess is None:
+            byte, line = error.args
             raise InputError(
-                f"{blob.label}, line {error.line}: byte 0x{error.byte:02x} is not "
+                f"{blob.label}, line {line}: byte 0x{byte:02x} is not "
                 f"{chosen.replace('-sig', '').upper()}; save the file as UTF-8, or name its "
                 "encoding with --encoding."
             ) from None
@@ -58,9 +59,6 @@ def read_text(blob: Blob, seen: Scan) -> str:
 
 class _Undecodable(Exception):
     """A byte that is not in the encoding, and its line."""
-
-    def __init__(self, byte: int, line: int) -> None:
-        self.byte, self.line = byte, line
 
 
 def _encoding_of(start: bytes) -> str:

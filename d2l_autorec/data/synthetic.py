@@ -76,11 +76,8 @@ class Synthetic:
 def chunks(what: Synthetic) -> Iterator[Chunk]:
     """Make the ratings, user by user, about a million at a time.
 
-    Yields
-    ------
-    user, item : numpy.ndarray of int32
-        Codes from 0; users rising, a user's items rising.
-    rating : numpy.ndarray of float32
+    Yields arrays of users, items (int32, codes from 0; users rising, a user's items rising) and
+    ratings (float32).
     """
     rng = np.random.default_rng(what.seed)
     counts = _activity(what, rng)

@@ -36,21 +36,13 @@ Entry = tuple[str, str, Optional[int], str]
 def read_titles(
     blob: Blob, item_ids: Any, column: str = "", encoding: str | None = None
 ) -> pd.DataFrame:
-    """Read a file of titles, and put it in the order of the item codes.
+    """Read a file of titles, and put it in the order of the items' original ids.
 
     It is ``u.item`` of MovieLens 100K, a file with ``::`` between id, title and genres, or a table
     whose header names its columns, such as ``movies.csv`` or recbole's ``ml-100k.item``. The two
-    forms of MovieLens 100K give the same table. Raises an InputError if the file is not of such a
-    form; the sentence names the line.
-
-    Parameters
-    ----------
-    blob : Blob
-    item_ids : numpy.ndarray, shape (num_items,)
-        The original ids, by code.
-    column : str
-        What the ratings call the item; a column of that name holds the ids.
-    encoding : str, optional
+    forms of MovieLens 100K give the same table. A column of the name that the ratings have for the
+    item, ``column``, holds the ids. Raises an InputError if the file is not of such a form; the
+    sentence names the line.
 
     Returns
     -------
@@ -144,8 +136,7 @@ def _table(blob: Blob, text: str, column: str) -> Iterator[Entry]:
     else:
         raise InputError(
             f"{where}: the header names no {'title' if ids else 'item id'} among "
-            f"{', '.join(clip(name) for name in names[:8])}; name the columns movieId, title, "
-            "year, genres."
+            f"{', '.join(map(clip, names[:8]))}; name the columns movieId, title, year, genres."
         )
     flagged = simple[at["genres"]] == "class" if "genres" in at else False
     for line, fields in rows:

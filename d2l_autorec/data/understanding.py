@@ -22,57 +22,29 @@ _SINCE, _UNTIL = 5 * 10**8, 5 * 10**9  # seconds since 1970: 1985 to 2128
 
 @dataclass(frozen=True)
 class Understanding:
-    """What a reader understood of a ratings file.
+    """What a reader understood of a ratings file."""
 
-    Attributes
-    ----------
-    file, kind : str
-        As messages call it; text, Netflix blocks, JSON lines, Parquet, ...
-    columns : dict of str to str
-        For user, item, rating and timestamp, the column taken.
-    separator, encoding, decimal : str or None
-        None where the file has none.
-    users, items, ratings : int
-        How many there are, after what was left out.
-    low, high : float
-        The smallest and the largest rating.
-    counts : dict of str to int
-        How often each rating occurs, if there are at most 24 different ones.
-    duplicates : int
-        Ratings that went because their pair has another.
-    missing, not_rated : int
-        Rows left out, without a rating or with one that means "not rated".
-    titles : int or None
-        Items whose title is known; None if there is no file of titles.
-    timestamps : str
-        ``used``, ``none`` or ``ignored``.
-    first, last : str or None
-        The earliest and the latest time, where its unit is clear.
-    notices, warnings : tuple of str
-        What was left out or repaired, and what looks suspicious.
-    """
-
-    file: str
-    kind: str
-    columns: dict[str, str]
-    separator: str | None
+    file: str  # as messages call it
+    kind: str  # text, Netflix blocks, JSON lines, Parquet, ...
+    columns: dict[str, str]  # for user, item, rating and timestamp, the column taken
+    separator: str | None  # None where the file has none, as for the next two
     encoding: str | None
     decimal: str | None
-    users: int
+    users: int  # how many there are, as for the next two, after what was left out
     items: int
     ratings: int
-    low: float
+    low: float  # the smallest and the largest rating
     high: float
-    counts: dict[str, int]
-    duplicates: int
-    missing: int
-    not_rated: int
-    titles: int | None
-    timestamps: str
-    first: str | None
+    counts: dict[str, int]  # how often each rating occurs, if at most 24 different ones do
+    duplicates: int  # ratings that went because their pair has another
+    missing: int  # rows left out, without a rating
+    not_rated: int  # rows left out, with a rating that means "not rated"
+    titles: int | None  # items whose title is known; None if there is no file of titles
+    timestamps: str  # used, none or ignored
+    first: str | None  # the earliest and the latest time, where its unit is clear
     last: str | None
-    notices: tuple[str, ...]
-    warnings: tuple[str, ...]
+    notices: tuple[str, ...]  # what was left out or repaired
+    warnings: tuple[str, ...]  # what looks suspicious
 
     @property
     def _form(self) -> str:
@@ -91,8 +63,8 @@ class Understanding:
             f"{'' if named else ' (no header)'}; {self._form}{times}."
         )
 
-    def text(self, width: int = 80) -> str:
-        """Say all of it in lines of at most ``width`` characters."""
+    def text(self) -> str:
+        """Say all of it in lines of at most 80 characters."""
         decimal = {",": ", decimal comma", ".": ", decimal point"}.get(self.decimal or "", "")
         span = f", {self.first} to {self.last}" if self.first else ""
         titles = "no file of titles" if self.titles is None else f"for {self.titles:,} items"
@@ -111,14 +83,14 @@ class Understanding:
         }
         lines = []
         for name, said in rows.items():
-            lines += _wrapped(f"{name:<12}", said, width) if said else []
+            lines += _wrapped(f"{name:<12}", said, hang=12) if said else []
         lines += [""] if self.counts else []
         for rating, count in self.counts.items():
             bar = "#" * round(40 * count / max(self.counts.values()))
             lines.append(f"{rating:>8} {count:>13,} {100 * count / self.ratings:5.1f} %  {bar}")
         for name, texts in (("note", self.notices), ("WARNING", self.warnings)):
             for text in texts:
-                lines += ["", *_wrapped(f"{name}: ", text, width, hang=2)]
+                lines += ["", *_wrapped(f"{name}: ", text, hang=2)]
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -139,11 +111,9 @@ class Understanding:
             )
 
 
-def _wrapped(head: str, said: str, width: int, hang: int | None = None) -> list[str]:
-    indent = " " * (len(head) if hang is None else hang)
-    return textwrap.wrap(
-        head + plain(said), width, subsequent_indent=indent, break_on_hyphens=False
-    )
+def _wrapped(head: str, said: str, hang: int) -> list[str]:
+    text, indent = head + plain(said), " " * hang
+    return textwrap.wrap(text, 80, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def time_range(times: np.ndarray) -> tuple[str | None, str | None]:

@@ -85,11 +85,7 @@ def rating_values(
 
 
 def _numbers(
-    texts: list[str],
-    dropped: np.ndarray,
-    options: ReadOptions,
-    row_of: Callable[[int], str],
-    notices: list[str],
+    texts: list[str], dropped: np.ndarray, options: ReadOptions, row_of: Where, notices: list[str]
 ) -> tuple[np.ndarray, str | None]:
     """Return the number of each text, NaN for those dropped and missing, and the decimal sign."""
     missing = set() if options.strict else MISSING
@@ -139,7 +135,7 @@ def without_signs(texts: Sequence[str]) -> tuple[list[str], str] | None:
     return [f"{count:g}" for count in counts], "stars, counted"
 
 
-def _decimal(texts: list[str], row_of: Callable[[int], str]) -> str | None:
+def _decimal(texts: list[str], row_of: Where) -> str | None:
     commas, points = (
         [i for i, t in enumerate(texts) if re.fullmatch(rf"[+-]?\d*{sign}\d+([eE].*)?", t)]
         for sign in (",", r"\.")
@@ -159,15 +155,10 @@ def _decimal(texts: list[str], row_of: Callable[[int], str]) -> str | None:
 
 
 def time_values(column: pd.Series, where: Where) -> tuple[np.ndarray | None, str]:
-    """Turn the texts of timestamps, categories or numbers, into whole numbers.
+    """Turn the texts of timestamps, categories or numbers, into whole numbers (int64).
 
-    Returns
-    -------
-    times : numpy.ndarray of int64, or None
-        Numbers in the file's unit; dates (ISO 8601) in nanoseconds since 1970, as UTC where they
-        name no zone. None where one of them cannot be read.
-    reason : str
-        Why it is None.
+    They are in the file's unit; dates (ISO 8601) in nanoseconds since 1970, as UTC where they name
+    no zone. Returns None and the reason where one of them cannot be read.
     """
     import pandas as pd
 

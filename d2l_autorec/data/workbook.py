@@ -27,8 +27,6 @@ def sheet_as_csv(blob: Blob) -> Blob:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         filled = {sheet.title: text for sheet in book.worksheets if (text := _text(sheet))}
         book.close()
-    except InputError:
-        raise
     except Exception as error:  # openpyxl lets through whatever a damaged part brings about
         words = " ".join(plain(error).split()) or type(error).__name__
         raise InputError(
