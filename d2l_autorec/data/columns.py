@@ -180,9 +180,7 @@ def _asked_position(names: Sequence[str], column: str, name: str, where: str) ->
     )
 
 
-def positions(
-    asked: dict[str, str], width: int, where: str, needed: Sequence[str] = COLUMNS[:3]
-) -> Places:
+def positions(asked: dict[str, str], width: int, where: str, needed: Sequence[str]) -> Places:
     """Choose the columns of a file without a header, by their order or by what was asked for."""
     at = {}
     for column, place in asked.items():

@@ -16,9 +16,7 @@ from d2l_autorec.errors import InputError, clip
 SAMPLE = 1000  # lines
 
 
-def find_form(
-    blob: Blob, seen: Scan, options: ReadOptions, needed: Sequence[str] = COLUMNS[:3]
-) -> Form:
+def find_form(blob: Blob, seen: Scan, options: ReadOptions, needed: Sequence[str]) -> Form:
     """Tell a file's form from its first thousand lines.
 
     The columns ``needed`` must be there, in their order where no header names them. Raises an

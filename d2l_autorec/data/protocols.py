@@ -71,12 +71,8 @@ def canonical_split(name: str, ratings: Ratings) -> tuple[Rows, Rows]:
 
     ``u1`` to ``u5`` are five disjoint test sets of a fifth each; ``ua`` and ``ub`` have ten
     ratings of each user. They are those of GroupLens's ``u1.test`` and so on, as row numbers of
-    ``u.data``, rising.
-
-    Raises
-    ------
-    InputError
-        If the ratings are not those of MovieLens 100K, byte for byte.
+    ``u.data``, rising. Raises an InputError if the ratings are not those of MovieLens 100K, byte
+    for byte.
     """
     count = len(ratings.table)
     if ratings.digest != known.DIGESTS["u.data"] or count != known.ML100K_RATINGS:
@@ -96,12 +92,8 @@ def canonical_split(name: str, ratings: Ratings) -> tuple[Rows, Rows]:
 def time_split(ratings: Ratings, test_ratio: float = 0.1) -> tuple[Rows, Rows]:
     """Hold out the latest ratings; of equal times, those that stand last in the file.
 
-    As many are held out as by `holdout_split`. The rows rise.
-
-    Raises
-    ------
-    InputError
-        If the ratings have no timestamps, or the share is none.
+    As many are held out as by `holdout_split`. The rows rise. Raises an InputError if the ratings
+    have no timestamps, or the share is none.
     """
     _check_times("time", ratings)
     count = len(ratings.table)
@@ -114,12 +106,8 @@ def leave_last_split(ratings: Ratings) -> tuple[Rows, Rows]:
     """Hold out the latest rating of each user who has two or more.
 
     Of equal times the last in the file is held out. The chapter's ``seq-aware`` differs: it takes
-    the first of these, and holds out a user's only rating. The rows rise.
-
-    Raises
-    ------
-    InputError
-        If the ratings have no timestamps, or no user has two ratings.
+    the first of these, and holds out a user's only rating. The rows rise. Raises an InputError if
+    the ratings have no timestamps, or no user has two ratings.
     """
     _check_times("leave-last", ratings)
     user = ratings.table["user"].to_numpy()
@@ -138,12 +126,7 @@ def folds(num_rows: int, count: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
     """Yield the rows to train and to test on of each fold of a cross-validation, rising.
 
     Each row is held out once. The sizes of the folds differ by one at most. The global generators
-    are left alone.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than 2 folds, or more than rows.
+    are left alone. Raises an InputError if there are fewer than 2 folds, or more than rows.
     """
     if not 2 <= count <= num_rows:
         raise InputError(f"--folds is {count}; give 2 to {num_rows}, the number of ratings.")

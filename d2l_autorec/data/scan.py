@@ -122,14 +122,15 @@ def _scan(blob: Blob, encoding: str, limit: int) -> Scan:
             try:
                 text = decoder.decode(chunk, not more)
             except UnicodeDecodeError as error:
-                # of this chunk and an unfinished character before it, which has no line end
-                end = len(re.split(rb"\r\n|\r|\n", error.object[: error.start]))
+                # the object is this chunk, and an unfinished character before it
+                before = error.object[: error.start]
+                line = lines + max(before.count(b"\n"), before.count(b"\r")) + 1
                 byte = error.object[min(error.start, len(error.object) - 1)]
-                raise _Undecodable(byte, lines + end) from None
+                raise _Undecodable(byte, line) from None
             head = head or text
-            before, zero, _ = text.partition("\0")
+            whole, zero, _ = text.partition("\0")
             if zero:
-                line = lines + before.count("\n") + 1
+                line = lines + whole.count("\n") + 1
                 raise InputError(
                     f"{blob.label}, line {line}: it holds a zero byte, so it is not a text file; "
                     "save it as CSV in UTF-8."

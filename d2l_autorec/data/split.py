@@ -96,16 +96,8 @@ def seq_aware_split(table: pd.DataFrame) -> tuple[Rows, Rows]:
 def holdout_split(num_rows: int, test_ratio: float, seed: int) -> tuple[Rows, Rows]:
     """Hold out an exact share of the rows, for validation or the paper's 90/10 protocol.
 
-    The global generators are left alone.
-
-    Parameters
-    ----------
-    num_rows : int
-        At least 2.
-    test_ratio : float
-        Share to hold out, rounded to whole rows but at least 1 and at most ``num_rows - 1``.
-    seed : int
-        Of the draw.
+    The share, ``test_ratio``, is rounded to whole rows, but at least one row is held out and one
+    left. The draw is that of ``seed``; the global generators are left alone.
 
     Returns
     -------
@@ -133,10 +125,7 @@ def split_digest(test_rows: Rows) -> str:
 def save_split(path: str | Path, train_rows: Rows, test_rows: Rows, ratings: Ratings) -> None:
     """Save a split's row numbers, and the digest of the data that they count in, as ``.npz``.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
+    Raises an InputError if the file cannot be written.
     """
     path = Path(path)
     columns = train_rows.astype("<i8"), test_rows.astype("<i8"), np.array(ratings.digest)

@@ -156,19 +156,8 @@ def test_a_server_that_has_no_such_file_or_another(monkeypatch, tmp_path):
 FRAGMENTS = st.sampled_from(
     [
         *(b"1", b"-7", b"3.5", b"nan", b"0", b"user", b"item", b"rating", b"\xc3\xa9", b" ", b'"'),
-        *(
-            b",",
-            b"\t",
-            b"::",
-            b";",
-            b"\n",
-            b"\r",
-            b"\xff",
-            b"\0",
-            b"PK\x03\x04",
-            b"\x1f\x8b",
-            b"PAR1",
-        ),
+        *(b",", b"\t", b"::", b";", b"\n", b"\r", b"\xff", b"\0"),
+        *(b"PK\x03\x04", b"\x1f\x8b", b"PAR1"),
     ]
 )
 CONTENT = st.one_of(st.binary(max_size=200), st.lists(FRAGMENTS, max_size=40).map(b"".join))
