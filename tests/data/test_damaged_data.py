@@ -225,6 +225,19 @@ def test_of_a_pair_rated_twice_the_last_is_kept_and_said(tmp_path):
     assert ratings.table["rating"].tolist() == [4, 2]
 
 
+@contextlib.contextmanager
+def serving(handler):
+    """Run a server, and give its address."""
+    handler.log_message = lambda *args: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture
 def trickle():
     """A server that sends what it has slowly; the headers too, if asked for ``/headers``."""
@@ -245,15 +258,9 @@ def trickle():
                         return
                     self.wfile.write(bytes([byte]))
 
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    left.set()
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as address:
+        yield address
+        left.set()
 
 
 @pytest.mark.parametrize("slow", ["body", "headers"])
@@ -269,6 +276,22 @@ def test_a_length_that_is_no_number(trickle):
     content = fetch._download(f"{trickle}/odd", lambda *reached: seen.append(reached))
     assert content == b"content"
     assert seen == [(7, None)]
+
+
+def test_a_server_that_has_no_such_file_or_another(monkeypatch):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/other" else 404)
+            self.end_headers()
+            self.wfile.write(b"not a zip")
+
+    with serving(Handler) as address:
+        for path, reason in (("gone", "404"), ("other", known.GROUPLENS_SHA1)):
+            monkeypatch.setattr(known, "GROUPLENS_URL", f"{address}/{path}")
+            with pytest.raises(fetch.FetchError, match=reason):
+                fetch.from_grouplens(quiet=True)
+    with pytest.raises(fetch.FetchError, match="no answer"):  # nobody listens any more
+        fetch.from_grouplens(quiet=True)
 
 
 def test_an_index_that_cannot_be_reached_is_called_that(monkeypatch):
