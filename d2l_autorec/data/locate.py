@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -48,7 +48,7 @@ def locate(path: str | Path) -> Located:
         if not found:
             raise InputError(f"{path} does not exist; check the path.")
         if found == "folder":
-            files: dict[str, Callable[[], Blob]] = {
+            files = {
                 str(file.relative_to(path)): partial(file_blob, file)
                 for pattern in ("*", "*/*")
                 for file in sorted(path.glob(pattern))
@@ -66,8 +66,8 @@ def locate(path: str | Path) -> Located:
             book = Blob(str(path), name, lambda: open_file(path))
             return Located(sheet_as_csv(book), None, name)
         if path.suffix != ".npz":
-            packed = {name: partial(unpacked, blob) for name, blob in members.items()}
-            return _choose({**packed}, path.stem, path)
+            packed = {member: partial(unpacked, blob) for member, blob in members.items()}
+            return _choose(packed, path.stem, path)
     blob = file_blob(path)
     titles = [path.with_name(name) for name in _titles_of(blob.name)]
     beside = [file_blob(file) for file in titles if kind(file)]
@@ -83,7 +83,7 @@ def _titles_of(name: str) -> Sequence[str]:
     return LAYOUTS.get("u.data" if _PARTS.fullmatch(name) else name, ())
 
 
-def _choose(files: dict[str, Callable[[], Blob]], stem: str, label: Path) -> Located:
+def _choose(files: Mapping[str, Callable[[], Blob]], stem: str, label: Path) -> Located:
     """Choose among the files of a folder or an archive, in the latter also one folder down."""
     all_paths = [PurePosixPath(name.replace("\\", "/")) for name in files]
     blob_of = dict(zip(all_paths, files.values()))

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import IO, Any, Callable
 
@@ -62,16 +62,16 @@ def write_synthetic(
 def _write_csv(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chunk]) -> None:
     import pandas as pd
 
+    out: Any = nullcontext(file)
     if path.suffix == ".gz":  # without name and time, so that equal ratings are equal files
-        with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
-            _write_csv(packed, path.with_suffix(""), what, parts)  # type: ignore[arg-type]
-        return
-    file.write(HEADER.encode())
-    for user, item, rating in parts:
-        if not what.half_stars:
-            rating = rating.astype(np.int8)
-        table = pd.DataFrame({"user": user + 1, "item": item + 1, "rating": rating})
-        file.write(table.to_csv(index=False, header=False, lineterminator="\n").encode())
+        out = gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
+    with out as text:
+        text.write(HEADER.encode())
+        for user, item, rating in parts:
+            if not what.half_stars:
+                rating = rating.astype(np.int8)
+            table = pd.DataFrame({"user": user + 1, "item": item + 1, "rating": rating})
+            text.write(table.to_csv(index=False, header=False, lineterminator="\n").encode())
 
 
 def _write_npz(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chunk]) -> None:
