@@ -171,9 +171,7 @@ def _read(blob: Blob, form: Form, whole: str) -> pd.DataFrame:
                         new = [known.setdefault(text, len(known)) for text in found]
                         values = np.array(new, np.int32)[codes]
                     parts[column].append(values)
-    columns = {column: np.concatenate(part) for column, part in parts.items() if part}
-    if not columns:
-        raise InputError(f"{blob.label} has a header but no rating; add some.")
+    columns = {column: np.concatenate(part) for column, part in parts.items()}
     for column, codes in columns.items():
         if column != whole:
             columns[column] = pd.Categorical.from_codes(codes, list(texts[column]))

@@ -33,6 +33,7 @@ def find_places(
     first, *rows = rows
     bare = [name.strip().strip('\ufeff"') for name in first]
     ratings = len(needed) == 3
+    unsaid = ratings and not asked
     counted = _counted_header(bare, rows, asked, where) if ratings else 0
     if counted:
         if asked:
@@ -47,7 +48,7 @@ def find_places(
     if (is_header(first) and not data) or named:
         if ratings and _is_matrix(first, rows, asked):
             raise _matrix(first, where, True, separator)
-        unsure = ratings and not asked and len(find_columns(first)) < 3 <= len(first)
+        unsure = unsaid and len(find_columns(first)) < 3 <= len(first)
         if unsure and is_number(first[2]):
             known = next(bare[at[0]] for at in find_columns(first).values())
             raise InputError(
@@ -62,7 +63,7 @@ def find_places(
             places = Places(moved, places.why, (*places.notices, "The row names are left out."))
         _check_width(first, where)
         return True, places, len(first) + shift
-    if ratings and not asked and not bare[0] and _is_matrix(first, rows, asked):
+    if unsaid and not bare[0] and _is_matrix(first, rows, asked):
         raise _matrix(first, where, True, separator)
     listed = f"{', '.join(needed[:-1])} and {needed[-1]}"
     if len(first) < len(needed):
@@ -89,7 +90,7 @@ def find_places(
             f"which these are, as in --columns {needed[0]}=2,{needed[1]}=3."
         )
     _check_width(first, where)
-    if ratings and not asked:
+    if unsaid:
         _check_third([first, *rows], where)
         _check_fourth([first, *rows], where)
     return not is_number(first[rating]), places, len(first)
