@@ -11,6 +11,7 @@ import typer
 from d2l_autorec.cli.common import Json, Quiet, Seed, app, reads_ratings
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError, plain
+from d2l_autorec.paths import check_new_file
 from d2l_autorec.progress import counting_bar
 
 Size = Annotated[Optional[int], typer.Option(help="In place of that set's.")]
@@ -34,11 +35,11 @@ def inspect(
 ) -> None:
     """Say what is understood of a ratings file, and what looks suspicious in it."""
     from d2l_autorec.data.formats import read_located
-    from d2l_autorec.data.histogram import check_plot, draw
+    from d2l_autorec.data.histogram import KINDS, draw
     from d2l_autorec.data.locate import locate
 
     if plot is not None:
-        check_plot(plot)
+        check_new_file("--plot", plot, KINDS)
     ratings = read_located(locate(file), reading, allow_nonpositive=True)[0]
     understood = ratings.understood
     assert understood is not None
@@ -62,32 +63,22 @@ def synthetic(
     quiet: Quiet = False,
 ) -> None:
     """Make synthetic ratings of any size with MovieLens's long tails, for tests of scale."""
-    from d2l_autorec.data.synthetic import LIKE, Synthetic, chunks
-    from d2l_autorec.data.synthetic_files import check_path, write_synthetic
+    from d2l_autorec.data.synthetic import LIKE, Synthetic
+    from d2l_autorec.data.synthetic_files import write_synthetic
 
     if like not in LIKE:
         raise InputError(f"--like {like!r} is unknown; use {', '.join(LIKE)}.")
     asked = (users, items, ratings)
     size = [own if given is None else given for given, own in zip(asked, LIKE[like])]
     what = Synthetic(size[0], size[1], size[2], seed, half_stars)
-    what.check()
     path = Path(f"{what.name}.csv.gz") if out is None else out
-    check_path(path)
     with counting_bar("making ratings", what.num_ratings, quiet) as advance:
-
-        def watched():  # type: ignore[no-untyped-def]
-            for part in chunks(what):
-                yield part
-                advance(len(part[0]))
-
-        write_synthetic(path, what, watched())
+        write_synthetic(path, what, advance)
     record = {
         "command": "synthetic",
         "name": what.name,
         "file": str(path),
-        "users": what.num_users,
-        "items": what.num_items,
-        "ratings": what.num_ratings,
+        **dict(zip(("users", "items", "ratings"), size)),
         "seed": seed,
     }
     typer.echo(json.dumps(record) if as_json else f"{what.name} is in {path}")

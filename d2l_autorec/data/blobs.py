@@ -35,32 +35,20 @@ RATIO_COUNTS_FROM = 16 * 1024**2
 
 # zipfile, gzip and lzma raise all of these on bytes that went astray.
 _DAMAGE = (
-    zipfile.BadZipFile,
-    gzip.BadGzipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    ValueError,
-    LookupError,
-    OverflowError,
-    MemoryError,
+    *(zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, LookupError, OverflowError, MemoryError),
 )
 
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes that can be opened; messages call them ``label``, ``name`` is the bare file name.
+    """Bytes that can be opened."""
 
-    ``packed`` is the size in bytes of what they are unpacked from, 0 where nothing is. ``stamp``
-    returns another value once the file on disk has been changed or replaced.
-    """
-
-    label: str
-    name: str
+    label: str  # what messages call them
+    name: str  # the bare file name
     open: Callable[[], BinaryIO]
-    packed: int = 0
-    stamp: Callable[[], object] = lambda: None
+    packed: int = 0  # size in bytes of what they are unpacked from, 0 where nothing is
+    stamp: Callable[[], object] = lambda: None  # another value once the file on disk is another
 
 
 def file_blob(path: Path) -> Blob:
@@ -97,24 +85,18 @@ def unpacked(blob: Blob) -> Blob:
         for suffix, (magic, opener) in _PACKED.items():
             if blob.name.endswith(suffix) or re.match(magic, head):
                 packed = stream.seek(0, io.SEEK_END)
-                name = blob.name[: -len(suffix)] if blob.name.endswith(suffix) else blob.name
-                return Blob(
-                    blob.label, name, partial(_Unpacking.of, blob, opener), packed, blob.stamp
-                )
+                opened = cast(Callable[[], BinaryIO], partial(_Unpacking, blob, opener))
+                name = blob.name.removesuffix(suffix)
+                return Blob(blob.label, name, opened, packed, blob.stamp)
     return blob
 
 
 class _Unpacking(io.BufferedReader):
     """The unpacked content of a compressed stream. Closing it closes that stream too."""
 
-    @classmethod
-    def of(cls, blob: Blob, opener: Callable[[BinaryIO], Any]) -> BinaryIO:
-        """Open a blob and unpack it."""
-        return cast(BinaryIO, cls(opener, blob.open()))
-
-    def __init__(self, opener: Callable[[BinaryIO], Any], packed: BinaryIO) -> None:
-        self._packed = packed
-        super().__init__(opener(packed))
+    def __init__(self, blob: Blob, opener: Callable[[BinaryIO], Any]) -> None:
+        self._packed = blob.open()
+        super().__init__(opener(self._packed))
 
     def close(self) -> None:
         """Close both streams."""
@@ -199,25 +181,11 @@ def _words(error: Exception) -> str:
 
 
 def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
-    """List the files of a zip archive after checking it for unsafe members.
+    """List the files of a zip archive, on disk or in memory, by their full names inside it.
 
-    Parameters
-    ----------
-    file : Path or bytes
-        The archive, on disk or in memory.
-    label : str
-        What messages call it.
-
-    Returns
-    -------
-    dict of str to Blob
-        By the full name inside the archive; nothing has been unpacked.
-
-    Raises
-    ------
-    InputError
-        If it is no zip archive or a truncated one, if a member's path leads out of the archive, or
-        if a member unpacks to more than 2 GiB or to more than 200 times its packed size.
+    Nothing is unpacked. Messages call the archive ``label``. Raises an InputError if it is no zip
+    archive or a truncated one, if a member's path leads out of the archive, or if a member unpacks
+    to more than 2 GiB or to more than 200 times its packed size.
     """
 
     def opener() -> zipfile.ZipFile:
@@ -230,41 +198,37 @@ def open_archive(file: Path | bytes, label: str) -> dict[str, Blob]:
     for info in members:
         _check_member(info, label)
 
-    def member(name: str) -> Callable[[], BinaryIO]:
-        return lambda: cast(BinaryIO, opener().open(name))
+    def member(name: str) -> BinaryIO:
+        return cast(BinaryIO, opener().open(name))
 
+    stamp = partial(_stamp, file) if isinstance(file, Path) else lambda: None
     return {
-        info.filename: Blob(
-            f"{label}:{plain(info.filename)}",
-            PurePosixPath(info.filename).name,
-            member(info.filename),
-            stamp=partial(_stamp, file) if isinstance(file, Path) else lambda: None,
+        name: Blob(
+            f"{label}:{plain(name)}", PurePosixPath(name).name, partial(member, name), stamp=stamp
         )
-        for info in members
+        for name in (info.filename for info in members)
     }
 
 
 def _check_member(info: zipfile.ZipInfo, label: str) -> None:
-    path = info.filename.replace("\\", "/")
+    path, shown = info.filename.replace("\\", "/"), repr(info.filename[:80])
     if path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in path.split("/"):
         raise InputError(
-            f"{label} holds {info.filename[:80]!r}, a path that leads out of the archive; "
+            f"{label} holds {shown}, a path that leads out of the archive; "
             "fetch the archive from its publisher."
         )
     if stat.S_ISLNK(info.external_attr >> 16):
         raise InputError(
-            f"{label} holds a link, {info.filename[:80]!r}, in place of a file; "
-            "pack the file itself."
+            f"{label} holds a link, {shown}, in place of a file; pack the file itself."
         )
-    if info.file_size > MAX_UNPACKED or swells(info.file_size, info.compress_size):
+    if swells(info.file_size, info.compress_size):
         ratio = info.file_size / max(info.compress_size, 1)
         raise InputError(
-            f"{label} holds {info.filename[:80]!r}, which would unpack to "
-            f"{info.file_size:,} bytes ({ratio:.0f} times its packed size); unpack it yourself "
-            "if you trust it."
+            f"{label} holds {shown}, which would unpack to {info.file_size:,} bytes "
+            f"({ratio:.0f} times its packed size); unpack it yourself if you trust it."
         )
 
 
 def swells(size: int, packed: int) -> bool:
-    """Return whether a compression ratio is implausible."""
-    return size > RATIO_COUNTS_FROM and size > MAX_RATIO * packed
+    """Return whether an unpacked size is too large, or its compression ratio implausible."""
+    return size > MAX_UNPACKED or (size > RATIO_COUNTS_FROM and size > MAX_RATIO * packed)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from d2l_autorec.data.blobs import MAX_UNPACKED, Blob, blob_digest, readable, swells
+from d2l_autorec.data.blobs import Blob, blob_digest, readable, swells
 from d2l_autorec.data.columns import Places, take_columns
 from d2l_autorec.data.delimited import Parsed
 from d2l_autorec.data.npz import read_npz
-from d2l_autorec.data.options import COLUMNS, ReadOptions
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError, plain
 from d2l_autorec.packages import require
 
@@ -27,19 +27,10 @@ _ROW_BYTES = 24  # two codes and a rating, once read
 def read_parquet(blob: Blob, options: ReadOptions) -> Parsed:
     """Read ratings from a Parquet file with columns user, item, rating and, if there, timestamp.
 
-    Parameters
-    ----------
-    blob : Blob
-        The file; its columns go by the same names as in a CSV header. Ids are whole numbers, also
-        as floating point, or text.
-    options : ReadOptions
-
-    Raises
-    ------
-    InputError
-        If pyarrow is missing or does not fit NumPy, the file is damaged or would unpack to more
-        than 2 GiB or 200 times its size, a column is missing or of a type that it cannot have, or
-        a value is empty.
+    They go by the same names as in a CSV header. Ids are whole numbers, also as floating point, or
+    text. Raises an InputError if pyarrow is missing or does not fit NumPy, the file is damaged or
+    would unpack to more than 2 GiB or 200 times its size, a column is missing or of a type that it
+    cannot have, or a value is empty.
     """
     what = f"{blob.label} is a Parquet file, which"
     require("pyarrow.parquet", "parquet", what, ", or save the ratings as CSV", _PYARROW)
@@ -60,9 +51,8 @@ def read_parquet(blob: Blob, options: ReadOptions) -> Parsed:
     for column in ("user", "item"):
         empty = frame[column].isna().to_numpy()
         if empty.any():
-            raise InputError(
-                f"{where(int(empty.argmax()))}: the {column} is empty; correct or remove the row."
-            )
+            row = int(empty.argmax())
+            raise InputError(f"{where(row)}: the {column} is empty; correct or remove the row.")
         if frame[column].dtype.kind == "f":
             numbers = frame[column].to_numpy()
             whole = (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
@@ -86,26 +76,22 @@ def _read(blob: Blob, options: ReadOptions) -> tuple[pd.DataFrame, Places]:
         file = pyarrow.parquet.ParquetFile(stream)
         names = file.schema_arrow.names
         places = take_columns(names, dict(options.columns), blob.label)
-        found = {column: places.at[column] for column in COLUMNS if column in places.at}
-        _check_size(blob.label, stream.seek(0, os.SEEK_END), file.metadata)
-        for column, i in found.items():
+        about, packed = file.metadata, stream.seek(0, os.SEEK_END)
+        groups = [about.row_group(i).total_byte_size for i in range(about.num_row_groups)]
+        size = max(sum(groups), about.num_rows * _ROW_BYTES)
+        if swells(size, packed):
+            raise InputError(
+                f"{blob.label} would unpack to {size:,} bytes ({size / max(packed, 1):.0f} times "
+                "its size); split it, or save the ratings as CSV."
+            )
+        for column, i in places.at.items():
             _check_type(blob.label, column, file.schema_arrow.field(i).type)
         # text stays a dictionary and codes, lest one long id on a million rows be a million texts
-        texts = [names[found[column]] for column in ("user", "item")]
+        texts = [names[places.at[column]] for column in ("user", "item")]
         file = pyarrow.parquet.ParquetFile(stream, read_dictionary=texts)
-        table = file.read(columns=[names[i] for i in found.values()])
+        table = file.read(columns=[names[i] for i in places.at.values()])
         frame = table.to_pandas(ignore_metadata=True)
-    return frame.rename(columns={names[i]: column for column, i in found.items()}), places
-
-
-def _check_size(label: str, packed: int, metadata: pyarrow.parquet.FileMetaData) -> None:
-    groups = [metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups)]
-    size = max(sum(groups), metadata.num_rows * _ROW_BYTES)
-    if size > MAX_UNPACKED or swells(size, packed):
-        raise InputError(
-            f"{label} would unpack to {size:,} bytes ({size / max(packed, 1):.0f} times its "
-            "size); split it, or save the ratings as CSV."
-        )
+    return frame.rename(columns={names[i]: column for column, i in places.at.items()}), places
 
 
 def _check_type(label: str, column: str, kind: pyarrow.DataType) -> None:
@@ -124,20 +110,11 @@ def _check_type(label: str, column: str, kind: pyarrow.DataType) -> None:
         raise InputError(f"{label}: the {column}s are of type {kind}; save them as {wanted}.")
 
 
-def read_arrays(blob: Blob, path: Path) -> tuple[Parsed, str]:
+def read_arrays(blob: Blob, path: Path) -> Parsed:
     """Read the ``.npz`` that `d2l_autorec.data.synthetic_files.write_synthetic` writes.
 
-    Returns
-    -------
-    parsed : Parsed
-        Ids are codes + 1, as in the CSV that it writes.
-    name : str
-        What the data is called.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged or holds other arrays.
+    Ids are codes + 1, as in the CSV that it writes. Raises an InputError if the file is damaged or
+    holds other arrays.
     """
     import pandas as pd
 
@@ -147,12 +124,11 @@ def read_arrays(blob: Blob, path: Path) -> tuple[Parsed, str]:
         raise InputError(
             f"{path} holds no ratings as the synthetic command writes them; save them as CSV."
         )
-    name, sizes = str(arrays.pop("name")), {array.shape for array in arrays.values()}
+    name, shape = str(arrays.pop("name")), arrays["rating"].shape
     if (
-        len(sizes) != 1
-        or len(next(iter(sizes))) != 1
-        or not next(iter(sizes))[0]
-        or any(arrays[column].dtype.kind != kind for column, kind in kinds.items())
+        len(shape) != 1
+        or not shape[0]
+        or any((arrays[c].shape, arrays[c].dtype.kind) != (shape, kinds[c]) for c in kinds)
         or min(arrays["user"].min(), arrays["item"].min()) < 0
     ):
         raise InputError(f"{path}: its arrays are not columns of ratings; make it again.")
@@ -162,9 +138,6 @@ def read_arrays(blob: Blob, path: Path) -> tuple[Parsed, str]:
         texts = [str(label + 1) for label in labels.tolist()]
         frame[column] = pd.Categorical.from_codes(codes, texts)
         del codes  # twice as long as what it has become
-    why = {column: f"array {column!r}" for column in kinds}
-    where = f"{path}, rating {{}}"
-    parsed = Parsed(
-        frame, blob_digest(blob), lambda row: where.format(row + 1), "npz", Places({}, why)
-    )
-    return parsed, name
+    places = Places({}, {column: f"array {column!r}" for column in kinds})
+    digest = blob_digest(blob)
+    return Parsed(frame, digest, lambda row: f"{path}, rating {row + 1}", "npz", places, name=name)

@@ -69,17 +69,7 @@ _OTHER_IDS = {"id", "reviewid", "ratingid", "rowid", "sessionid", "orderid", "ev
 
 @dataclass(frozen=True)
 class Places:
-    """Where a file's columns are.
-
-    Attributes
-    ----------
-    at : dict of str to int
-        Position of each column found, from 0.
-    why : dict of str to str
-        The reason, for people.
-    notices : tuple of str
-        What was left open, for people.
-    """
+    """Where a file's columns are: positions from 0, why, and what was left open, for people."""
 
     at: dict[str, int]
     why: dict[str, str]
@@ -130,30 +120,14 @@ def match_columns(names: Sequence[str]) -> dict[str, int]:
 def take_columns(
     names: Sequence[str], asked: dict[str, str], where: str, needed: Sequence[str] = COLUMNS[:3]
 ) -> Places:
-    """Choose a file's columns by a header, and by what was asked for.
+    """Choose a file's columns by the names in its header, and by `ReadOptions.columns`.
 
-    Parameters
-    ----------
-    names : sequence of str
-        The header.
-    asked : dict of str to str
-        From `ReadOptions.columns`.
-    where : str
-        What a message begins with.
-    needed : sequence of str
-        The columns that must be there; the timestamp is taken if it is.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, or two have equally good names.
+    The columns ``needed`` must be there; the timestamp is taken if it is. A message begins with
+    ``where``. Raises an InputError if a column is missing, or two have equally good names.
     """
-    at: dict[str, int] = {}
-    why: dict[str, str] = {}
-    notices: list[str] = []
-    for column, name in asked.items():
-        at[column] = _asked_position(names, column, name, where)
-        why[column] = f"{names[at[column]].strip()!r} (as asked for)"
+    at = {column: _asked_position(names, column, name, where) for column, name in asked.items()}
+    why = {column: f"{names[i].strip()!r} (as asked for)" for column, i in at.items()}
+    notices = []
     others = [c for c in COLUMNS if c not in asked]
     left = ["" if i in at.values() else name for i, name in enumerate(names)]
     for column, places in find_columns(left, others).items():
@@ -182,26 +156,31 @@ def take_columns(
     return Places({c: at[c] for c in COLUMNS if c in at}, why, tuple(notices))
 
 
+def columns_named(names: Sequence[str], name: str) -> list[int]:
+    """Find the columns of this name or, if there are none, of one with the same simple name."""
+    alike = [i for i, n in enumerate(names) if simple_name(n) == simple_name(name) != ""]
+    return [i for i, n in enumerate(names) if _bare(n) == name] or alike
+
+
+def _bare(name: str) -> str:
+    return name.strip().strip("\ufeff\"'")
+
+
 def _asked_position(names: Sequence[str], column: str, name: str, where: str) -> int:
-    plain = [n.strip().strip("\ufeff\"'") for n in names]
-    exact = [i for i, n in enumerate(plain) if n == name]
-    alike = [i for i, n in enumerate(plain) if simple_name(n) == simple_name(name) != ""]
-    found = exact or alike
+    found = columns_named(names, name)
     if len(found) == 1:
         return found[0]
     if not found and re.fullmatch("[1-9][0-9]{0,3}", name) and int(name) <= len(names):
         return int(name) - 1
     what = "twice" if found else "not"
-    listed = ", ".join(repr(n[:40]) for n in plain[:12])
+    listed = ", ".join(repr(_bare(n)[:40]) for n in names[:12])
     raise InputError(
         f"{where}: --columns {column}={name[:80]} is {what} among the {len(names)} columns "
         f"{listed}{', ...' if len(names) > 12 else ''}; give a name, or a position from 1."
     )
 
 
-def positions(
-    asked: dict[str, str], width: int, where: str, needed: Sequence[str] = COLUMNS[:3]
-) -> Places:
+def positions(asked: dict[str, str], width: int, where: str, needed: Sequence[str]) -> Places:
     """Choose the columns of a file without a header, by their order or by what was asked for."""
     at = {}
     for column, place in asked.items():

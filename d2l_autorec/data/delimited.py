@@ -9,7 +9,8 @@ import csv
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Callable
 
 import numpy as np
@@ -18,8 +19,8 @@ from d2l_autorec.data.blobs import Blob
 from d2l_autorec.data.columns import Places
 from d2l_autorec.data.form import find_form
 from d2l_autorec.data.options import COLUMNS, ReadOptions
-from d2l_autorec.data.rows import Form, Lines, records
-from d2l_autorec.data.scan import Scan, scan
+from d2l_autorec.data.rows import Form, Lines, delimiter_of, records
+from d2l_autorec.data.scan import scan
 from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,81 +28,61 @@ if TYPE_CHECKING:
 
 CHUNK = 500_000  # records
 _NAMES = {"\t": "tab", " ": "white space", ",": "comma", ";": "semicolon"}
+_IN_BLOCKS = ("column 1 of a block", "the number before a block", "column 2", "column 3")
+_NETFLIX = Places({"user": 0, "rating": 1, "timestamp": 2}, dict(zip(COLUMNS, _IN_BLOCKS)))
+_GUESSED = {"iso-8859-1": "Latin-1", "cp1252": "Windows-1252"}
 
 
 @dataclass(frozen=True)
 class Parsed:
     """Columns as read, before their texts become values and codes.
 
-    Attributes
-    ----------
-    frame : pandas.DataFrame
-        ``user``, ``item``, ``rating`` and, where the file has it, ``timestamp``, as categories of
-        strings or as numbers. Its index counts the file's records from 0.
-    digest : str
-        SHA-256 of the file's bytes (unpacked, where it was packed), in hex.
-    where : callable
-        Takes a record's number and returns ``"FILE, line N"``; it reads the file again.
-    kind : str
-        What kind of file it is, for people.
-    places : Places
-        Which column is which.
-    encoding, separator : str or None
-        As found; None where the kind of file has none.
-    notices : tuple of str
-        What was left out or repaired.
+    The frame has ``user``, ``item``, ``rating`` and, where the file has it, ``timestamp``, as
+    categories of strings or as numbers. Its index counts the file's records from 0.
     """
 
     frame: pd.DataFrame
-    digest: str
-    where: Callable[[int], str]
-    kind: str
+    digest: str  # SHA-256 of the file's bytes, unpacked, in hex
+    where: Callable[[int], str]  # from a record's number to "FILE, line N"; may read it again
+    kind: str  # of file, for people
     places: Places
     encoding: str | None = None
     separator: str | None = None
-    notices: tuple[str, ...] = field(default=())
+    notices: tuple[str, ...] = ()  # what was left out or repaired
+    name: str | None = None  # of the data, if the file says so
 
 
 def read_delimited(
-    blob: Blob, options: ReadOptions | None = None, needed: Sequence[str] = COLUMNS[:3]
+    blob: Blob, options: ReadOptions, needed: Sequence[str] = COLUMNS[:3]
 ) -> Parsed:
-    """Read the ratings in a text file.
+    """Read the ratings in a text file: one on each line, or in Netflix's blocks.
 
-    Parameters
-    ----------
-    blob : Blob
-        Text with one rating on each line, or Netflix's blocks. Without a header the order is
-        user, item, rating and, if there, timestamp; a header names the columns.
-    options : ReadOptions, optional
-    needed : sequence of str
-        The columns to read, in their order where there is no header.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read as such; the sentence names the file and the line.
+    A header names the columns. Without one the order is that of the columns ``needed`` or, if
+    these are user, item and rating, with a timestamp behind them if there is one. Raises an
+    InputError if the file cannot be read as such; the sentence names the file and the line.
     """
-    options = options or ReadOptions()
     seen = scan(blob, "utf-8-sig" if options.strict else options.encoding)
-    first = next((line for line in re.split(r"[\r\n]+", seen.head) if line.strip()), "")
+    first = next((line for line in seen.head.split("\n") if line.strip()), "")
     netflix = re.fullmatch(r"\s*[0-9]+:\s*", first) is not None
-    form = _netflix_form(seen) if netflix else find_form(blob, seen, options, needed)
+    if netflix:
+        form = Form(seen.encoding, ",", False, 3, _NETFLIX, 0, ())
+    else:
+        form = find_form(blob, seen, options, needed)
 
     def where(row: int) -> str:
-        line = next((line for i, (line, _) in enumerate(records(blob, form)) if i == row), None)
-        return blob.label if line is None else f"{blob.label}, line {line}"
+        found = next(islice(records(blob, form), row, None), None)
+        return f"{blob.label}, line {found[0]}" if found else blob.label
 
     frame = _read_frame(blob, form)
     if netflix:
         frame = _blocks(frame, where)
-    elif any("" in frame[column].cat.categories for column in _texts_of(frame)):
+    elif any("" in frame[column].cat.categories for column in _required(frame)):
         find_fault(blob, form)  # a line that was cut short is no missing rating
     notices = [*form.places.notices]
-    if seen.encoding in ("iso-8859-1", "cp1252") and not options.encoding:
-        name = "Latin-1" if seen.encoding == "iso-8859-1" else "Windows-1252"
+    if seen.encoding in _GUESSED and not options.encoding:
         notices.append(
-            "The text is not UTF-8 and was read as "
-            f"{name}; if letters look wrong, give --encoding."
+            f"The text is not UTF-8 and was read as {_GUESSED[seen.encoding]}; if letters look "
+            "wrong, give --encoding."
         )
     if form.comments:
         count = len(form.comments)
@@ -123,9 +104,9 @@ def _read_frame(blob: Blob, form: Form) -> pd.DataFrame:
     import pandas as pd
 
     fault: Exception | None = None
-    for timestamp in ("int64", "object") if "timestamp" in form.places.at else ("",):
+    for whole in ("timestamp", "") if "timestamp" in form.places.at else ("",):
         try:
-            frame = _read(blob, form, timestamp)
+            frame = _read(blob, form, whole)
             break
         except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
             fault = error
@@ -136,44 +117,42 @@ def _read_frame(blob: Blob, form: Form) -> pd.DataFrame:
             "write it anew as plain CSV."
         )
     empty = np.ones(len(frame), bool)  # of separators alone, as spreadsheets leave them
-    for column in _texts_of(frame):
-        texts = [str(text).strip() for text in frame[column].cat.categories]
-        empty &= np.isin(
-            frame[column].cat.codes.to_numpy(), [i for i, t in enumerate(texts) if not t]
-        )
-    frame = frame[~empty].copy()
-    for column in _texts_of(frame):
-        frame[column] = frame[column].cat.remove_unused_categories()
+    for column in _required(frame):
+        blank = np.array([not text for text in texts_of(frame[column])])
+        empty &= blank[frame[column].cat.codes.to_numpy()]
+    if empty.any():
+        frame = frame[~empty].copy()
     if not len(frame):
         raise InputError(f"{blob.label} has a header but no rating; add some.")
-    if not form.quoted:
-        for column in _texts_of(frame):
+    for column in _required(frame):
+        if empty.any():
+            frame[column] = frame[column].cat.remove_unused_categories()
+        if not form.quoted:
             frame[column] = _unquoted(frame[column])
     return frame
 
 
-def _texts_of(frame: pd.DataFrame) -> list[str]:
-    """Return the names of the text columns, without the timestamp."""
-    return [c for c in frame.columns if c != "timestamp" and frame[c].dtype.name == "category"]
+def _required(frame: pd.DataFrame) -> list[str]:
+    """Return the names of the columns that no record may lack."""
+    return [column for column in frame.columns if column != "timestamp"]
 
 
-def _read(blob: Blob, form: Form, timestamp: str) -> pd.DataFrame:
-    """Read with pandas in parts, keeping only the columns that are needed."""
+def _read(blob: Blob, form: Form, whole: str) -> pd.DataFrame:
+    """Read the columns that are needed, ``whole`` as whole numbers, with pandas in parts."""
     import pandas as pd
 
     texts: dict[str, dict[str, int]] = {column: {} for column in form.places.at}
     parts: dict[str, list[np.ndarray]] = {column: [] for column in form.places.at}
-    times = timestamp == "int64"
-    place = form.places.at.get("timestamp")
+    numbers = form.places.at.get(whole)
     with warnings.catch_warnings(), Lines(blob, form) as lines:
         # else a row longer than the header loses its surplus fields with no more than a warning
         warnings.simplefilter("error", pd.errors.ParserWarning)
         with pd.read_csv(
             lines,
-            sep=r"\s+" if form.separator == " " else form.delimiter,
+            sep=r"\s+" if form.separator == " " else delimiter_of(form.separator),
             header=None,
             names=list(range(form.width + 1)),
-            dtype={i: "int64" if times and i == place else object for i in range(form.width + 1)},
+            dtype={i: "int64" if i == numbers else object for i in range(form.width + 1)},
             index_col=False,
             keep_default_na=False,  # "NA" may be somebody's id
             skipinitialspace=True,
@@ -185,29 +164,30 @@ def _read(blob: Blob, form: Form, timestamp: str) -> pd.DataFrame:
                 if (chunk[form.width] != "").any():
                     raise ValueError("surplus fields")
                 for column, i in form.places.at.items():
-                    if times and i == place:
-                        parts[column].append(chunk[i].to_numpy())
-                        continue
-                    codes, found = pd.factorize(chunk[i].to_numpy())
-                    known = texts[column]
-                    new = [known.setdefault(text, len(known)) for text in found]
-                    parts[column].append(np.array(new, np.int32)[codes])
-    columns = {column: np.concatenate(part) for column, part in parts.items() if part}
-    if not columns:
-        raise InputError(f"{blob.label} has a header but no rating; add some.")
+                    values = chunk[i].to_numpy()
+                    if column != whole:
+                        codes, found = pd.factorize(values)
+                        known = texts[column]
+                        new = [known.setdefault(text, len(known)) for text in found]
+                        values = np.array(new, np.int32)[codes]
+                    parts[column].append(values)
+    columns = {column: np.concatenate(part) for column, part in parts.items()}
     for column, codes in columns.items():
-        if not (times and column == "timestamp"):
+        if column != whole:
             columns[column] = pd.Categorical.from_codes(codes, list(texts[column]))
     return pd.DataFrame(columns)
 
 
+def texts_of(column: pd.Series) -> list[str]:
+    """Return the categories of a column, without white space around them."""
+    return [str(text).strip() for text in column.cat.categories]
+
+
 def _unquoted(column: pd.Series) -> pd.Series:
     """Remove quotation marks that enclose a whole field."""
-    texts = [str(text).strip() for text in column.cat.categories]
-    if not any(text.startswith('"') for text in texts):
-        return column
+    texts = texts_of(column)
     quoted = [text for text in texts if text.startswith('"')]
-    if not all(len(text) > 1 and text.endswith('"') for text in quoted):
+    if not quoted or not all(len(text) > 1 and text.endswith('"') for text in quoted):
         return column
     bare = [text[1:-1].replace('""', '"') if text.startswith('"') else text for text in texts]
     return recoded(column, bare)
@@ -222,36 +202,16 @@ def recoded(column: pd.Series, texts: list[str]) -> pd.Series:
     return pd.Series(values, index=column.index)
 
 
-def _netflix_form(seen: Scan) -> Form:
-    places = Places(
-        {"user": 0, "rating": 1, "timestamp": 2},
-        {
-            "user": "column 1 of a block",
-            "item": "the number before a block",
-            "rating": "column 2",
-            "timestamp": "column 3",
-        },
-    )
-    return Form(seen.encoding, ",", False, 3, places, 0, (), False)
-
-
 def _blocks(frame: pd.DataFrame, where: Callable[[int], str]) -> pd.DataFrame:
     """Give each rating the item of its block; a block begins with a line such as ``17:``."""
-    texts = [str(text).strip() for text in frame["user"].cat.categories]
+    texts = texts_of(frame["user"])
     heads = np.array([re.fullmatch("[0-9]+:", text) is not None for text in texts])
-    codes = frame["user"].cat.codes.to_numpy()
-    begins = heads[codes]
+    begins = heads[frame["user"].cat.codes.to_numpy()]
     if begins.all():
         raise InputError(f"{where(0)}: no rating follows; add lines of user, rating and date.")
-    items = recoded(frame["user"], [text.rstrip(":") for text in texts])[begins]
-    block = np.cumsum(begins)[~begins] - 1
-    import pandas as pd
-
-    frame = frame[~begins].copy()
-    item = pd.Categorical.from_codes(items.cat.codes.to_numpy()[block], items.cat.categories)
-    frame.insert(1, "item", pd.Series(item, index=frame.index).cat.remove_unused_categories())
-    frame["user"] = frame["user"].cat.remove_unused_categories()
-    return frame
+    items = recoded(frame["user"], [text.rstrip(":") for text in texts])
+    frame.insert(1, "item", items.where(begins).ffill())
+    return frame[~begins]
 
 
 def find_fault(blob: Blob, form: Form) -> None:

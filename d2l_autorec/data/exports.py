@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from d2l_autorec.data.blobs import Blob, readable
-from d2l_autorec.data.rows import split_rows
-from d2l_autorec.data.scan import scan
+from d2l_autorec.data.blobs import Blob
+from d2l_autorec.data.rows import Row, split_rows
+from d2l_autorec.data.scan import Scan, read_text, scan
 from d2l_autorec.errors import InputError, clip
 
 MAX_BYTES = 256 * 1024**2
@@ -18,31 +18,17 @@ MAX_BYTES = 256 * 1024**2
 
 @dataclass(frozen=True)
 class Site:
-    """The column names and the rating scale of a site.
-
-    Attributes
-    ----------
-    name : str
-    known_by : tuple of str
-        Columns that are in every export, beside title and rating.
-    titles, years, ids : tuple of str
-        Columns; of the years the first that holds one counts.
-    rating : str
-    low, high : float
-        The scale.
-    not_rated : tuple of str
-        What stands for no rating, beside nothing.
-    """
+    """The names of a site's columns, and its scale of ratings."""
 
     name: str
-    known_by: tuple[str, ...]
+    known_by: tuple[str, ...]  # are in every export, beside title and rating
     titles: tuple[str, ...]
-    years: tuple[str, ...]
+    years: tuple[str, ...]  # the first that holds one counts
     ids: tuple[str, ...]
     rating: str
     low: float
     high: float
-    not_rated: tuple[str, ...] = ()
+    not_rated: tuple[str, ...] = ()  # what stands for no rating, beside nothing
 
 
 SITES = (
@@ -73,86 +59,57 @@ SITES = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One rating of an export.
+    """One rating of an export."""
 
-    Attributes
-    ----------
-    line : int
-        Where it stands in the file, from 1.
-    titles : tuple of str
-        The title, and the original title where it differs.
-    year : int or None
-    ids : tuple of str
-        An IMDb id such as ``tt0114709``, or ISBNs.
-    rating : float
-    """
-
-    line: int
-    titles: tuple[str, ...]
+    line: int  # of the file, from 1
+    titles: tuple[str, ...]  # the title, and the original title where it differs
     year: int | None
-    ids: tuple[str, ...]
+    ids: tuple[str, ...]  # an IMDb id such as tt0114709, or ISBNs
     rating: float
 
 
 @dataclass(frozen=True)
 class Export:
-    """The ratings of an export; ``not_rated`` is how many entries have none."""
+    """The ratings of an export."""
 
     site: Site
     entries: tuple[Entry, ...]
-    not_rated: int
+    not_rated: int  # how many entries have no rating
 
 
 def read_export(blob: Blob, encoding: str | None = None) -> Export | None:
-    """Read an export of Letterboxd, IMDb or Goodreads.
+    """Read ``ratings.csv`` of Letterboxd or IMDb, or ``goodreads_library_export.csv``.
 
-    Parameters
-    ----------
-    blob : Blob
-        ``ratings.csv`` of Letterboxd or IMDb, or ``goodreads_library_export.csv``.
-    encoding : str, optional
-        Found by itself if left out.
-
-    Returns
-    -------
-    Export or None
-        None where the header is of none of these sites.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or an entry has no title or a rating beyond the scale. The
-        sentence names the line.
+    Returns None where the header is of none of these sites. Raises an InputError if the file
+    cannot be read, or an entry has no title or a rating beyond the scale. The sentence names the
+    line.
     """
     seen = scan(blob, encoding, MAX_BYTES)
-    first = re.split(r"[\r\n]", seen.head.lstrip("\ufeff"), maxsplit=1)[0]
+    first = seen.head.lstrip("\ufeff").partition("\n")[0]
     header = [name.strip().strip('"') for name in first.split(",")]
-    site = next(
-        (s for s in SITES if {*s.known_by, s.titles[0], s.rating} <= set(header)),
-        None,
-    )
+    of_site = (s for s in SITES if {*s.known_by, s.titles[0], s.rating} <= set(header))
+    site = next(of_site, None)
     if site is None:
         return None
-    with readable(blob.label), blob.open() as stream:
-        text = stream.read().decode(seen.encoding)
-    rows = split_rows(io.StringIO(text, newline=None), ",", True, blob.label)
+    rows = _rows(blob, seen)
     _, names = next(rows)
     at = {name.strip(): i for i, name in reversed(list(enumerate(names)))}
-    entries, not_rated = [], 0
-    for line, fields in rows:
-        said = {name: fields[i].strip() for name, i in at.items() if i < len(fields)}
-        entry = _entry(site, said, line, f"{blob.label}, line {line}")
-        if entry is None:
-            not_rated += 1
-        else:
-            entries.append(entry)
+    read = [_entry(site, at, fields, line, blob.label) for line, fields in rows]
+    entries = tuple(entry for entry in read if entry is not None)
     if not entries:
         raise InputError(f"{blob.label}: no entry has a rating; rate some at {site.name}.")
-    return Export(site, tuple(entries), not_rated)
+    return Export(site, entries, len(read) - len(entries))
 
 
-def _entry(site: Site, said: Mapping[str, str], line: int, where: str) -> Entry | None:
-    text = said.get(site.rating, "")
+def _rows(blob: Blob, seen: Scan) -> Iterator[Row]:
+    return split_rows(io.StringIO(read_text(blob, seen), newline=None), ",", True, blob.label)
+
+
+def _entry(
+    site: Site, at: Mapping[str, int], fields: list[str], line: int, label: str
+) -> Entry | None:
+    said = {name: fields[i].strip() for name, i in at.items() if i < len(fields)}
+    where, text = f"{label}, line {line}", said.get(site.rating, "")
     if text in ("", *site.not_rated):
         return None
     try:
@@ -177,15 +134,9 @@ def _entry(site: Site, said: Mapping[str, str], line: int, where: str) -> Entry 
 def read_links(blob: Blob) -> dict[str, str]:
     """Read MovieLens's ``links.csv``: from IMDb's ids, such as ``tt0114709``, to item ids.
 
-    Raises
-    ------
-    InputError
-        If the file is none; the sentence names the line.
+    Raises an InputError if the file is none; the sentence names the line.
     """
-    encoding = scan(blob, None, MAX_BYTES).encoding
-    with readable(blob.label), blob.open() as stream:
-        text = stream.read().decode(encoding)
-    rows = split_rows(io.StringIO(text, newline=None), ",", True, blob.label)
+    rows = _rows(blob, scan(blob, None, MAX_BYTES))
     line, names = next(rows)
     places = [i for name in ("movieId", "imdbId") for i, n in enumerate(names) if n == name]
     if len(places) != 2:

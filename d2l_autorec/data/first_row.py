@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from d2l_autorec.data.columns import (
     Places,
+    columns_named,
     find_columns,
     is_header,
     positions,
@@ -23,20 +24,16 @@ MAX_FIELDS = 256  # with a hundred thousand columns, pandas takes the better par
 
 
 def find_places(
-    first: list[str],
-    rows: list[list[str]],
-    options: ReadOptions,
-    where: str,
-    separator: str,
-    needed: Sequence[str],
+    rows: list[list[str]], options: ReadOptions, where: str, separator: str, needed: Sequence[str]
 ) -> tuple[bool, Places, int]:
     """Tell whether the first row is a header, where the columns are, and how many there are."""
     asked = dict(options.columns)
-    ends_empty = len(first) > 1 and all(not row[-1].strip() for row in (first, *rows))
-    first = first[:-1] if ends_empty else first
-    rows = [row[:-1] for row in rows] if ends_empty else rows
+    if len(rows[0]) > 1 and all(not row[-1].strip() for row in rows):
+        rows = [row[:-1] for row in rows]
+    first, *rows = rows
     bare = [name.strip().strip('\ufeff"') for name in first]
     ratings = len(needed) == 3
+    unsaid = ratings and not asked
     counted = _counted_header(bare, rows, asked, where) if ratings else 0
     if counted:
         if asked:
@@ -44,17 +41,14 @@ def find_places(
         if len(first) - (counted - 1) > len(COLUMNS):
             raise _matrix(first, where, True, separator)
         at = dict(zip(COLUMNS, range(counted - 1, len(first))))
-        return (
-            True,
-            Places(at, {c: f"column {bare[i]!r}" for c, i in at.items()}),
-            len(first),
-        )
-    named = asked and all(_among(place, bare) for place in asked.values())
+        why = {column: f"column {bare[i]!r}" for column, i in at.items()}
+        return True, Places(at, why), len(first)
+    named = asked and all(columns_named(first, place) for place in asked.values())
     data = _rates(first, asked)  # by positions, a number is the rating
     if (is_header(first) and not data) or named:
         if ratings and _is_matrix(first, rows, asked):
             raise _matrix(first, where, True, separator)
-        unsure = ratings and not asked and len(find_columns(first)) < 3 <= len(first)
+        unsure = unsaid and len(find_columns(first)) < 3 <= len(first)
         if unsure and is_number(first[2]):
             known = next(bare[at[0]] for at in find_columns(first).values())
             raise InputError(
@@ -67,10 +61,9 @@ def find_places(
         if shift:
             moved = {column: i + 1 for column, i in places.at.items()}
             places = Places(moved, places.why, (*places.notices, "The row names are left out."))
-        if len(first) > MAX_FIELDS:
-            raise _too_wide(first, where)
+        _check_width(first, where)
         return True, places, len(first) + shift
-    if ratings and not asked and not bare[0] and _is_matrix(first, rows, asked):
+    if unsaid and not bare[0] and _is_matrix(first, rows, asked):
         raise _matrix(first, where, True, separator)
     listed = f"{', '.join(needed[:-1])} and {needed[-1]}"
     if len(first) < len(needed):
@@ -96,17 +89,11 @@ def find_places(
             f"{where}: it has {len(first)} columns and no header, where {listed} are needed; say "
             f"which these are, as in --columns {needed[0]}=2,{needed[1]}=3."
         )
-    if len(first) > MAX_FIELDS:
-        raise _too_wide(first, where)
-    if ratings and not asked:
+    _check_width(first, where)
+    if unsaid:
         _check_third([first, *rows], where)
-    if ratings and not asked and len(first) == 4:
         _check_fourth([first, *rows], where)
     return not is_number(first[rating]), places, len(first)
-
-
-def _among(name: str, names: list[str]) -> bool:
-    return any(name == other or simple_name(name) == simple_name(other) != "" for other in names)
 
 
 def _counted_header(
@@ -114,9 +101,8 @@ def _counted_header(
 ) -> int:
     """Tell pandas's default header ``0,1,2``: 1, or 2 where an index's empty name leads it."""
     count = 2 if bare[0] in ("", "Unnamed: 0") else 1
-    if len(bare) < count + 2 or bare[count - 1 :] != [
-        str(i) for i in range(len(bare) - count + 1)
-    ]:
+    counts = bare[count - 1 :]
+    if len(counts) < 3 or counts != [str(i) for i in range(len(counts))]:
         return 0
     if not rows or (asked and not all(place in bare for place in asked.values())):
         return 0
@@ -143,7 +129,7 @@ def _matrix(first: list[str], where: str, header: bool, separator: str) -> Input
     sure = "item" in named or "user" in named
     sure = sure and simple_name(name) != "name"  # of people or of things
     row, column = ("item", "user") if sure and "item" in named else ("user", "item")
-    how = ["'FILE'"] if len(where) > 80 else [repr(where.rpartition(", line")[0])]
+    how = ["'FILE'" if len(where) > 80 else repr(where.rpartition(", line")[0])]
     pattern = r"\s+" if separator == " " else separator
     how += [] if separator == "," else [f"sep={pattern!r}"]
     if header:
@@ -164,11 +150,12 @@ def _matrix(first: list[str], where: str, header: bool, separator: str) -> Input
     )
 
 
-def _too_wide(first: list[str], where: str) -> InputError:
-    return InputError(
-        f"{where}: it has {len(first):,} fields; write one rating on each line, in at most "
-        f"{MAX_FIELDS} fields."
-    )
+def _check_width(first: list[str], where: str) -> None:
+    if len(first) > MAX_FIELDS:
+        raise InputError(
+            f"{where}: it has {len(first):,} fields; write one rating on each line, in at most "
+            f"{MAX_FIELDS} fields."
+        )
 
 
 def _row_names(first: list[str], rows: list[list[str]]) -> int:
@@ -182,9 +169,8 @@ def _row_names(first: list[str], rows: list[list[str]]) -> int:
 
 def _rates(first: list[str], asked: dict[str, str]) -> bool:
     """Tell whether columns are asked for by their positions, and the rating is a number."""
-    if "rating" not in asked or not all(
-        re.fullmatch("[1-9][0-9]{0,3}", p) for p in asked.values()
-    ):
+    places = [re.fullmatch("[1-9][0-9]{0,3}", place) for place in asked.values()]
+    if "rating" not in asked or not all(places):
         return False
     at = int(asked["rating"]) - 1
     return at < len(first) and is_number(first[at])
@@ -192,8 +178,8 @@ def _rates(first: list[str], asked: dict[str, str]) -> bool:
 
 def _check_third(rows: list[list[str]], where: str) -> None:
     """Refuse columns without a header where another than the third has what ratings look like."""
-    whole_rows = [row for row in rows if len(row) == len(rows[0])]
-    columns = [[text.strip() for text in column] for column in zip(*whole_rows)][:3]
+    even = [row for row in rows if len(row) == len(rows[0])]
+    columns = [[text.strip() for text in column] for column in zip(*even)][:3]
     different = [len(set(column)) for column in columns]
     whole = all(re.fullmatch("[0-9]+", text) for text in columns[2])
     for i in (0, 1):
@@ -208,11 +194,13 @@ def _check_third(rows: list[list[str]], where: str) -> None:
 
 def _check_fourth(rows: list[list[str]], where: str) -> None:
     """Refuse four columns without a header that may be other ones than the usual."""
+    if len(rows[0]) != 4:
+        return
     rows = [row for row in rows if len(row) == 4]
     last = [row[3].strip() for row in rows]
+    counts = [row[0].strip() for row in rows]
     if len(rows) > 3 and any(
-        [row[0].strip() for row in rows] == [str(i + start) for i in range(len(rows))]
-        for start in (0, 1)
+        counts == [str(i + start) for i in range(len(rows))] for start in (0, 1)
     ):
         times = [text for text in last if len(text) > 7]  # seconds since 1970, or dates
         if len(times) < len(last) / 2:

@@ -9,35 +9,21 @@ from d2l_autorec.data.blobs import MAX_LINE, Blob
 from d2l_autorec.data.columns import find_columns, is_header, take_columns
 from d2l_autorec.data.first_row import MAX_FIELDS, find_places
 from d2l_autorec.data.options import COLUMNS, ReadOptions
-from d2l_autorec.data.rows import JOINED, NUMBER, Form, Row, is_number, split_rows
+from d2l_autorec.data.rows import NUMBER, Form, Row, is_number, split_rows
 from d2l_autorec.data.scan import Scan
 from d2l_autorec.errors import InputError, clip
 
 SAMPLE = 1000  # lines
 
 
-def find_form(
-    blob: Blob, seen: Scan, options: ReadOptions, needed: Sequence[str] = COLUMNS[:3]
-) -> Form:
+def find_form(blob: Blob, seen: Scan, options: ReadOptions, needed: Sequence[str]) -> Form:
     """Tell a file's form from its first thousand lines.
 
-    Parameters
-    ----------
-    blob : Blob
-    seen : Scan
-        From `d2l_autorec.data.blobs.scan`.
-    options : ReadOptions
-    needed : sequence of str
-        The columns that must be there, in their order where no header names them.
-
-    Raises
-    ------
-    InputError
-        If it is laid out as no table of ratings is, or may be read in two ways; the sentence names
-        the line, and the option that decides.
+    The columns ``needed`` must be there, in their order where no header names them. Raises an
+    InputError if it is laid out as no table of ratings is, or may be read in two ways; the
+    sentence names the line, and the option that decides.
     """
-    # str.splitlines would also break at characters that may stand inside an id
-    lines = re.split("\r\n|\r|\n", seen.head)
+    lines = seen.head.split("\n")  # splitlines would also break at characters inside an id
     if seen.size > MAX_LINE and len(lines) > 1:
         lines.pop()
     skip, separator, names = _preamble(lines, options)
@@ -49,12 +35,11 @@ def find_form(
         "" if number in out else line
         for number, line in enumerate(lines[skip : skip + SAMPLE], skip + 1)
     ]
+    no_rating = f"{blob.label} has a header but no rating; add some."
     if not any(line.strip() for line in sample):
-        raise InputError(
-            f"{blob.label} is empty; give a file with one rating on each line."
-            if not names
-            else f"{blob.label} has a header but no rating; add some."
-        )
+        if names:
+            raise InputError(no_rating)
+        raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
     if names is None and needed == COLUMNS[:3]:
         _check_above(sample, options, blob.label, skip)
     separator, quoted, rows = _choose(sample, separator, options, blob.label, skip, needed)
@@ -64,26 +49,17 @@ def find_form(
     if names is not None:
         first = _rows([names], separator, quoted, blob.label, skip)[0][1]
         where = f"{blob.label}, line {skip}"
-        places, width = take_columns(first, dict(options.columns), where, needed), len(first)
-        return Form(seen.encoding, separator, quoted, width, places, skip, comments, True)
-    line, first = rows[0]
-    where = f"{blob.label}, line {line}"
+        places = take_columns(first, dict(options.columns), where, needed)
+        return Form(seen.encoding, separator, quoted, len(first), places, skip, comments)
+    where = f"{blob.label}, line {rows[0][0]}"
     header, places, width = find_places(
-        first, [row for _, row in rows[1:]], options, where, separator, needed
+        [row for _, row in rows], options, where, separator, needed
     )
-    begins = rows[1][0] if header and len(rows) > 1 else line + header
     if header and len(rows) == 1:
-        raise InputError(f"{blob.label} has a header but no rating; add some.")
-    return Form(
-        seen.encoding,
-        separator,
-        quoted,
-        width,
-        places,
-        begins - 1,
-        tuple(number for number in comments if number >= begins),
-        header,
-    )
+        raise InputError(no_rating)
+    begins = rows[1 if header else 0][0]
+    comments = tuple(number for number in comments if number >= begins)
+    return Form(seen.encoding, separator, quoted, width, places, begins - 1, comments)
 
 
 def _preamble(lines: list[str], options: ReadOptions) -> tuple[int, str | None, str | None]:
@@ -91,7 +67,7 @@ def _preamble(lines: list[str], options: ReadOptions) -> tuple[int, str | None, 
     separator, names, skip = options.separator, None, 0
     content = [line for line in lines if line.strip()]
     mark = content[0][0] if content and content[0][0] in "#%" else ""
-    if mark and all(line.startswith(mark) for line in content):
+    if all(line.startswith(mark) for line in content):
         mark = ""
     matrix_market = bool(content) and content[0].startswith("%%MatrixMarket matrix coordinate")
     for line in lines:
@@ -105,22 +81,17 @@ def _preamble(lines: list[str], options: ReadOptions) -> tuple[int, str | None, 
         elif line.strip() and not said:
             break
         skip += 1
-    if names is not None:
-        parts = re.split(r"[\s,;|]+|::", names)
-        named = find_columns(parts)
-        if not {"user", "item", "rating"} <= set(named) or len(parts) > 8:
-            names = None  # a comment like others
+    parts = re.split(r"[\s,;|]+|::", names or "")
+    if not set(COLUMNS[:3]) <= set(find_columns(parts)) or len(parts) > 8:
+        names = None  # a comment like others
     return skip, separator, names
 
 
 def _check_above(sample: list[str], options: ReadOptions, label: str, skip: int) -> None:
     """Refuse lines above a header that names all columns, such as a report's title."""
-
-    def names_all(line: str) -> bool:
-        fields = re.split(re.escape(options.separator) if options.separator else r"[\t;|,]", line)
-        return len(find_columns(fields, COLUMNS[:3])) == 3
-
-    above = [number for number, line in enumerate(sample[:20]) if names_all(line[:2000])]
+    separator = re.escape(options.separator) if options.separator else r"[\t;|,]"
+    parted = [re.split(separator, line[:2000]) for line in sample[:20]]
+    above = [i for i, names in enumerate(parted) if len(find_columns(names, COLUMNS[:3])) == 3]
     first = next(number for number, line in enumerate(sample) if line.strip())
     if above and above[0] > first:
         raise InputError(
@@ -130,14 +101,11 @@ def _check_above(sample: list[str], options: ReadOptions, label: str, skip: int)
 
 
 def _rows(sample: list[str], separator: str, quoted: bool, label: str, skip: int) -> list[Row]:
-    plain = (line.replace("\t", " ") for line in sample) if separator == " " else iter(sample)
-    if len(separator) > 1:
-        plain = (line.replace(separator, JOINED) for line in plain)
-    lines = (line + "\n" for line in plain)
-    delimiter = JOINED if len(separator) > 1 else separator
-    rows, found = [], split_rows(lines, delimiter, quoted, label, skip)
+    """Split the lines of a sample into rows, up to the first that cannot be split."""
+    lines = (line + "\n" for line in sample)
+    rows = []
     try:
-        for row in found:
+        for row in split_rows(lines, separator, quoted, label, skip):
             rows.append(row)
     except InputError:
         if not rows:
@@ -155,42 +123,35 @@ def _choose(
 ) -> tuple[str, bool, list[Row]]:
     """Choose the separator that makes a table of the sample."""
     tried: list[tuple[int, str, bool, list[Row]]] = []
-    first = next(line for line in sample if line.strip())
+    above, first = next((i, line) for i, line in enumerate(sample) if line.strip())
+    where = f"{label}, line {skip + above + 1}"
     for separator in [asked] if asked else ["\t", "::", ";", "|", ",", " "]:
         if separator not in first and not (separator == " " and "\t" in first):
             continue
-        quotes = [separator in ",;"]
-        if separator == " " and any('"' in line for line in sample):
-            quotes = [True, False]
-        for quoted in quotes:
+        either = separator == " " and any('"' in line for line in sample)
+        for quoted in [True, False] if either else [separator in ",;"]:
             try:
                 rows = _rows(sample, separator, quoted, label, skip)
             except InputError:
-                if len(tried) or separator != ",":
+                if tried or separator != ",":
                     continue
                 raise
             if rows and len(rows[0][1]) > 1:
                 rank = _rank([row for _, row in rows], options, needed)
                 tried.append((rank, separator, quoted, rows))
     if not tried:
-        line = next(i for i, line in enumerate(sample) if line.strip()) + skip + 1
         if asked:
-            raise InputError(
-                f"{label}, line {line}: no {clip(asked)} stands in it; give the right --sep."
-            )
+            raise InputError(f"{where}: no {clip(asked)} stands in it; give the right --sep.")
+        listed = f"{', '.join(needed[:-1])} and {needed[-1]}"
         raise InputError(
-            f"{label}, line {line}: no tab, comma, semicolon, '::', '|' or white space stands "
-            f"between the fields; write {', '.join(needed[:-1])} and {needed[-1]} as CSV or TSV, "
-            "or give --sep."
+            f"{where}: no tab, comma, semicolon, '::', '|' or white space stands between the "
+            f"fields; write {listed} as CSV or TSV, or give --sep."
         )
     best = max(rank for rank, *_ in tried)
     chosen = [one for one in tried if one[0] == best]
     if best == 2 and len({one[1] for one in chosen if one[1] != " "}) > 1:
         both = " or ".join(clip(one[1]) for one in chosen[:2])
-        raise InputError(
-            f"{label}, line {chosen[0][3][0][0]}: {both} may stand between the fields; say which "
-            "with --sep."
-        )
+        raise InputError(f"{where}: {both} may stand between the fields; say which with --sep.")
     return chosen[0][1:]
 
 
@@ -205,9 +166,8 @@ def _rank(rows: list[list[str]], options: ReadOptions, needed: Sequence[str]) ->
     if is_header(first) and set(needed) <= have:
         return 3
     widths = {len(row) for row in rows}
-    if all(not row[-1].strip() for row in rows):
-        widths = {width - 1 for width in widths}
-    even = len(widths) == 1 and min(widths) >= len(needed)
+    ends_empty = all(not row[-1].strip() for row in rows)
+    even = len(widths) == 1 and len(first) - ends_empty >= len(needed)
     if "rating" not in needed:
         return 2 if even else 1
     place = asked.get("rating", "")
@@ -220,13 +180,9 @@ def _rank(rows: list[list[str]], options: ReadOptions, needed: Sequence[str]) ->
 
 
 def _check_comment(line: str, separator: str, quoted: bool, rows: list[Row], where: str) -> None:
-    found = _rows([line], separator, quoted, where, 0) if line.strip() else []
+    found = _rows([line], separator, quoted, where, 0) if line[:1] in ("#", "%") else []
     fields = found[0][1] if found else []
-    if (
-        line[:1] in ("#", "%")
-        and len(fields) == len(rows[-1][1]) > 2
-        and NUMBER.fullmatch(fields[2].strip())
-    ):
+    if len(fields) == len(rows[-1][1]) > 2 and NUMBER.fullmatch(fields[2].strip()):
         raise InputError(
             f"{where}: it may be a comment, or a rating by somebody whose id begins with "
             f"{line[0]!r}; remove the line, or the sign."

@@ -16,26 +16,17 @@ from d2l_autorec.data import known
 from d2l_autorec.data.blobs import Blob, file_blob, readable, unchanged
 from d2l_autorec.data.columnar import read_arrays, read_parquet
 from d2l_autorec.data.delimited import Parsed, read_delimited
-from d2l_autorec.data.duplicates import without_duplicates
-from d2l_autorec.data.ids import alike, id_codes
+from d2l_autorec.data.ids import alike, id_codes, without_duplicates
 from d2l_autorec.data.json_lines import read_json
 from d2l_autorec.data.locate import Located, locate
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.titles import read_titles
-from d2l_autorec.data.understanding import (
-    Understanding,
-    counts_of,
-    of_totals,
-    suspicions,
-    time_range,
-)
-from d2l_autorec.data.values import rated_rows, rating_values, time_values
+from d2l_autorec.data.understanding import Understanding, of_totals, suspicions, time_range
+from d2l_autorec.data.values import rating_values, time_values
 from d2l_autorec.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-PARQUET = (".parquet", ".pq")
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +112,8 @@ def read_located(
 ) -> tuple[Ratings, Callable[[int], str]]:
     """Read what `locate` found, without UserWarnings; see `read_ratings`.
 
-    Returns
-    -------
-    ratings : Ratings
-    where : callable
-        Takes a record's number and names its line, for checks that come after; it is right as long
-        as no row was left out.
+    Returns also what names the line of a record, by its number, for checks that come after; it is
+    right as long as no row was left out.
     """
     with unchanged(located.ratings):  # the digest is that of what was parsed
         return _read_located(located, options or ReadOptions(), allow_nonpositive)
@@ -136,10 +123,11 @@ def _read_located(
     located: Located, options: ReadOptions, allow_nonpositive: bool
 ) -> tuple[Ratings, Callable[[int], str]]:
     blob = located.ratings
-    parsed, called = _parse(blob, options)
+    parsed = _parse(blob, options)
     frame, where, notices = parsed.frame, parsed.where, [*parsed.notices]
-    values, decimal = rating_values(frame["rating"], options, where, notices)
-    keep, missing, not_rated = rated_rows(frame["rating"], values, options, where, notices)
+    values, keep, missing, not_rated, decimal = rating_values(
+        frame["rating"], options, where, notices
+    )
     if not keep.all():
         frame, values = frame[keep], values[keep]
     if not len(frame):
@@ -153,8 +141,7 @@ def _read_located(
             notices.append(f"The timestamps are ignored: {reason}.")
     import pandas as pd
 
-    columns = {}
-    ids = []
+    columns, ids = {}, []
     for column in ("user", "item"):
         columns[column], labels, merged = id_codes(frame[column], where)
         ids.append(labels)
@@ -163,16 +150,17 @@ def _read_located(
                 f"{merged:,} {column}s are written both like 101 and like 101.0; each is one."
             )
         notices.extend(alike(labels, column))
-    totals = of_totals(str(ids[0][columns["user"][-1]]), lambda: where(int(frame.index[-1])))
+    totals = of_totals(str(ids[0][columns["user"][-1]]), lambda: where(frame.index[-1]))
     columns["rating"] = values.astype(np.float32, copy=False)
     columns["timestamp"] = np.zeros(len(frame), np.int64) if times is None else times
     table = pd.DataFrame(columns, copy=False)
-    rows = frame.index.to_numpy()
     table, duplicates = without_duplicates(
-        table, ids, rows, where, options, times is not None, notices
+        table, ids, frame.index.to_numpy(), where, options, times is not None, notices
     )
     items = _titles(located, options, ids[1], parsed, notices)
     found = table["rating"].to_numpy()
+    rating, count = np.unique(found, return_counts=True)
+    counts = {f"{r:g}": int(n) for r, n in zip(rating, count)} if len(rating) <= 24 else {}
     first, last = (None, None) if times is None else time_range(table["timestamp"].to_numpy())
     understood = Understanding(
         file=blob.label,
@@ -186,7 +174,7 @@ def _read_located(
         ratings=len(table),
         low=float(found.min()),
         high=float(found.max()),
-        counts=counts_of(found),
+        counts=counts,
         duplicates=duplicates,
         missing=missing,
         not_rated=not_rated,
@@ -195,37 +183,29 @@ def _read_located(
         first=first,
         last=last,
         notices=tuple(notices),
-        warnings=(*suspicions(table, len(ids[0]), len(ids[1])), *totals),
+        warnings=(*suspicions(table), *totals),
     )
-    ratings = Ratings(
-        table=table,
-        user_ids=ids[0],
-        item_ids=ids[1],
-        items=items,
-        name=called
-        or (known.ML100K if parsed.digest == known.DIGESTS["u.data"] else located.name),
-        digest=_digest(parsed.digest, options),
-        understood=understood,
-    )
-    return ratings, where
+    ml100k = parsed.digest == known.DIGESTS["u.data"]
+    name = parsed.name or (known.ML100K if ml100k else located.name)
+    digest = _digest(parsed.digest, options)
+    return Ratings(table, ids[0], ids[1], items, name, digest, understood), where
 
 
-def _parse(blob: Blob, options: ReadOptions) -> tuple[Parsed, str | None]:
-    """Read a file of any kind; only the arrays of ``synthetic`` have a name."""
+def _parse(blob: Blob, options: ReadOptions) -> Parsed:
     if blob.name.endswith(".npz"):
         return read_arrays(blob, Path(blob.label))
-    if blob.name.endswith(PARQUET):
-        return read_parquet(blob, options), None
+    if blob.name.endswith((".parquet", ".pq")):
+        return read_parquet(blob, options)
     with readable(blob.label), blob.open() as stream:
         start = stream.read(1024)
     if start.startswith(b"PAR1"):
-        return read_parquet(blob, options), None
+        return read_parquet(blob, options)
     for magic, said in _OTHERS.items():
         if re.match(magic, start):
             raise InputError(f"{blob.label} {said}; save the ratings as CSV.")
     if re.match(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"', start):
-        return read_json(blob, options), None
-    return read_delimited(blob, options), None
+        return read_json(blob, options)
+    return read_delimited(blob, options)
 
 
 _OTHERS = {
@@ -239,22 +219,18 @@ _OTHERS = {
 
 
 def _titles(
-    located: Located,
-    options: ReadOptions,
-    item_ids: np.ndarray,
-    parsed: Parsed,
-    notices: list[str],
+    located: Located, options: ReadOptions, ids: np.ndarray, parsed: Parsed, notices: list[str]
 ) -> pd.DataFrame | None:
     """Read the titles that were named, or those beside the ratings if they can be read."""
     column = parsed.places.why.get("item", "").strip("'")
     if options.titles is not None:
         if not options.titles.is_file():
             raise InputError(f"--titles {options.titles} is no file; check the path.")
-        return read_titles(file_blob(options.titles), item_ids, column, options.encoding)
+        return read_titles(file_blob(options.titles), ids, column, options.encoding)
     if located.titles is None:
         return None
     try:
-        return read_titles(located.titles, item_ids, column)
+        return read_titles(located.titles, ids, column)
     except InputError as error:
         if options.strict:
             raise
@@ -279,13 +255,12 @@ def _check_values(
     if not finite.all():
         row = int(np.argmin(finite))
         raise InputError(
-            f"{where(int(rows[row]))}: the rating {ratings[row]} is not a finite number; "
+            f"{where(rows[row])}: the rating {ratings[row]} is not a finite number; "
             "correct or remove the line."
         )
     if not allow_nonpositive and ratings.min() <= 0:
         row = int(np.argmax(ratings <= 0))
         raise InputError(
-            f"{where(int(rows[row]))}: the rating {ratings[row]:g} is not above zero, "
-            "which here means 'not rated'; correct or remove the line, or give --not-rated "
-            f"{ratings[row]:g}."
+            f"{where(rows[row])}: the rating {ratings[row]:g} is not above zero, which here means "
+            f"'not rated'; correct or remove the line, or give --not-rated {ratings[row]:g}."
         )

@@ -9,33 +9,17 @@ import numpy as np
 from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.errors import InputError
-from d2l_autorec.paths import check_new_file
 
 KINDS = (".png", ".svg", ".pdf")
-
-
-def check_plot(path: Path) -> None:
-    """Raise an InputError unless a new picture of a known kind can be made there."""
-    check_new_file("--plot", path, KINDS)
 
 
 def draw(ratings: Ratings, path: Path) -> None:
     """Draw how often each rating occurs, and how many ratings the users have.
 
-    Parameters
-    ----------
-    ratings : Ratings
-    path : Path
-        A new ``.png``, ``.svg`` or ``.pdf``.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
+    Raises an InputError if the file cannot be written.
     """
     from matplotlib.figure import Figure
 
-    check_plot(path)
     values = ratings.table["rating"].to_numpy(np.float64)
     different, counts = np.unique(values, return_counts=True)
     figure = Figure(figsize=(8, 3.2), layout="constrained")

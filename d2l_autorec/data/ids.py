@@ -1,4 +1,4 @@
-"""The texts of a ratings file -> ids, and codes for them."""
+"""The texts of a ratings file -> ids, codes for them, and pairs of a user and an item."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
-from d2l_autorec.data.delimited import recoded
+from d2l_autorec.data.delimited import texts_of
+from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError, clip
 
 if TYPE_CHECKING:
@@ -20,14 +21,10 @@ _WHOLE_FLOAT = re.compile(r"(0|-?[1-9][0-9]{0,17})\.0+", re.ASCII)
 
 
 def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Turn a column of ids into codes from 0.
+    """Turn a column of ids, categories of strings, into codes from 0.
 
-    Parameters
-    ----------
-    column : pandas.Series
-        Categories of strings. Where all are whole numbers, ``101.0`` is the number 101.
-    where : callable
-        Names a record's line.
+    Where all are whole numbers, ``101.0`` is the number 101. ``where`` names a record's line.
+    Raises an InputError if an id is empty, too long, or goes over several lines.
 
     Returns
     -------
@@ -36,19 +33,12 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
         The id of each code, sorted: int64 by size if all are whole numbers, else strings.
     merged : int
         How many ids were written in two ways.
-
-    Raises
-    ------
-    InputError
-        If an id is empty, too long, or goes over several lines.
     """
-    codes = column.cat.codes.to_numpy()
     used = np.zeros(len(column.cat.categories) + 1, bool)
-    used[codes] = True
+    used[column.cat.codes.to_numpy()] = True
     if not used[:-1].all():  # pandas sorts all rows for this
         column = column.cat.remove_unused_categories()
-        codes = column.cat.codes.to_numpy()
-    texts = [str(text).strip() for text in column.cat.categories]
+    texts, codes = texts_of(column), column.cat.codes.to_numpy()
     for i, text in enumerate(texts):
         if not 0 < len(text) <= MAX_ID:
             fault, remedy = "is no id", f"write 1 to {MAX_ID} characters"
@@ -56,7 +46,7 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
             fault, remedy = "goes over several lines", "look for an unclosed quote"
         else:
             continue
-        row = int(column.index[np.argmax(codes == i)])
+        row = column.index[np.argmax(codes == i)]
         if not text and row == column.index[-1]:
             remedy += ", or remove the line if it is one of totals"
         raise InputError(f"{where(row)}: the {column.name} {clip(text)} {fault}; {remedy}.")
@@ -65,13 +55,11 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
     # Only what int() writes back unchanged is a number: "007" and "7" are two people.
     if all(match or _WHOLE.fullmatch(text) for match, text in zip(whole, texts)):
         texts = [match[1] if match else text for match, text in zip(whole, texts)]
-    column = recoded(column, texts)
-    labels = np.array(list(column.cat.categories), dtype=object)
-    if all(_WHOLE.fullmatch(text) for text in labels):
+    labels = np.array(texts, dtype=object)
+    if all(_WHOLE.fullmatch(text) for text in texts):
         labels = labels.astype(np.int64)
     ids, position = np.unique(labels, return_inverse=True)
-    codes = position.astype(np.int32)[column.cat.codes.to_numpy()]
-    return codes, ids, before - len(ids)
+    return position.astype(np.int32)[codes], ids, before - len(ids)
 
 
 def alike(ids: np.ndarray, column: str) -> list[str]:
@@ -92,3 +80,41 @@ def alike(ids: np.ndarray, column: str) -> list[str]:
             "long numbers, and different ones may be one here; export that column as text."
         )
     return said
+
+
+def without_duplicates(
+    table: pd.DataFrame,
+    ids: list[np.ndarray],
+    rows: np.ndarray,
+    where: Callable[[int], str],
+    options: ReadOptions,
+    timed: bool,
+    notices: list[str],
+) -> tuple[pd.DataFrame, int]:
+    """Keep one rating of each pair of user and item, in the place of the latest."""
+    pairs = table["item"].to_numpy().astype(np.int64)
+    pairs *= len(ids[0])
+    pairs += table["user"].to_numpy()
+    rising = np.sort(pairs)
+    if (rising[1:] > rising[:-1]).all():  # which takes less memory than to hash them
+        return table, 0
+    import pandas as pd
+
+    pair = pd.Series(pairs)
+    row = int(np.argmax(pair.duplicated().to_numpy()))
+    user, item = ids[0][table["user"].iloc[row]], ids[1][table["item"].iloc[row]]
+    said = f"{where(rows[row])}: user {clip(user)} has rated item {clip(item)} before"
+    if options.duplicates == "error":
+        raise InputError(f"{said}; keep one rating of each pair.")
+    kept = "last"
+    order = np.arange(len(table))
+    if timed:
+        order, kept = np.argsort(table["timestamp"].to_numpy(), kind="stable"), "latest"
+    stays = np.sort(order[~pair.iloc[order].duplicated(keep="last").to_numpy()])
+    if options.duplicates == "mean":
+        kept = "mean"
+        mean = table["rating"].astype("float64").groupby(pair.to_numpy()).mean()
+        table = table.assign(rating=mean.loc[pair].to_numpy(np.float32))
+    went = len(table) - len(stays)
+    notices.append(f"{said}; of each such pair the {kept} rating was kept, and {went:,} went.")
+    return table.iloc[stays].reset_index(drop=True), went

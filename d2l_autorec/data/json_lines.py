@@ -12,7 +12,7 @@ from d2l_autorec.data.blobs import Blob, readable
 from d2l_autorec.data.columns import take_columns
 from d2l_autorec.data.delimited import Parsed
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.data.scan import scan
+from d2l_autorec.data.scan import Scan, read_text, scan
 from d2l_autorec.errors import InputError, clip
 
 MAX_ARRAY = 256 * 1024**2
@@ -21,31 +21,18 @@ MAX_ARRAY = 256 * 1024**2
 def read_json(blob: Blob, options: ReadOptions) -> Parsed:
     """Read ratings from JSON lines or from an array of records.
 
-    Parameters
-    ----------
-    blob : Blob
-        Each record an object, whose fields go by the same names as the columns of a CSV file. The
-        field ``id`` of an object within it, ``user``, is ``user.id``.
-    options : ReadOptions
-
-    Returns
-    -------
-    Parsed
-
-    Raises
-    ------
-    InputError
-        If the text is not JSON of this form; the sentence names the line.
+    Each record is an object, whose fields go by the same names as the columns of a CSV file. The
+    field ``id`` of an object within it, ``user``, is ``user.id``. Raises an InputError if the text
+    is not JSON of this form; the sentence names the line.
     """
     import pandas as pd
 
     seen = scan(blob, options.encoding)
     lines = not seen.head.lstrip("\ufeff \t\r\n").startswith("[")
-    read = _lines(blob, seen.encoding) if lines else _array(blob, seen.encoding)
     word = "line" if lines else "record"
     places, names, numbers = None, [], array("q")
     columns: dict[str, tuple[array[int], dict[str, int]]] = {}
-    for number, record in read:
+    for number, record in _records(blob, seen, lines):
         where = f"{blob.label}, {word} {number}"
         if not isinstance(record, dict):
             raise InputError(f"{where}: it is no object with fields; correct or remove it.")
@@ -63,10 +50,7 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
     if places is None:
         raise InputError(f"{blob.label} is empty; give a file with at least one rating.")
     frame = pd.DataFrame(
-        {
-            column: pd.Categorical.from_codes(codes, list(texts))
-            for column, (codes, texts) in columns.items()
-        }
+        {c: pd.Categorical.from_codes(codes, list(texts)) for c, (codes, texts) in columns.items()}
     )
     return Parsed(
         frame,
@@ -75,36 +59,34 @@ def read_json(blob: Blob, options: ReadOptions) -> Parsed:
         "JSON lines" if lines else "JSON",
         places,
         seen.encoding.replace("-sig", "").upper(),
-        None,
-        places.notices,
+        notices=places.notices,
     )
 
 
-def _lines(blob: Blob, encoding: str) -> Iterator[tuple[int, Any]]:
-    with readable(blob.label), io.TextIOWrapper(blob.open(), encoding=encoding) as text:
-        for number, line in enumerate(text, 1):
-            if line.strip():
-                yield number, _loaded(line, f"{blob.label}, line {number}")
-
-
-def _array(blob: Blob, encoding: str) -> Iterator[tuple[int, Any]]:
-    with readable(blob.label), blob.open() as stream:
-        content = stream.read(MAX_ARRAY + 1)
-    if len(content) > MAX_ARRAY:
+def _records(blob: Blob, seen: Scan, lines: bool) -> Iterator[tuple[int, Any]]:
+    """Number what is on each line that is not blank, or what is in the one array."""
+    if lines:
+        with readable(blob.label), io.TextIOWrapper(blob.open(), encoding=seen.encoding) as text:
+            for number, line in enumerate(text, 1):
+                if line.strip():
+                    yield number, _loaded(line, f"{blob.label}, line {number}")
+        return
+    if seen.size > MAX_ARRAY:
         raise InputError(
             f"{blob.label}: the JSON array holds more than {MAX_ARRAY:,} bytes; write one record "
             "on each line instead."
         )
-    yield from enumerate(_loaded(content.decode(encoding), blob.label), 1)
+    yield from enumerate(_loaded(read_text(blob, seen), blob.label), 1)
 
 
 def _loaded(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        at = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        where = where if ", line" in where else where + at
+        reason = str(error)
+        if isinstance(error, json.JSONDecodeError):
+            reason = error.msg
+            where = where if ", line" in where else f"{where}, line {error.lineno}"
         raise InputError(
             f"{where}: it is not JSON ({reason}); write one object on each line."
         ) from None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Callable
 
 from d2l_autorec.data import known
 from d2l_autorec.data.blobs import Blob, file_blob, open_archive, readable, unpacked
-from d2l_autorec.data.workbook import is_workbook, sheet_as_csv
+from d2l_autorec.data.workbook import sheet_as_csv
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.paths import kind, open_file
 
@@ -39,10 +40,7 @@ class Located:
 def locate(path: str | Path) -> Located:
     """Find the ratings in what a user named: a file, or a folder or zip archive that holds one.
 
-    Raises
-    ------
-    InputError
-        If there is nothing at the path or no ratings in it.
+    Raises an InputError if there is nothing at the path or no ratings in it.
     """
     path = Path(path)
     found = kind(path)
@@ -51,25 +49,25 @@ def locate(path: str | Path) -> Located:
             raise InputError(f"{path} does not exist; check the path.")
         if found == "folder":
             files = {
-                str(file.relative_to(path)): file
+                str(file.relative_to(path)): partial(file_blob, file)
                 for pattern in ("*", "*/*")
                 for file in sorted(path.glob(pattern))
                 if kind(file) not in ("", "folder")
             }
-            return _choose(
-                list(files), lambda name: file_blob(files[name]), path.resolve().name, path
-            )
+            return _choose(files, path.resolve().name, path)
         if found != "file":
             raise InputError(f"{path} is not a file; save the ratings in one.")
+        with open_file(path) as file:
+            zipped = file.read(4) == b"PK\x03\x04"
     name = path.name
-    if path.suffix in (".zip", ".xlsx", ".xlsm") or _begins(path, b"PK\x03\x04"):
+    if zipped or path.suffix in (".zip", ".xlsx", ".xlsm"):
         members = open_archive(path, str(path))
-        if is_workbook(members):
-            return Located(
-                sheet_as_csv(Blob(str(path), name, lambda: open_file(path))), None, name
-            )
+        if "xl/workbook.xml" in members:
+            book = Blob(str(path), name, lambda: open_file(path))
+            return Located(sheet_as_csv(book), None, name)
         if path.suffix != ".npz":
-            return _choose(list(members), lambda name: unpacked(members[name]), path.stem, path)
+            packed = {member: partial(unpacked, blob) for member, blob in members.items()}
+            return _choose(packed, path.stem, path)
     blob = file_blob(path)
     titles = [path.with_name(name) for name in _titles_of(blob.name)]
     beside = [file_blob(file) for file in titles if kind(file)]
@@ -78,25 +76,20 @@ def locate(path: str | Path) -> Located:
     return Located(blob, beside[0] if beside else None, name)
 
 
-def _begins(path: Path, magic: bytes) -> bool:
-    with readable(str(path)), open_file(path) as file:
-        return file.read(len(magic)) == magic
-
-
 def _titles_of(name: str) -> Sequence[str]:
     """Return the paths of files that may hold the titles for a ratings file."""
     if name.endswith(".inter"):
-        return (name[: -len(".inter")] + ".item",)
+        return (name.removesuffix(".inter") + ".item",)
     return LAYOUTS.get("u.data" if _PARTS.fullmatch(name) else name, ())
 
 
-def _choose(names: list[str], blob: Callable[[str], Blob], stem: str, label: Path) -> Located:
+def _choose(files: Mapping[str, Callable[[], Blob]], stem: str, label: Path) -> Located:
     """Choose among the files of a folder or an archive, in the latter also one folder down."""
-    paths = [PurePosixPath(name.replace("\\", "/")) for name in names]
-    of = dict(zip(paths, names))
+    all_paths = [PurePosixPath(name.replace("\\", "/")) for name in files]
+    blob_of = dict(zip(all_paths, files.values()))
     paths = [
         p
-        for p in paths
+        for p in all_paths
         if len(p.parts) <= 2 and not any(part.startswith((".", "__MACOSX")) for part in p.parts)
     ]
     for fits in (
@@ -117,9 +110,9 @@ def _choose(names: list[str], blob: Callable[[str], Blob], stem: str, label: Pat
         if shallow:
             chosen = shallow[0]
             titles = [chosen.with_name(name) for name in _titles_of(chosen.name)]
-            beside = [blob(of[p]) for p in titles if p in of]
+            beside = [blob_of[p]() for p in titles if p in blob_of]
             called = known.FOLDER_NAMES.get(chosen.parent.name or stem, stem)
-            return Located(blob(of[chosen]), beside[0] if beside else None, called)
+            return Located(blob_of[chosen](), beside[0] if beside else None, called)
     raise InputError(
         f"{label} holds none of {', '.join(LAYOUTS)} and no other file; name a MovieLens folder "
         "or archive, or the ratings file itself."

@@ -27,7 +27,6 @@ def interaction_matrix(
     table : pandas.DataFrame
         Ratings with ``user`` and ``item`` codes from 0.
     num_users, num_items : int
-        The matrix's size.
     rows : numpy.ndarray of int64, optional
         The rows of the table to use, such as a split's; all by default.
     by_user : bool
@@ -38,11 +37,9 @@ def interaction_matrix(
     numpy.ndarray of float32, shape (num_items, num_users), or transposed with ``by_user``
         Zero where there is no rating.
     """
-    users, items, values = _columns(table, rows)
-    if by_user:
-        users, items, num_users, num_items = items, users, num_items, num_users
-    matrix = np.zeros((num_items, num_users), dtype=np.float32)
-    matrix[items, users] = values  # NumPy assigns in order, so that the last of a pair stands
+    shape, cells, values = _cells(table, num_users, num_items, rows, by_user)
+    matrix = np.zeros(shape, dtype=np.float32)
+    matrix[cells] = values  # NumPy assigns in order, so that the last of a pair stands
     return matrix
 
 
@@ -53,12 +50,7 @@ def interaction_csr(
     rows: np.ndarray | None = None,
     by_user: bool = False,
 ) -> Any:
-    """Make the same matrix in compressed sparse rows, without a dense one.
-
-    Parameters
-    ----------
-    table, num_users, num_items, rows, by_user
-        As for `interaction_matrix`.
+    """Make the matrix of `interaction_matrix` in compressed sparse rows, without a dense one.
 
     Returns
     -------
@@ -68,24 +60,26 @@ def interaction_csr(
     """
     from scipy import sparse
 
-    users, items, values = _columns(table, rows)
-    if by_user:
-        users, items, num_users, num_items = items, users, num_items, num_users
-    shape = (num_items, num_users)
-    matrix = sparse.coo_matrix((values, (items, users)), shape=shape).tocsr()
+    shape, cells, values = _cells(table, num_users, num_items, rows, by_user)
+    matrix = sparse.coo_matrix((values, cells), shape=shape).tocsr()
     if matrix.nnz < len(values):  # SciPy has added up pairs that were rated twice
-        pair = items.astype(np.int64) * num_users + users
+        row, column = cells
+        pair = row.astype(np.int64) * shape[1] + column
         _, from_end = np.unique(pair[::-1], return_index=True)
         last = np.sort(len(values) - 1 - from_end)
-        kept = (values[last], (items[last], users[last]))
+        kept = (values[last], (row[last], column[last]))
         matrix = sparse.coo_matrix(kept, shape=shape).tocsr()
     matrix.sort_indices()
     return matrix
 
 
-def _columns(
-    table: pd.DataFrame, rows: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _cells(
+    table: pd.DataFrame, num_users: int, num_items: int, rows: np.ndarray | None, by_user: bool
+) -> tuple[tuple[int, int], tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Return the matrix's shape, the rows and columns of its ratings, and the ratings."""
     chosen = slice(None) if rows is None else rows
     user, item = table["user"].to_numpy()[chosen], table["item"].to_numpy()[chosen]
-    return user, item, table["rating"].to_numpy(dtype=np.float32)[chosen]
+    values = table["rating"].to_numpy(dtype=np.float32)[chosen]
+    if by_user:
+        return (num_users, num_items), (user, item), values
+    return (num_items, num_users), (item, user), values

@@ -19,19 +19,10 @@ Form = tuple[tuple[int, ...], str]  # an array's shape and type
 _MAX_HEADER = 1024  # of an array; NumPy's take 128 bytes
 
 
-def read_npz(path: Path, limit: int = MAX_UNPACKED) -> dict[str, np.ndarray]:
+def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read all arrays of an npz file.
 
-    Parameters
-    ----------
-    path : Path
-    limit : int
-        The largest size in bytes of all arrays, unpacked.
-
-    Raises
-    ------
-    InputError
-        If the file is no npz, is damaged, or is over the limit.
+    Raises an InputError if the file is no npz, is damaged, or holds more than 2 GiB, unpacked.
     """
     label = str(path)
     arrays, size = {}, 0
@@ -39,30 +30,18 @@ def read_npz(path: Path, limit: int = MAX_UNPACKED) -> dict[str, np.ndarray]:
         with readable(label), blob.open() as stream:
             shape, turned, kind = _header(stream)
             size += math.prod(shape) * kind.itemsize
-            if size > limit:
-                raise InputError(f"{label} holds more than {limit:,} bytes; save it again.")
+            if size > MAX_UNPACKED:
+                raise InputError(f"{label} holds more than {MAX_UNPACKED:,} bytes; save it again.")
             array = _content(stream, shape[::-1] if turned else shape, kind)
-        arrays[name[: -len(".npy")] if name.endswith(".npy") else name] = (
-            array.T if turned else array
-        )
+        arrays[name.removesuffix(".npy")] = array.T if turned else array
     return arrays
 
 
 def read_npz_of(file: BinaryIO, forms: dict[str, Form], remedy: str) -> dict[str, np.ndarray]:
     """Read an npz of exactly these arrays, each of this shape and type; see `read_stored_npz`.
 
-    Parameters
-    ----------
-    file : file
-        Open, with a name for messages.
-    forms : dict of str to (tuple of int, str)
-    remedy : str
-        The end of messages.
-
-    Raises
-    ------
-    InputError
-        If it holds anything else.
+    The open file's name begins messages, ``remedy`` ends them. Raises an InputError if it holds
+    anything else.
     """
     with readable(file.name):
         try:
@@ -81,17 +60,8 @@ def read_npz_of(file: BinaryIO, forms: dict[str, Form], remedy: str) -> dict[str
 def read_stored_npz(file: BinaryIO) -> dict[str, np.ndarray]:
     """Read all arrays of an npz file as `d2l_autorec.atomic.write_npz` writes it.
 
-    The arrays must be uncompressed and must not overlap, so that they take no more memory than the
-    file has bytes.
-
-    Parameters
-    ----------
-    file : file
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-        Of numbers or text.
+    The arrays, of numbers or text, must be uncompressed and must not overlap, so that they take no
+    more memory than the file has bytes.
 
     Raises
     ------

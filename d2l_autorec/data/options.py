@@ -19,41 +19,20 @@ SEPARATORS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space":
 class ReadOptions:
     """Options for reading a ratings file. The reader detects whatever is left out.
 
-    Attributes
-    ----------
-    columns : mapping of str to str
-        For ``user``, ``item``, ``rating`` and ``timestamp`` the column's name in the header, or
-        its position, counted from 1.
-    separator : str or None
-        What stands between the fields; ``" "`` for any white space.
-    decimal : {".", ","} or None
-        The decimal sign of the ratings.
-    encoding : str or None
-        As Python names it.
-    not_rated : tuple of str
-        Ratings that mean "not rated", such as ``-1``; their rows are left out.
-    titles : Path or None
-        A file of titles, in place of the one that lies beside the ratings.
-    duplicates : {"latest", "mean", "error"}
-        What becomes of several ratings of one pair: the latest counts (the last in the file,
-        where there are no timestamps), or their mean, or the file is refused.
-    strict : bool
-        Refuse what is else left out or repaired with a notice: rows without a rating, text that
-        is not UTF-8.
-
-    Raises
-    ------
-    InputError
-        If a value is unknown; the sentence names the option.
+    Raises an InputError if a value is unknown; the sentence names the option.
     """
 
+    # for each of COLUMNS that is asked for, its name in the header, or its position from 1
     columns: Mapping[str, str] = field(default_factory=dict)
-    separator: str | None = None
-    decimal: str | None = None
-    encoding: str | None = None
-    not_rated: tuple[str, ...] = ()
-    titles: Path | None = None
+    separator: str | None = None  # what stands between the fields; " " for any white space
+    decimal: str | None = None  # the decimal sign of the ratings, "." or ","
+    encoding: str | None = None  # as Python names it
+    not_rated: tuple[str, ...] = ()  # ratings that mean "not rated", such as -1; their rows go
+    titles: Path | None = None  # a file of titles, in place of the one beside the ratings
+    # of several ratings of a pair the latest counts (the last in the file, where there are no
+    # timestamps), or their "mean", or the file is refused ("error")
     duplicates: str = "latest"
+    # refuse what is else left out or repaired: rows without a rating, text that is not UTF-8
     strict: bool = False
 
     def __post_init__(self) -> None:
@@ -71,11 +50,10 @@ class ReadOptions:
                     "',', ';', '::', tab or space."
                 )
             object.__setattr__(self, "separator", separator if separator.strip(" ") else " ")
-        places = list(self.columns.values())
         for name in self.columns:
             if name not in COLUMNS:
                 raise InputError(f"--columns {name!r} is unknown; use {', '.join(COLUMNS)}.")
-        if len(set(places)) < len(places):
+        if len(set(self.columns.values())) < len(self.columns):
             raise InputError("--columns names one column twice; name another one for each.")
 
     def as_json(self) -> dict[str, Any]:
@@ -87,10 +65,7 @@ class ReadOptions:
     def from_json(cls, record: Mapping[str, Any]) -> ReadOptions:
         """Make the options from what `as_json` returned.
 
-        Raises
-        ------
-        InputError, KeyError, TypeError
-            If it is something else.
+        Raises an InputError, KeyError or TypeError if it is something else.
         """
         columns, single = record["columns"], ("separator", "decimal", "encoding", "titles")
         texts = [record[name] for name in single if record[name] is not None]
@@ -107,12 +82,8 @@ class ReadOptions:
 def parse_columns(text: str) -> dict[str, str]:
     """Turn ``user=a,item=b,rating=3`` into a dictionary.
 
-    A comma may stand in a name, where no ``column=`` follows it.
-
-    Raises
-    ------
-    InputError
-        If it is of another form.
+    A comma may stand in a name, where no ``column=`` follows it. Raises an InputError if the text
+    is of another form.
     """
     parts = re.split(r",(?=\s*\w+\s*=)", text)
     pairs = [part.partition("=")[::2] for part in parts]

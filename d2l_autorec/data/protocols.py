@@ -12,13 +12,7 @@ import numpy as np
 from d2l_autorec.data import known
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.data.npz import read_npz
-from d2l_autorec.data.split import (
-    Rows,
-    check_ratio,
-    load_split,
-    random_split,
-    seq_aware_split,
-)
+from d2l_autorec.data.split import Rows, load_split, num_held_out, random_split, seq_aware_split
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.paths import kind
 
@@ -55,12 +49,12 @@ def named_split(name: str, ratings: Ratings, test_ratio: float = 0.1) -> tuple[R
     if name not in NAMES:
         check_name(name)
         return load_split(name, ratings)
-    _check_times(name, ratings)
-    if name == "seq-aware":
-        return seq_aware_split(ratings.table)
     if name == "leave-last":
         return leave_last_split(ratings)
-    return time_split(ratings, test_ratio)
+    if name == "time":
+        return time_split(ratings, test_ratio)
+    _check_times(name, ratings)
+    return seq_aware_split(ratings.table)
 
 
 def check_name(name: str) -> None:
@@ -77,23 +71,8 @@ def canonical_split(name: str, ratings: Ratings) -> tuple[Rows, Rows]:
 
     ``u1`` to ``u5`` are five disjoint test sets of a fifth each; ``ua`` and ``ub`` have ten
     ratings of each user. They are those of GroupLens's ``u1.test`` and so on, as row numbers of
-    ``u.data``.
-
-    Parameters
-    ----------
-    name : str
-        One of `CANONICAL`.
-    ratings : Ratings
-
-    Returns
-    -------
-    train_rows, test_rows : numpy.ndarray of int64
-        Rising.
-
-    Raises
-    ------
-    InputError
-        If the ratings are not those of MovieLens 100K, byte for byte.
+    ``u.data``, rising. Raises an InputError if the ratings are not those of MovieLens 100K, byte
+    for byte.
     """
     count = len(ratings.table)
     if ratings.digest != known.DIGESTS["u.data"] or count != known.ML100K_RATINGS:
@@ -107,54 +86,28 @@ def canonical_split(name: str, ratings: Ratings) -> tuple[Rows, Rows]:
     else:
         fifth = count // 5
         test_rows = np.arange(fifth) + (int(name[1:]) - 1) * fifth
-    return _others(test_rows, count), test_rows
+    return np.delete(np.arange(count), test_rows), test_rows
 
 
 def time_split(ratings: Ratings, test_ratio: float = 0.1) -> tuple[Rows, Rows]:
     """Hold out the latest ratings; of equal times, those that stand last in the file.
 
-    Parameters
-    ----------
-    ratings : Ratings
-    test_ratio : float
-        Share held out, rounded to whole rows but at least 1.
-
-    Returns
-    -------
-    train_rows, test_rows : numpy.ndarray of int64
-        Rising.
-
-    Raises
-    ------
-    InputError
-        If the ratings have no timestamps, or the share is none.
+    As many are held out as by `holdout_split`. The rows rise. Raises an InputError if the ratings
+    have no timestamps, or the share is none.
     """
-    check_ratio(test_ratio)
     _check_times("time", ratings)
     count = len(ratings.table)
-    if count < 2:
-        raise InputError(f"{count} rating(s) cannot be split; give at least 2.")
     order = np.argsort(ratings.table["timestamp"].to_numpy(), kind="stable")
-    num_test = min(max(round(count * test_ratio), 1), count - 1)
-    test_rows = np.sort(order[count - num_test :])
-    return _others(test_rows, count), test_rows
+    test_rows = np.sort(order[count - num_held_out(count, test_ratio) :])
+    return np.delete(np.arange(count), test_rows), test_rows
 
 
 def leave_last_split(ratings: Ratings) -> tuple[Rows, Rows]:
     """Hold out the latest rating of each user who has two or more.
 
     Of equal times the last in the file is held out. The chapter's ``seq-aware`` differs: it takes
-    the first of these, and holds out a user's only rating.
-
-    Returns
-    -------
-    train_rows, test_rows : numpy.ndarray of int64
-        Rising.
-
-    Raises
-    ------
-    InputError
-        If the ratings have no timestamps, or no user has two ratings.
+    the first of these, and holds out a user's only rating. The rows rise. Raises an InputError if
+    the ratings have no timestamps, or no user has two ratings.
     """
     _check_times("leave-last", ratings)
     user = ratings.table["user"].to_numpy()
@@ -166,48 +119,26 @@ def leave_last_split(ratings: Ratings) -> tuple[Rows, Rows]:
             f"{ratings.name}: every user has one rating, and --split leave-last keeps that for "
             "training; use random."
         )
-    return _others(test_rows, len(user)), test_rows
+    return np.delete(np.arange(len(user)), test_rows), test_rows
 
 
 def folds(num_rows: int, count: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield the folds of a cross-validation. Each row is held out once.
+    """Yield the rows to train and to test on of each fold of a cross-validation, rising.
 
-    The global generators are left alone.
-
-    Parameters
-    ----------
-    num_rows : int
-        Rows to split, at least ``count``.
-    count : int
-        How many folds, at least 2; their sizes differ by one at most.
-    seed : int
-        Seed of the draw.
-
-    Yields
-    ------
-    train_rows, test_rows : numpy.ndarray of int64
-        Rising.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than 2 folds, or more than rows.
+    Each row is held out once. The sizes of the folds differ by one at most. The global generators
+    are left alone. Raises an InputError if there are fewer than 2 folds, or more than rows.
     """
     if not 2 <= count <= num_rows:
         raise InputError(f"--folds is {count}; give 2 to {num_rows}, the number of ratings.")
     order = np.random.default_rng(seed).permutation(num_rows)
     return (
-        (_others(test_rows, num_rows), test_rows)
+        (np.delete(np.arange(num_rows), test_rows), test_rows)
         for test_rows in map(np.sort, np.array_split(order, count))
     )
 
 
 def with_test_file(ratings: Ratings, test: Ratings) -> tuple[Ratings, tuple[Rows, Rows]]:
     """Join the ratings of a file to train on and of a file to test on, as ``--test`` does.
-
-    Parameters
-    ----------
-    ratings, test : Ratings
 
     Returns
     -------
@@ -239,8 +170,7 @@ def with_test_file(ratings: Ratings, test: Ratings) -> tuple[Ratings, tuple[Rows
         columns[column] = np.concatenate(codes)
     tables = pd.concat([ratings.table, test.table], ignore_index=True)
     pairs = columns["item"] * len(ids[0]) + columns["user"]
-    rows = np.arange(len(pairs))
-    first, second = rows[: len(ratings.table)], rows[len(ratings.table) :]
+    first, second = np.split(np.arange(len(pairs)), [len(ratings.table)])
     shared = int(np.isin(pairs[second], pairs[first]).sum())
     if shared:
         raise InputError(
@@ -263,19 +193,13 @@ def with_test_file(ratings: Ratings, test: Ratings) -> tuple[Ratings, tuple[Rows
     return joined, (first, second)
 
 
-def _others(rows: Rows, count: int) -> Rows:
-    mask = np.ones(count, bool)
-    mask[rows] = False
-    return np.flatnonzero(mask)
-
-
 def _check_times(name: str, ratings: Ratings) -> None:
     if ratings.table["timestamp"].to_numpy().any():
         return
     said = ratings.understood.notices if ratings.understood else ()
-    reason = next((text for text in said if text.startswith("The timestamps are ignored")), None)
+    ignored = (text for text in said if text.startswith("The timestamps are ignored"))
+    reason = next((f" ({text[:-1]})" for text in ignored), "")
     raise InputError(
-        f"--split {name} needs timestamps, which {ratings.name} has not"
-        f"{'' if reason is None else f' ({reason[:-1]})'}; name their column with --columns, or "
-        "use random."
+        f"--split {name} needs timestamps, which {ratings.name} has not{reason}; name their "
+        "column with --columns, or use random."
     )

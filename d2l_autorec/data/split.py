@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Rows = np.ndarray
+_ARRAYS = ("train_rows", "test_rows", "data_digest")  # in the file of a split
 
 
 def check_ratio(test_ratio: float) -> None:
@@ -38,13 +39,6 @@ def random_split(table: pd.DataFrame, test_ratio: float = 0.1) -> tuple[Rows, Ro
     Each rating is drawn on its own, so that the test share is only near ``test_ratio``. The draws
     come from MXNet's global generator: the same seed gives the same rows as d2l.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Ratings; only its length counts.
-    test_ratio : float
-        Chance of a rating to be held out.
-
     Returns
     -------
     train_rows, test_rows : numpy.ndarray of int64
@@ -60,11 +54,6 @@ def random_split(table: pd.DataFrame, test_ratio: float = 0.1) -> tuple[Rows, Ro
 
 def seq_aware_split(table: pd.DataFrame) -> tuple[Rows, Rows]:
     """Hold out each user's latest rating, as d2l's ``split_mode='seq-aware'`` does.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Ratings with timestamps.
 
     Returns
     -------
@@ -107,16 +96,8 @@ def seq_aware_split(table: pd.DataFrame) -> tuple[Rows, Rows]:
 def holdout_split(num_rows: int, test_ratio: float, seed: int) -> tuple[Rows, Rows]:
     """Hold out an exact share of the rows, for validation or the paper's 90/10 protocol.
 
-    The global generators are left alone.
-
-    Parameters
-    ----------
-    num_rows : int
-        Rows to split, at least 2.
-    test_ratio : float
-        Share to hold out, rounded to whole rows but at least 1 and at most ``num_rows - 1``.
-    seed : int
-        Seed of the draw.
+    The share, ``test_ratio``, is rounded to whole rows, but at least one row is held out and one
+    left. The draw is that of ``seed``; the global generators are left alone.
 
     Returns
     -------
@@ -144,17 +125,11 @@ def split_digest(test_rows: Rows) -> str:
 def save_split(path: str | Path, train_rows: Rows, test_rows: Rows, ratings: Ratings) -> None:
     """Save a split's row numbers, and the digest of the data that they count in, as ``.npz``.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
+    Raises an InputError if the file cannot be written.
     """
     path = Path(path)
-    arrays = {
-        "train_rows": train_rows.astype("<i8"),
-        "test_rows": test_rows.astype("<i8"),
-        "data_digest": np.array(ratings.digest),
-    }
+    columns = train_rows.astype("<i8"), test_rows.astype("<i8"), np.array(ratings.digest)
+    arrays = dict(zip(_ARRAYS, columns))
     try:
         write_atomic(path, lambda file: write_npz(file, arrays, compressed=True))
     except OSError as error:
@@ -181,27 +156,19 @@ def load_split(path: str | Path, ratings: Ratings) -> tuple[Rows, Rows]:
     remedy = "save the split again"
     arrays = read_npz(path)
     sizes = [array.nbytes for array in arrays.values()]
-    names = {"train_rows", "test_rows", "data_digest"}
-    if set(arrays) != names or max(sizes) > 8 * num_rows + 1024:
+    if set(arrays) != set(_ARRAYS) or max(sizes) > 8 * num_rows + 1024:
         raise InputError(f"{path} is not a split of this data; {remedy}.")
-    train_rows, test_rows = arrays["train_rows"], arrays["test_rows"]
-    digest = str(arrays["data_digest"])
-    if digest != ratings.digest:
+    train_rows, test_rows, digest = (arrays[name] for name in _ARRAYS)
+    if str(digest) != ratings.digest:
         raise InputError(
-            f"{path} splits the data with digest {clip_digest(digest)}, but the ratings given "
-            f"have {clip_digest(ratings.digest)}; {remedy} or give its data."
+            f"{path} splits the data with digest {str(digest)[:12]}..., but the ratings given "
+            f"have {ratings.digest[:12]}...; {remedy} or give its data."
         )
-    both = [train_rows, test_rows]
-    if any(rows.ndim != 1 or rows.dtype != np.int64 for rows in both):
+    if any(rows.ndim != 1 or rows.dtype != np.int64 for rows in (train_rows, test_rows)):
         raise InputError(f"{path} does not hold row numbers; {remedy}.")
-    rows = np.concatenate(both)
+    rows = np.concatenate([train_rows, test_rows])
     if len(rows) and (rows.min() < 0 or rows.max() >= num_rows):
         raise InputError(f"{path} names rows outside 0 to {num_rows - 1}; {remedy}.")
     if len(np.unique(rows)) < len(rows):
         raise InputError(f"{path} names a row twice, so that tests could leak; {remedy}.")
     return train_rows, test_rows
-
-
-def clip_digest(digest: str) -> str:
-    """Shorten a digest for a sentence."""
-    return digest[:12] + "..."

@@ -46,13 +46,8 @@ Chunk = tuple[np.ndarray, np.ndarray, np.ndarray]
 class Synthetic:
     """Settings of made-up ratings. Equal settings give equal ratings.
 
-    Attributes
-    ----------
-    num_users, num_items, num_ratings : int
-        Every user and every item has at least one rating, and no pair has two.
-    seed : int
-    half_stars : bool
-        Ratings 0.5, 1, ... 5; else 1, 2, ... 5.
+    Every user and every item has at least one rating, and no pair has two. Raises an InputError if
+    there cannot be as many ratings. With ``half_stars`` they are 0.5, 1, ... 5, else 1, 2, ... 5.
     """
 
     num_users: int
@@ -67,8 +62,7 @@ class Synthetic:
         size = f"{self.num_users}x{self.num_items}-{self.num_ratings}"
         return f"synthetic-{size}{'-half' if self.half_stars else ''}-seed{self.seed}"
 
-    def check(self) -> None:
-        """Raise an InputError if such ratings are impossible."""
+    def __post_init__(self) -> None:
         users, items, ratings = self.num_users, self.num_items, self.num_ratings
         if min(users, items) < 1:
             raise InputError(f"{users} users and {items} items: give at least one of each.")
@@ -82,22 +76,9 @@ class Synthetic:
 def chunks(what: Synthetic) -> Iterator[Chunk]:
     """Make the ratings, user by user, about a million at a time.
 
-    Yields
-    ------
-    user, item : numpy.ndarray of int32
-        Codes from 0; users rising, a user's items rising.
-    rating : numpy.ndarray of float32
-
-    Raises
-    ------
-    InputError
-        If there cannot be as many ratings.
+    Yields arrays of users, items (int32, codes from 0; users rising, a user's items rising) and
+    ratings (float32).
     """
-    what.check()
-    return _chunks(what)
-
-
-def _chunks(what: Synthetic) -> Iterator[Chunk]:
     rng = np.random.default_rng(what.seed)
     counts = _activity(what, rng)
     popularity = rng.weibull(POPULARITY_SHAPE, what.num_items)
@@ -171,7 +152,8 @@ def _pick(
         draws = np.searchsorted(shares, rng.random(len(user)) * shares[-1], side="right")
         drawn = np.unique(user * num_items + np.minimum(draws, num_items - 1))
         # two sorted runs, which the stable sort only merges
-        keys = np.sort(np.concatenate([keys, drawn[~_contains(keys, drawn)]]), kind="stable")
+        new = np.setdiff1d(drawn, keys, assume_unique=True)
+        keys = np.sort(np.concatenate([keys, new]), kind="stable")
     missing = counts - np.bincount(keys // num_items, minlength=len(counts))
     more = [keys]
     for user in np.flatnonzero(missing):
@@ -182,28 +164,13 @@ def _pick(
     return np.sort(np.concatenate(more))
 
 
-def _contains(rising: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    if not len(rising):
-        return np.zeros(len(wanted), bool)
-    at = np.minimum(np.searchsorted(rising, wanted), len(rising) - 1)
-    return rising[at] == wanted
-
-
 def synthetic_ratings(
     num_users: int, num_items: int, num_ratings: int, seed: int = 0, half_stars: bool = False
 ) -> Ratings:
     """Make ratings in memory; see `Synthetic` for the parameters.
 
-    Returns
-    -------
-    Ratings
-        Its ids are codes + 1, its name begins with "synthetic", its digest is of the three
-        columns (int32, int32, float32).
-
-    Raises
-    ------
-    InputError
-        If there cannot be as many ratings.
+    Their ids are codes + 1, their name begins with "synthetic", their digest is of the three
+    columns (int32, int32, float32).
     """
     import pandas as pd
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import io
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Callable
 
 import numpy as np
 
@@ -23,12 +22,9 @@ HEADER = "user,item,rating:synthetic\n"
 """`read_ratings` takes what follows the colon for a type."""
 
 
-def check_path(path: Path) -> None:
-    """Raise an InputError unless a new file of a known kind can be made there."""
-    check_new_file("--out", path, (".csv", ".csv.gz", ".npz"))
-
-
-def write_synthetic(path: Path, what: Synthetic, parts: Iterable[Chunk] | None = None) -> None:
+def write_synthetic(
+    path: Path, what: Synthetic, advance: Callable[[int], object] = lambda made: None
+) -> None:
     """Make ratings and write them as they are made, so that memory does not grow with them.
 
     Parameters
@@ -39,19 +35,24 @@ def write_synthetic(path: Path, what: Synthetic, parts: Iterable[Chunk] | None =
         (float32), and ``name``.
     what : Synthetic
         What to make.
-    parts : iterable, optional
-        ``chunks(what)``, where a caller wants to watch them pass.
+    advance : callable
+        Told how many ratings have been made since the last call.
 
     Raises
     ------
     InputError
-        If the path cannot be used, or there cannot be as many ratings.
+        If the path cannot be used.
     """
-    check_path(path)
-    parts = chunks(what) if parts is None else parts
+    check_new_file("--out", path, (".csv", ".csv.gz", ".npz"))
+
+    def parts() -> Iterator[Chunk]:
+        for part in chunks(what):
+            yield part
+            advance(len(part[0]))
+
     write = _write_npz if path.suffix == ".npz" else _write_csv
     try:
-        write_atomic(path, lambda file: write(file, path, what, parts))
+        write_atomic(path, lambda file: write(file, path, what, parts()))
     except OSError as error:
         raise InputError(
             f"--out {path} cannot be written ({error.strerror or error}); name another folder."
@@ -61,16 +62,16 @@ def write_synthetic(path: Path, what: Synthetic, parts: Iterable[Chunk] | None =
 def _write_csv(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chunk]) -> None:
     import pandas as pd
 
+    out: Any = nullcontext(file)
     if path.suffix == ".gz":  # without name and time, so that equal ratings are equal files
-        with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
-            _write_csv(packed, path.with_suffix(""), what, parts)  # type: ignore[arg-type]
-        return
-    file.write(HEADER.encode())
-    for user, item, rating in parts:
-        if not what.half_stars:
-            rating = rating.astype(np.int8)
-        table = pd.DataFrame({"user": user + 1, "item": item + 1, "rating": rating})
-        file.write(table.to_csv(index=False, header=False, lineterminator="\n").encode())
+        out = gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
+    with out as text:
+        text.write(HEADER.encode())
+        for user, item, rating in parts:
+            if not what.half_stars:
+                rating = rating.astype(np.int8)
+            table = pd.DataFrame({"user": user + 1, "item": item + 1, "rating": rating})
+            text.write(table.to_csv(index=False, header=False, lineterminator="\n").encode())
 
 
 def _write_npz(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chunk]) -> None:
@@ -84,7 +85,8 @@ def _write_npz(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chu
                 for column, kind, out in zip(part, kinds.values(), files):
                     column.astype(kind, copy=False).tofile(out)
         with zipfile.ZipFile(file, "w") as archive:
-            _add(archive, "name", np.array(what.name))
+            with _member(archive, "name") as member:
+                np.lib.format.write_array(member, np.array(what.name))
             for name, kind in kinds.items():
                 with _member(archive, name) as member, waiting[name].open("rb") as column_file:
                     header = {"descr": kind, "fortran_order": False, "shape": (what.num_ratings,)}
@@ -94,10 +96,3 @@ def _write_npz(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chu
 
 def _member(archive: zipfile.ZipFile, name: str) -> Any:
     return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
-
-
-def _add(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    with _member(archive, name) as member:
-        member.write(buffer.getvalue())

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
-from d2l_autorec.data.blobs import Blob, readable
+from d2l_autorec.data.blobs import Blob
 from d2l_autorec.data.columns import find_columns, simple_name
 from d2l_autorec.data.rows import split_rows
-from d2l_autorec.data.scan import scan
+from d2l_autorec.data.scan import read_text, scan
 from d2l_autorec.errors import InputError, clip
 
 if TYPE_CHECKING:
@@ -36,31 +36,19 @@ Entry = tuple[str, str, Optional[int], str]
 def read_titles(
     blob: Blob, item_ids: Any, column: str = "", encoding: str | None = None
 ) -> pd.DataFrame:
-    """Read a file of titles, and put it in the order of the item codes.
+    """Read a file of titles, and put it in the order of the items' original ids.
 
-    Parameters
-    ----------
-    blob : Blob
-        ``u.item`` of MovieLens 100K, a file with ``::`` between id, title and genres, or a table
-        whose header names its columns, such as ``movies.csv`` or recbole's ``ml-100k.item``. The
-        two forms of MovieLens 100K give the same table.
-    item_ids : numpy.ndarray, shape (num_items,)
-        The original ids, by code.
-    column : str
-        What the ratings call the item; a column of that name holds the ids.
-    encoding : str, optional
-        Found by itself if left out.
+    It is ``u.item`` of MovieLens 100K, a file with ``::`` between id, title and genres, or a table
+    whose header names its columns, such as ``movies.csv`` or recbole's ``ml-100k.item``. The two
+    forms of MovieLens 100K give the same table. A column of the name that the ratings have for the
+    item, ``column``, holds the ids. Raises an InputError if the file is not of such a form; the
+    sentence names the line.
 
     Returns
     -------
     pandas.DataFrame, num_items rows
         Indexed by item code: ``item_id``; ``title`` without the year; ``year`` (nullable Int64);
         ``genres`` joined by ``|``. An item the file does not know has no title.
-
-    Raises
-    ------
-    InputError
-        If the file is not of such a form; the sentence names the line.
     """
     import pandas as pd
 
@@ -71,8 +59,7 @@ def read_titles(
         if latin:
             raise
         seen = scan(blob, "cp1252", MAX_TITLES)  # a title's letters are worth no refusal
-    with readable(blob.label), blob.open() as stream:
-        text = stream.read().decode(seen.encoding)
+    text = read_text(blob, seen)
     first = next(line for line in text.split("\n") if line.strip())
     if first.count("|") == 4 + len(GENRES):
         entries = _u_item(_lines(blob, text, "an id, a title and 19 genre flags"))
@@ -135,10 +122,9 @@ def _table(blob: Blob, text: str, column: str) -> Iterator[Entry]:
     at = {c: places[0] for c, places in find_columns(names, ("year", "genres")).items()}
     simple = [simple_name(name) for name in names]
     titles = [i for known in TITLE_NAMES for i, name in enumerate(simple) if name in known]
+    others = ["" if i in titles else name for i, name in enumerate(names)]
     ids = [i for i, name in enumerate(simple) if column and name == simple_name(column)]
-    ids += find_columns(["" if i in titles else n for i, n in enumerate(names)], ("item",)).get(
-        "item", []
-    )
+    ids += find_columns(others, ("item",)).get("item", [])
     ids += [i for i, name in enumerate(simple) if name == "id"]
     if titles and ids:
         at.update(item=ids[0], title=titles[0])
@@ -150,8 +136,7 @@ def _table(blob: Blob, text: str, column: str) -> Iterator[Entry]:
     else:
         raise InputError(
             f"{where}: the header names no {'title' if ids else 'item id'} among "
-            f"{', '.join(clip(name) for name in names[:8])}; name the columns movieId, title, "
-            "year, genres."
+            f"{', '.join(map(clip, names[:8]))}; name the columns movieId, title, year, genres."
         )
     flagged = simple[at["genres"]] == "class" if "genres" in at else False
     for line, fields in rows:
@@ -159,13 +144,12 @@ def _table(blob: Blob, text: str, column: str) -> Iterator[Entry]:
             raise InputError(
                 f"{blob.label}, line {line}: it has too few fields; correct the line."
             )
-        said = {name: fields[i] if i < len(fields) else "" for name, i in at.items()}
-        genres = said.get("genres", "")
+        said = {name: fields[i] for name, i in at.items() if i < len(fields)}
         title = "unknown" if said["title"] == "unkonwn" else said["title"]  # recbole, item 267
         year = said.get("year", "").strip().removesuffix(".0")
-        yield _entry(
-            said["item"], title, year, genres.replace(" ", "|") if flagged else _listed(genres)
-        )
+        genres = said.get("genres", "")
+        genres = genres.replace(" ", "|") if flagged else _listed(genres)
+        yield _entry(said["item"], title, year, genres)
 
 
 def _listed(genres: str) -> str:

@@ -16,112 +16,81 @@ if TYPE_CHECKING:
 
 MANY = 10  # of fewer ratings, users or rows nothing is said to be suspicious
 _TOTALS = {"total", "totals", "grand total", "sum", "average", "mean", "gesamt", "summe"}
-_UNITS = (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9))
+_UNITS = (1, 10**3, 10**6, 10**9)  # of times, in a second
 _SINCE, _UNTIL = 5 * 10**8, 5 * 10**9  # seconds since 1970: 1985 to 2128
 
 
 @dataclass(frozen=True)
 class Understanding:
-    """What a reader understood of a ratings file.
+    """What a reader understood of a ratings file."""
 
-    Attributes
-    ----------
-    file : str
-        As messages call it.
-    kind : str
-        Text, Netflix blocks, JSON lines, Parquet, ...
-    columns : dict of str to str
-        For user, item, rating and timestamp, the column taken.
-    separator, encoding, decimal : str or None
-        None where the file has none.
-    users, items, ratings : int
-        How many there are, after what was left out.
-    low, high : float
-        The smallest and the largest rating.
-    counts : dict of str to int
-        How often each rating occurs, if there are at most 24 different ones.
-    duplicates : int
-        Ratings that went because their pair has another.
-    missing, not_rated : int
-        Rows left out, without a rating or with one that means "not rated".
-    titles : int or None
-        Items whose title is known; None if there is no file of titles.
-    timestamps : str
-        ``used``, ``none`` or ``ignored``.
-    first, last : str or None
-        The earliest and the latest time, where its unit is clear.
-    notices : tuple of str
-        What was left out or repaired.
-    warnings : tuple of str
-        What looks suspicious.
-    """
-
-    file: str
-    kind: str
-    columns: dict[str, str]
-    separator: str | None
+    file: str  # as messages call it
+    kind: str  # text, Netflix blocks, JSON lines, Parquet, ...
+    columns: dict[str, str]  # for user, item, rating and timestamp, the column taken
+    separator: str | None  # None where the file has none, as for the next two
     encoding: str | None
     decimal: str | None
-    users: int
+    users: int  # how many there are, as for the next two, after what was left out
     items: int
     ratings: int
-    low: float
+    low: float  # the smallest and the largest rating
     high: float
-    counts: dict[str, int]
-    duplicates: int
-    missing: int
-    not_rated: int
-    titles: int | None
-    timestamps: str
-    first: str | None
+    counts: dict[str, int]  # how often each rating occurs, if at most 24 different ones do
+    duplicates: int  # ratings that went because their pair has another
+    missing: int  # rows left out, without a rating
+    not_rated: int  # rows left out, with a rating that means "not rated"
+    titles: int | None  # items whose title is known; None if there is no file of titles
+    timestamps: str  # used, none or ignored
+    first: str | None  # the earliest and the latest time, where its unit is clear
     last: str | None
-    notices: tuple[str, ...]
-    warnings: tuple[str, ...]
+    notices: tuple[str, ...]  # what was left out or repaired
+    warnings: tuple[str, ...]  # what looks suspicious
+
+    @property
+    def _form(self) -> str:
+        return ", ".join(filter(None, (self.kind, self.separator, self.encoding)))
 
     def line(self) -> str:
         """Say all of it in one line."""
         places = self.columns.values()
         named = not any(said.endswith("(no header)") for said in places)
         columns = ", ".join(said.replace("column ", "").split(" (no")[0] for said in places)
-        form = ", ".join(said for said in (self.kind, self.separator, self.encoding) if said)
         titles = "" if self.titles is None else f" ({self.titles:,} titles)"
         times = "" if self.timestamps == "none" else f"; times {self.timestamps}"
         return plain(
             f"{self.file}: {self.ratings:,} ratings {self.low:g} to {self.high:g}, "
             f"{self.users:,} users, {self.items:,} items{titles}; columns {columns}"
-            f"{'' if named else ' (no header)'}; {form}{times}."
+            f"{'' if named else ' (no header)'}; {self._form}{times}."
         )
 
-    def text(self, width: int = 80) -> str:
-        """Say all of it in lines of at most ``width`` characters."""
-        form = ", ".join(said for said in (self.kind, self.separator, self.encoding) if said)
+    def text(self) -> str:
+        """Say all of it in lines of at most 80 characters."""
         decimal = {",": ", decimal comma", ".": ", decimal point"}.get(self.decimal or "", "")
         span = f", {self.first} to {self.last}" if self.first else ""
-        rows = [("file", self.file), ("form", form + decimal)]
-        rows += [(name, said) for name, said in self.columns.items()]
-        rows += [
-            ("times", self.timestamps + span),
-            ("users", f"{self.users:,}"),
-            ("items", f"{self.items:,}"),
-            ("ratings", f"{self.ratings:,}, from {self.low:g} to {self.high:g}"),
-            ("duplicates", f"{self.duplicates:,} left out"),
-            ("no rating", f"{self.missing:,} rows left out"),
-        ]
-        if self.not_rated:
-            rows.append(("not rated", f"{self.not_rated:,} rows left out"))
         titles = "no file of titles" if self.titles is None else f"for {self.titles:,} items"
-        rows.append(("titles", titles))
-        lines = [line for name, said in rows for line in _wrapped(f"{name:<12}", said, width)]
-        most = max(self.counts.values(), default=0)
-        if self.counts:
-            lines.append("")
+        rows = {
+            "file": self.file,
+            "form": self._form + decimal,
+            **self.columns,
+            "times": self.timestamps + span,
+            "users": f"{self.users:,}",
+            "items": f"{self.items:,}",
+            "ratings": f"{self.ratings:,}, from {self.low:g} to {self.high:g}",
+            "duplicates": f"{self.duplicates:,} left out",
+            "no rating": f"{self.missing:,} rows left out",
+            "not rated": f"{self.not_rated:,} rows left out" if self.not_rated else "",
+            "titles": titles,
+        }
+        lines = []
+        for name, said in rows.items():
+            lines += _wrapped(f"{name:<12}", said, hang=12) if said else []
+        lines += [""] if self.counts else []
         for rating, count in self.counts.items():
-            share = count / self.ratings
-            bar = "#" * round(40 * count / most)
-            lines.append(f"{rating:>8} {count:>13,} {100 * share:5.1f} %  {bar}")
+            bar = "#" * round(40 * count / max(self.counts.values()))
+            lines.append(f"{rating:>8} {count:>13,} {100 * count / self.ratings:5.1f} %  {bar}")
         for name, texts in (("note", self.notices), ("WARNING", self.warnings)):
             for text in texts:
-                lines += ["", *_wrapped(f"{name}: ", text, width, hang=2)]
+                lines += ["", *_wrapped(f"{name}: ", text, hang=2)]
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -142,43 +111,23 @@ class Understanding:
             )
 
 
-def _wrapped(head: str, said: str, width: int, hang: int | None = None) -> list[str]:
-    indent = " " * (len(head) if hang is None else hang)
-    return textwrap.wrap(
-        head + plain(said), width, subsequent_indent=indent, break_on_hyphens=False
-    )
-
-
-def counts_of(values: np.ndarray) -> dict[str, int]:
-    """Count each rating, if there are at most 24 different ones."""
-    rating, count = np.unique(values, return_counts=True)
-    return {f"{r:g}": int(n) for r, n in zip(rating, count)} if len(rating) <= 24 else {}
+def _wrapped(head: str, said: str, hang: int) -> list[str]:
+    text, indent = head + plain(said), " " * hang
+    return textwrap.wrap(text, 80, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def time_range(times: np.ndarray) -> tuple[str | None, str | None]:
     """Give the earliest and the latest time as dates, where all are in one unit since 1970."""
     low, high = int(times.min()), int(times.max())
-    for _, per_second in _UNITS:
+    for per_second in _UNITS:
         if _SINCE * per_second <= low and high < _UNTIL * per_second:
-            ends = [np.datetime64(end // per_second, "s") for end in (low, high)]
-            return str(ends[0].astype("datetime64[D]")), str(ends[1].astype("datetime64[D]"))
+            first, last = (np.datetime64(end // per_second, "s") for end in (low, high))
+            return str(first.astype("datetime64[D]")), str(last.astype("datetime64[D]"))
     return None, None
 
 
-def suspicions(table: pd.DataFrame, num_users: int, num_items: int) -> list[str]:
-    """List what looks suspicious in a table of ratings.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        ``user``, ``item`` (codes) and ``rating``.
-    num_users, num_items : int
-
-    Returns
-    -------
-    list of str
-        Sentences.
-    """
+def suspicions(table: pd.DataFrame) -> list[str]:
+    """Say in sentences what looks suspicious in a table of ratings."""
     values = table["rating"].to_numpy(np.float64)
     rating, count = np.unique(values, return_counts=True)
     said = []
@@ -206,19 +155,18 @@ def suspicions(table: pd.DataFrame, num_users: int, num_items: int) -> list[str]
             f"{shown} of the ratings are {value:g}, apart from the others; if it means 'not "
             f"rated', give --not-rated {value:g}."
         )
-    per_user = np.bincount(table["user"].to_numpy(), minlength=num_users)
+    per_user, per_item = (np.bincount(table[column].to_numpy()) for column in ("user", "item"))
     single = float((per_user == 1).mean())
-    if num_users >= MANY and single == 1:
+    if len(per_user) >= MANY and single == 1:
         said.append(
             "Every user has one rating: nothing can be learned about a user, and the column taken "
             "for the user may be another; see --columns."
         )
-    elif num_users >= MANY and single > 0.5:
+    elif len(per_user) >= MANY and single > 0.5:
         said.append(
             f"{100 * single:.0f} % of the users have one rating, about whom little can be learned."
         )
-    per_item = np.bincount(table["item"].to_numpy(), minlength=num_items)
-    if num_items >= MANY and (per_item == 1).all():
+    if len(per_item) >= MANY and (per_item == 1).all():
         said.append(
             "Every item has one rating: nothing can be learned about an item, and the column "
             "taken for the item may be another; see --columns."
@@ -236,23 +184,17 @@ def of_totals(user: str, where: Callable[[], str]) -> list[str]:
 def isolated(rating: np.ndarray, count: np.ndarray) -> list[float]:
     """Find whole numbers such as -1, 0 and 99 that stand apart and may mean "not rated".
 
-    Parameters
-    ----------
-    rating : numpy.ndarray
-        The different ratings, rising.
-    count : numpy.ndarray of int
-        How often each occurs.
+    The different ratings rise; ``count`` is how often each occurs.
     """
     found = []
-    ends = rating[[0, -1]] == np.floor(rating[[0, -1]])  # such a value is a whole number
-    if len(rating) > 1 and rating[0] <= 0 and ends[0]:
+    if len(rating) > 1 and rating[0] <= 0:
         gaps = np.diff(rating)
         alone = rating[0] < 0 <= rating[1]
         far = len(gaps) > 1 and gaps[0] > gaps[1:].max()
         often = rating[0] == 0 and count[0] > count[1]
         if alone or far or often:
             found.append(float(rating[0]))
-    if len(rating) > 2 and rating[-1] > 5 and ends[1]:
+    if len(rating) > 2 and rating[-1] > 5:
         spread = rating[-2] - rating[0]
         if rating[-1] - rating[-2] > max(spread, 3 * np.diff(rating[:-1]).max()):
             found.append(float(rating[-1]))

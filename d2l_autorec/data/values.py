@@ -1,15 +1,20 @@
-"""The texts of a ratings file -> numbers: ratings and times."""
+"""The texts of a ratings file -> numbers: ratings and times.
+
+Ratings may have signs: 80 %, 4/5, 4 stars and ★★★★☆ are read as 80, 4, 4 and 4.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
+from d2l_autorec.data.delimited import texts_of
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.data.rows import MISSING
-from d2l_autorec.data.signs import without_signs
+from d2l_autorec.data.rows import MISSING, is_number
 from d2l_autorec.errors import InputError, clip
 
 if TYPE_CHECKING:
@@ -17,51 +22,74 @@ if TYPE_CHECKING:
 
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_STAR, _EMPTY = "[★⭐✭🌟*]\ufe0f?", "☆"
+_BEHIND = re.compile(r"(?P<number>\S+?)\s*(?P<sign>%|/\s*[0-9]+|stars?)", re.IGNORECASE)
+_DRAWN = re.compile(rf"(?P<full>(?:{_STAR})*)(?P<half>[½⯨]?)(?P<empty>{_EMPTY}*)")
 Where = Callable[[int], str]
 
 
 def rating_values(
     column: pd.Series, options: ReadOptions, where: Where, notices: list[str]
-) -> tuple[np.ndarray, str | None]:
-    """Turn the texts of ratings into numbers.
+) -> tuple[np.ndarray, np.ndarray, int, int, str | None]:
+    """Turn the texts of ratings, categories or numbers, into numbers; tell which rows have one.
 
-    Parameters
-    ----------
-    column : pandas.Series
-        Categories of strings, or numbers.
-    options : ReadOptions
-    where : callable
-        Names a record's line.
-    notices : list of str
-        Told of signs that were left out, such as %.
+    ``where`` names a record's line; ``notices`` get what is left out, rows or signs such as %.
+    Raises an InputError if a rating is no number, or the decimal sign is not clear.
 
     Returns
     -------
     values : numpy.ndarray of float64, or of float32 where the column is
         NaN where there is no rating.
+    keep : numpy.ndarray of bool
+    missing, not_rated : int
+        How many rows have no rating, or one that means "not rated".
     decimal : str or None
         The decimal sign found, if one was.
-
-    Raises
-    ------
-    InputError
-        If a rating is no number, or the decimal sign is not clear.
     """
-    if column.dtype.name != "category":
+    decimal = None
+    if column.dtype.name == "category":
+        texts, codes = texts_of(column), column.cat.codes.to_numpy()
+        said = {value.strip() for value in options.not_rated}
+        dropped = np.array([text in said for text in texts])
+
+        def row_of(i: int) -> str:
+            return where(column.index[np.argmax(codes == i)])
+
+        numbers, decimal = _numbers(texts, dropped, options, row_of, notices)
+        values, dropped = numbers[codes], dropped[codes]
+    else:
         kind = np.float32 if column.dtype == np.float32 else np.float64
-        return column.to_numpy(kind, na_value=np.nan), None
-    texts = [str(text).strip() for text in column.cat.categories]
-    rows = column.index.to_numpy()
-    codes = column.cat.codes.to_numpy()
+        values = column.to_numpy(kind, na_value=np.nan)
+        dropped = np.zeros(len(values), bool)
+    for text in options.not_rated:
+        with suppress(ValueError):
+            dropped |= values == float(text.replace(",", "."))
+    missing = np.isnan(values) & ~dropped
+    count, not_rated = int(missing.sum()), int(dropped.sum())
+    if count:
+        first = where(column.index[np.argmax(missing)])
+        if options.strict:
+            raise InputError(
+                f"{first}: it has no rating, or too few fields; correct or remove the line."
+            )
+        notices.append(
+            f"{count:,} of {len(values):,} rows have no rating and are left out, the first at "
+            f"{first.rpartition(', ')[2]}."
+        )
+    if not_rated:
+        notices.append(
+            f"{not_rated:,} of {len(values):,} rows ({100 * dropped.mean():.2g} %) are "
+            "left out as not rated."
+        )
+    return values, ~(missing | dropped), count, not_rated, decimal
 
-    def row_of(i: int) -> str:
-        return where(int(rows[np.argmax(codes == i)]))
 
-    dropped = {value.strip() for value in options.not_rated}
+def _numbers(
+    texts: list[str], dropped: np.ndarray, options: ReadOptions, row_of: Where, notices: list[str]
+) -> tuple[np.ndarray, str | None]:
+    """Return the number of each text, NaN for those dropped and missing, and the decimal sign."""
     missing = set() if options.strict else MISSING
-    given = [
-        i for i, text in enumerate(texts) if text not in dropped and text.lower() not in missing
-    ]
+    given = [i for i, t in enumerate(texts) if not dropped[i] and t.lower() not in missing]
     if signed := without_signs([texts[i] for i in given]):
         for i, number in zip(given, signed[0]):
             texts[i] = number
@@ -87,10 +115,27 @@ def rating_values(
                 f"{row_of(i)}: the rating {clip(text)} is not a number; correct or remove the "
                 f"line{other}."
             )
-    return values[codes], decimal
+    return values, decimal
 
 
-def _decimal(texts: list[str], row_of: Callable[[int], str]) -> str | None:
+def without_signs(texts: Sequence[str]) -> tuple[list[str], str] | None:
+    """Return the texts as numbers where all of them are written with one sign, else None.
+
+    With them comes the sign, for people: ``%``, ``/5``, ``stars``, or the drawn stars.
+    """
+    found = [_BEHIND.fullmatch(text) for text in texts]
+    signs = {"".join(m["sign"].lower().split()).rstrip("s") for m in found if m}
+    if texts and all(m and is_number(m["number"]) for m in found) and len(signs) == 1:
+        sign = signs.pop()
+        return [m["number"] for m in found if m], "stars" if sign == "star" else sign
+    drawn = [_DRAWN.fullmatch(text.replace(" ", "")) for text in texts]
+    if not texts or not all(m and m[0] for m in drawn):
+        return None
+    counts = [len(re.findall(_STAR, m["full"])) + (0.5 if m["half"] else 0) for m in drawn if m]
+    return [f"{count:g}" for count in counts], "stars, counted"
+
+
+def _decimal(texts: list[str], row_of: Where) -> str | None:
     commas, points = (
         [i for i, t in enumerate(texts) if re.fullmatch(rf"[+-]?\d*{sign}\d+([eE].*)?", t)]
         for sign in (",", r"\.")
@@ -109,82 +154,14 @@ def _decimal(texts: list[str], row_of: Callable[[int], str]) -> str | None:
     return "," if commas else "." if points else None
 
 
-def rated_rows(
-    column: pd.Series,
-    values: np.ndarray,
-    options: ReadOptions,
-    where: Where,
-    notices: list[str],
-) -> tuple[np.ndarray, int, int]:
-    """Tell which rows have a rating.
-
-    Parameters
-    ----------
-    column : pandas.Series
-    values : numpy.ndarray
-        What `rating_values` made of it.
-    options : ReadOptions
-    where : callable
-    notices : list of str
-        Told what is left out.
-
-    Returns
-    -------
-    keep : numpy.ndarray of bool
-    missing, not_rated : int
-        How many rows have no rating, or one that means "not rated".
-    """
-    dropped = np.zeros(len(values), bool)
-    for text in options.not_rated:
-        if column.dtype.name == "category":
-            texts = [str(category).strip() for category in column.cat.categories]
-            codes = np.flatnonzero([category == text.strip() for category in texts])
-            dropped |= np.isin(column.cat.codes.to_numpy(), codes)
-        try:
-            dropped |= values == float(text.replace(",", "."))
-        except ValueError:
-            continue
-    missing = np.isnan(values) & ~dropped
-    if missing.any():
-        first = where(int(column.index[np.argmax(missing)]))
-        if options.strict:
-            raise InputError(
-                f"{first}: it has no rating, or too few fields; correct or remove the line."
-            )
-        count = int(missing.sum())
-        notices.append(
-            f"{count:,} of {len(values):,} rows have no rating and are left out, the first at "
-            f"{first.rpartition(', ')[2]}."
-        )
-    if dropped.any():
-        notices.append(
-            f"{int(dropped.sum()):,} of {len(values):,} rows ({100 * dropped.mean():.2g} %) are "
-            "left out as not rated."
-        )
-    return ~(missing | dropped), int(missing.sum()), int(dropped.sum())
-
-
 def time_values(column: pd.Series, where: Where) -> tuple[np.ndarray | None, str]:
-    """Turn the texts of timestamps into whole numbers.
+    """Turn the texts of timestamps, categories or numbers, into whole numbers (int64).
 
-    Parameters
-    ----------
-    column : pandas.Series
-        Categories of strings, or numbers.
-    where : callable
-        Names a record's line.
-
-    Returns
-    -------
-    times : numpy.ndarray of int64, or None
-        Numbers in the file's unit; dates (ISO 8601) in nanoseconds since 1970, as UTC where they
-        name no zone. None where one of them cannot be read.
-    reason : str
-        Why it is None.
+    They are in the file's unit; dates (ISO 8601) in nanoseconds since 1970, as UTC where they name
+    no zone. Returns None and the reason where one of them cannot be read.
     """
     import pandas as pd
 
-    rows = column.index.to_numpy()
     if column.dtype.name != "category":
         if column.dtype.kind == "i":
             return column.to_numpy(np.int64), ""
@@ -195,19 +172,19 @@ def time_values(column: pd.Series, where: Where) -> tuple[np.ndarray | None, str
             numbers = column.to_numpy(np.float64, na_value=np.nan)
             bad = ~(np.abs(numbers) < 2**63)
             times = np.where(bad, 0, numbers).astype(np.int64)
-        texts, codes = [], np.arange(len(rows))
+        texts, codes = [], np.arange(len(column))
     else:
-        texts = [str(text).strip() for text in column.cat.categories]
-        codes = column.cat.codes.to_numpy()
+        texts, codes = texts_of(column), column.cat.codes.to_numpy()
         times, bad = _times(pd.Series(texts, dtype=object))
-    count = int(bad[codes].sum())
+    bad = bad[codes]
+    count = int(bad.sum())
     if not count:
         return times[codes], ""
-    first = int(np.argmax(bad[codes]))
+    first = int(np.argmax(bad))
     text = clip(texts[codes[first]]) if texts else "there"
     what = "is empty" if text == "''" else f"{text} is no number and no ISO 8601 date"
     more = f", and {count - 1:,} more cannot be read" if count > 1 else ""
-    return None, f"{where(int(rows[first]))}: the timestamp {what}{more}"
+    return None, f"{where(column.index[first])}: the timestamp {what}{more}"
 
 
 def _times(texts: pd.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -11,29 +11,12 @@ from d2l_autorec.errors import InputError, plain
 from d2l_autorec.packages import require
 
 
-def is_workbook(members: dict[str, Blob]) -> bool:
-    """Tell whether a zip archive is an Excel workbook."""
-    return "xl/workbook.xml" in members
-
-
 def sheet_as_csv(blob: Blob) -> Blob:
     """Make CSV of the sheet of a workbook that has something on it.
 
-    Parameters
-    ----------
-    blob : Blob
-        An ``.xlsx`` or ``.xlsm`` file; formulas count as the values that Excel saved.
-
-    Returns
-    -------
-    Blob
-        A line for each row, so that messages name the row.
-
-    Raises
-    ------
-    InputError
-        If openpyxl is missing, the workbook is damaged or empty, or several sheets have something
-        on them.
+    Formulas count as the values that Excel saved. Each row has a line, so that messages name the
+    row. Raises an InputError if openpyxl is missing, the workbook is damaged or empty, or several
+    sheets have something on them.
     """
     what = f"{blob.label} is an Excel workbook, which"
     openpyxl = require("openpyxl", "excel", what, ", or save the sheet as CSV")
@@ -44,8 +27,6 @@ def sheet_as_csv(blob: Blob) -> Blob:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         filled = {sheet.title: text for sheet in book.worksheets if (text := _text(sheet))}
         book.close()
-    except InputError:
-        raise
     except Exception as error:  # openpyxl lets through whatever a damaged part brings about
         words = " ".join(plain(error).split()) or type(error).__name__
         raise InputError(

@@ -17,7 +17,7 @@ from d2l_autorec.data.ids import id_codes
 from d2l_autorec.data.locate import locate
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.scan import scan
-from d2l_autorec.data.values import rated_rows, rating_values
+from d2l_autorec.data.values import rating_values
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
 
@@ -69,8 +69,7 @@ def read_columns(
     frame, notices = parsed.frame, list(parsed.notices)
     made: dict[str, Any] = {}
     if "rating" in columns:
-        values, _ = rating_values(frame["rating"], options, parsed.where, notices)
-        keep, *_ = rated_rows(frame["rating"], values, options, parsed.where, notices)
+        values, keep, *_ = rating_values(frame["rating"], options, parsed.where, notices)
         frame, values = frame[keep], values[keep]
         if not len(frame):
             raise InputError(f"{path}: no line has a rating; add some.")

@@ -6,7 +6,7 @@ import numpy
 import pandas as pd
 import pytest
 
-from d2l_autorec.data.duplicates import without_duplicates
+from d2l_autorec.data.ids import without_duplicates
 from d2l_autorec.data.matrices import interaction_csr, interaction_matrix
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.split import (

@@ -191,6 +191,7 @@ VARIANTS = {
     "no_ratings.csv": ("user,item,rating\n1,2,\n2,2,NA\n", "no row has a rating"),
     "open_quote.csv": ('user,item,rating\n1,"a,3\n2,b,4\n3,"c,5\n', "line 2"),
     "old_mac.csv": ("user,item,rating\r1,2,3\r2,2,4\r", (2, 1, 2)),
+    "mixed_ends.csv": ("user,item,rating\r1,2,3\n# note\n2,2,4\n", (2, 1, 2)),
     "dates.csv": ("user,item,rating,date\n1,2,3,03/04/2017\n2,2,4,04/04/2017\n", (2, 1, 2)),
     "netflix_empty.txt": ("1:\n2:\n", "no rating follows"),
     "ml.inter": (

