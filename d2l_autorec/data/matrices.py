@@ -50,7 +50,12 @@ def interaction_csr(
     rows: np.ndarray | None = None,
     by_user: bool = False,
 ) -> Any:
-    """Make the matrix of `interaction_matrix` in compressed sparse rows, without a dense one.
+    """Make the same matrix in compressed sparse rows, without a dense one.
+
+    Parameters
+    ----------
+    table, num_users, num_items, rows, by_user
+        As for `interaction_matrix`.
 
     Returns
     -------

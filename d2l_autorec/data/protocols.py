@@ -71,8 +71,23 @@ def canonical_split(name: str, ratings: Ratings) -> tuple[Rows, Rows]:
 
     ``u1`` to ``u5`` are five disjoint test sets of a fifth each; ``ua`` and ``ub`` have ten
     ratings of each user. They are those of GroupLens's ``u1.test`` and so on, as row numbers of
-    ``u.data``, rising. Raises an InputError if the ratings are not those of MovieLens 100K, byte
-    for byte.
+    ``u.data``.
+
+    Parameters
+    ----------
+    name : str
+        One of `CANONICAL`.
+    ratings : Ratings
+
+    Returns
+    -------
+    train_rows, test_rows : numpy.ndarray of int64
+        Rising.
+
+    Raises
+    ------
+    InputError
+        If the ratings are not those of MovieLens 100K, byte for byte.
     """
     count = len(ratings.table)
     if ratings.digest != known.DIGESTS["u.data"] or count != known.ML100K_RATINGS:
@@ -92,8 +107,21 @@ def canonical_split(name: str, ratings: Ratings) -> tuple[Rows, Rows]:
 def time_split(ratings: Ratings, test_ratio: float = 0.1) -> tuple[Rows, Rows]:
     """Hold out the latest ratings; of equal times, those that stand last in the file.
 
-    As many are held out as by `holdout_split`. The rows rise. Raises an InputError if the ratings
-    have no timestamps, or the share is none.
+    Parameters
+    ----------
+    ratings : Ratings
+    test_ratio : float
+        Share held out, rounded to whole rows but at least 1.
+
+    Returns
+    -------
+    train_rows, test_rows : numpy.ndarray of int64
+        Rising.
+
+    Raises
+    ------
+    InputError
+        If the ratings have no timestamps, or the share is none.
     """
     _check_times("time", ratings)
     count = len(ratings.table)
@@ -106,8 +134,17 @@ def leave_last_split(ratings: Ratings) -> tuple[Rows, Rows]:
     """Hold out the latest rating of each user who has two or more.
 
     Of equal times the last in the file is held out. The chapter's ``seq-aware`` differs: it takes
-    the first of these, and holds out a user's only rating. The rows rise. Raises an InputError if
-    the ratings have no timestamps, or no user has two ratings.
+    the first of these, and holds out a user's only rating.
+
+    Returns
+    -------
+    train_rows, test_rows : numpy.ndarray of int64
+        Rising.
+
+    Raises
+    ------
+    InputError
+        If the ratings have no timestamps, or no user has two ratings.
     """
     _check_times("leave-last", ratings)
     user = ratings.table["user"].to_numpy()
@@ -123,10 +160,28 @@ def leave_last_split(ratings: Ratings) -> tuple[Rows, Rows]:
 
 
 def folds(num_rows: int, count: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield the rows to train and to test on of each fold of a cross-validation, rising.
+    """Yield the folds of a cross-validation. Each row is held out once.
 
-    Each row is held out once. The sizes of the folds differ by one at most. The global generators
-    are left alone. Raises an InputError if there are fewer than 2 folds, or more than rows.
+    The global generators are left alone.
+
+    Parameters
+    ----------
+    num_rows : int
+        Rows to split, at least ``count``.
+    count : int
+        How many folds, at least 2; their sizes differ by one at most.
+    seed : int
+        Seed of the draw.
+
+    Yields
+    ------
+    train_rows, test_rows : numpy.ndarray of int64
+        Rising.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 2 folds, or more than rows.
     """
     if not 2 <= count <= num_rows:
         raise InputError(f"--folds is {count}; give 2 to {num_rows}, the number of ratings.")
@@ -139,6 +194,10 @@ def folds(num_rows: int, count: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
 
 def with_test_file(ratings: Ratings, test: Ratings) -> tuple[Ratings, tuple[Rows, Rows]]:
     """Join the ratings of a file to train on and of a file to test on, as ``--test`` does.
+
+    Parameters
+    ----------
+    ratings, test : Ratings
 
     Returns
     -------

@@ -32,7 +32,10 @@ TITLES = ("u.item", "ml-100k.item")
 def cache_folder() -> Path:
     """The folder for downloaded data: ``D2L_AUTOREC_DATA``, else the user's cache directory.
 
-    Raises an InputError if it is to be in a home folder and none is known.
+    Raises
+    ------
+    InputError
+        If it is to be in a home folder and none is known.
     """
     chosen = os.environ.get("D2L_AUTOREC_DATA")
     if not chosen:

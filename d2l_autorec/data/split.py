@@ -39,6 +39,13 @@ def random_split(table: pd.DataFrame, test_ratio: float = 0.1) -> tuple[Rows, Ro
     Each rating is drawn on its own, so that the test share is only near ``test_ratio``. The draws
     come from MXNet's global generator: the same seed gives the same rows as d2l.
 
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Ratings; only its length counts.
+    test_ratio : float
+        Chance of a rating to be held out.
+
     Returns
     -------
     train_rows, test_rows : numpy.ndarray of int64
@@ -54,6 +61,11 @@ def random_split(table: pd.DataFrame, test_ratio: float = 0.1) -> tuple[Rows, Ro
 
 def seq_aware_split(table: pd.DataFrame) -> tuple[Rows, Rows]:
     """Hold out each user's latest rating, as d2l's ``split_mode='seq-aware'`` does.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Ratings with timestamps.
 
     Returns
     -------
@@ -96,8 +108,16 @@ def seq_aware_split(table: pd.DataFrame) -> tuple[Rows, Rows]:
 def holdout_split(num_rows: int, test_ratio: float, seed: int) -> tuple[Rows, Rows]:
     """Hold out an exact share of the rows, for validation or the paper's 90/10 protocol.
 
-    The share, ``test_ratio``, is rounded to whole rows, but at least one row is held out and one
-    left. The draw is that of ``seed``; the global generators are left alone.
+    The global generators are left alone.
+
+    Parameters
+    ----------
+    num_rows : int
+        Rows to split, at least 2.
+    test_ratio : float
+        Share to hold out, rounded to whole rows but at least 1 and at most ``num_rows - 1``.
+    seed : int
+        Seed of the draw.
 
     Returns
     -------
@@ -125,7 +145,10 @@ def split_digest(test_rows: Rows) -> str:
 def save_split(path: str | Path, train_rows: Rows, test_rows: Rows, ratings: Ratings) -> None:
     """Save a split's row numbers, and the digest of the data that they count in, as ``.npz``.
 
-    Raises an InputError if the file cannot be written.
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
     """
     path = Path(path)
     columns = train_rows.astype("<i8"), test_rows.astype("<i8"), np.array(ratings.digest)
