@@ -35,7 +35,7 @@ def _answer(name):
 
 
 def _runs(name):
-    return pd.read_csv(RESULTS / name / "runs.csv", float_precision="round_trip")
+    return pd.read_csv(RESULTS / name / "runs.csv", engine="python")
 
 
 def _assert_is_stored(made, name):
