@@ -34,7 +34,7 @@ import numpy as np
 from d2l_autorec.course.examination import Examination, Load, Matrices
 from d2l_autorec.course.report import Report
 from d2l_autorec.course.sandbox import Sandbox
-from d2l_autorec.errors import InputError, plain
+from d2l_autorec.errors import InputError, plain, refused
 
 SECONDS = 60.0
 MOVIELENS_SECONDS = 240.0
@@ -77,15 +77,13 @@ def check_file(
     path = Path(path)
     if path.suffix != ".py":
         raise InputError(f"{path}: give a Python file, with a name that ends in .py.")
-    try:
+    with refused(f"{path}: it cannot be read"):
         size = path.stat().st_size
         if not path.is_file():
             raise InputError(f"{path}: this is no file.")
         if size > MAX_SOURCE:
             raise InputError(f"{path}: {size:,} bytes are too many for a submission.")
         source = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: it cannot be read ({error.strerror}).") from None
 
     def load(sandbox: Sandbox) -> dict[str, Any]:
         copy = sandbox.folder / "submission.py"

@@ -8,7 +8,7 @@ import numpy as np
 
 from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data.formats import Ratings
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import refused
 
 KINDS = (".png", ".svg", ".pdf")
 
@@ -34,9 +34,5 @@ def draw(ratings: Ratings, path: Path) -> None:
     right.hist(each, bins=np.geomspace(1, each.max() + 1, 30))
     right.set(xlabel="ratings of a user", ylabel="users", xscale="log", yscale="log")
     right.set_title("how many ratings the users have")
-    try:
+    with refused(f"--plot {path} cannot be written", "name another folder"):
         write_atomic(path, lambda file: figure.savefig(file, format=path.suffix[1:], dpi=150))
-    except OSError as error:
-        raise InputError(
-            f"--plot {path} cannot be written ({error.strerror or error}); name another folder."
-        ) from error

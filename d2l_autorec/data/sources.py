@@ -6,8 +6,7 @@ import dataclasses
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from operator import methodcaller
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from d2l_autorec.data.locate import Located, locate
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.scan import scan
 from d2l_autorec.data.titles import read_titles
-from d2l_autorec.errors import InputError, clip
+from d2l_autorec.errors import InputError, clip, refused
 from d2l_autorec.paths import kind
 from d2l_autorec.progress import tell
 
@@ -185,12 +184,6 @@ def _check_writable(folder: Path) -> None:
             pass
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"The cache {folder} cannot be written ({error.strerror or error}); set "
-            "D2L_AUTOREC_DATA to a folder that can, or give the data with --data."
-        ) from error
+def _writing(folder: Path) -> AbstractContextManager[None]:
+    remedy = "set D2L_AUTOREC_DATA to a folder that can, or give the data with --data"
+    return refused(f"The cache {folder} cannot be written", remedy)

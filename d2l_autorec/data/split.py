@@ -15,7 +15,7 @@ import numpy as np
 from d2l_autorec.atomic import write_atomic, write_npz
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.data.npz import read_npz
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, refused
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,13 +153,8 @@ def save_split(path: str | Path, train_rows: Rows, test_rows: Rows, ratings: Rat
     path = Path(path)
     columns = train_rows.astype("<i8"), test_rows.astype("<i8"), np.array(ratings.digest)
     arrays = dict(zip(_ARRAYS, columns))
-    try:
+    with refused(f"The split {path} cannot be written", "choose a folder that can be written to"):
         write_atomic(path, lambda file: write_npz(file, arrays, compressed=True))
-    except OSError as error:
-        raise InputError(
-            f"The split {path} cannot be written ({error.strerror}); "
-            "choose a folder that can be written to."
-        ) from error
 
 
 def load_split(path: str | Path, ratings: Ratings) -> tuple[Rows, Rows]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from d2l_autorec.atomic import write_atomic
 from d2l_autorec.data.synthetic import Chunk, Synthetic, chunks
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import refused
 from d2l_autorec.paths import check_new_file
 
 HEADER = "user,item,rating:synthetic\n"
@@ -51,12 +51,8 @@ def write_synthetic(
             advance(len(part[0]))
 
     write = _write_npz if path.suffix == ".npz" else _write_csv
-    try:
+    with refused(f"--out {path} cannot be written", "name another folder"):
         write_atomic(path, lambda file: write(file, path, what, parts()))
-    except OSError as error:
-        raise InputError(
-            f"--out {path} cannot be written ({error.strerror or error}); name another folder."
-        ) from error
 
 
 def _write_csv(file: IO[bytes], path: Path, what: Synthetic, parts: Iterable[Chunk]) -> None:

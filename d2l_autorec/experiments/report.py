@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup, escape
 
 from d2l_autorec import __version__, runs
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, refused
 from d2l_autorec.experiments.headline import HEADINGS, headline
 from d2l_autorec.experiments.sections import WORDS, Column, Section, Table, section
 
@@ -39,12 +39,8 @@ def write_report(results: Path, out: Path) -> list[str]:
     used = {term for one in sections for term in one.terms}
     terms = {term: what for term, (_, what) in WORDS["terms"].items() if term in used}
     text = render("report.html", sections=sections, headline=top, terms=terms, version=__version__)
-    try:
+    with refused(f"--out {out} cannot be written", "name another"):
         out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--out {out} cannot be written ({error.strerror}); name another."
-        ) from None
     runs.write(out, text)
     return [one.name for one in sections]
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d2l_autorec import runs
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, refused
 from d2l_autorec.progress import jobs_bar
 from d2l_autorec.runtime import num_cores
 
@@ -195,10 +195,6 @@ def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    try:
+    with refused(f"{path} cannot be written", "name another --out"):
         path.parent.mkdir(parents=True, exist_ok=True)
         runs.write(path, text.getvalue())
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror}); name another --out."
-        ) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from d2l_autorec import runs
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, refused
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,10 +113,8 @@ def save_results(
         _check_rows(folder / f"{name}.csv", len(tables[name]) if name in tables else 0)
     if "--quick" in shlex.split(command):
         answer = [SMOKE]
-    try:
+    with refused(f"--out {folder} cannot be made"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {folder} cannot be made ({error.strerror}).") from None
     for name, table in tables.items():
         runs.write(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     for name, figure in figures.items():

@@ -21,7 +21,7 @@ from d2l_autorec import plots
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.data.formats import Ratings
 from d2l_autorec.data.split import save_split
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import refused
 from d2l_autorec.experiments.experiment import Experiment, frame
 from d2l_autorec.experiments.parts import split_rows
 from d2l_autorec.experiments.reproduce import reproduce
@@ -64,12 +64,8 @@ def study(
 
 def save_splits(folder: Path, ratings: Ratings, num_seeds: int) -> None:
     """Save the row numbers of the chapter's split for each seed."""
-    try:
+    with refused(f"--splits {folder} cannot be made", "name another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--splits {folder} cannot be made ({error.strerror}); name another folder."
-        ) from None
     for seed in range(num_seeds):
         save_split(folder / f"seed-{seed}.npz", *split_rows(ratings, "random", seed), ratings)
 
