@@ -107,7 +107,11 @@ def _train_each(
         for number, rows in enumerate(parts, 1):
             plan = replace(ready.plan, split=f"fold {number} of {len(parts)}")
             model, result, history = run.train(
-                ready.ratings, plan, ready.contexts, advance, rows=rows
+                ready.ratings,
+                plan,
+                ready.contexts,
+                lambda epoch: advance(epoch.train_loss, epoch.rmse),
+                rows=rows,
             )
             record = run.record(replace(plan, recipe=model.recipe), result)
             runs.save(folder / f"fold-{number}", record, *run.history_table(history))

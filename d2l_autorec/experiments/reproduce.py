@@ -183,7 +183,9 @@ def reproduce_with(
     recipe = RECIPES["chapter"].but(num_epochs=num_epochs)
     plan = run.Plan(recipe, engine, seed=seed)
     with epochs_bar(num_epochs, quiet, before=compilation(engine)) as advance:
-        _, found, history = run.train(ratings, plan, devices, advance)
+        _, found, history = run.train(
+            ratings, plan, devices, lambda epoch: advance(epoch.train_loss, epoch.rmse)
+        )
     batches = ratings.num_items * num_epochs // CHAPTER.batch_size
     rows_per_second = batches * CHAPTER.batch_size / found.seconds
     reproduction = Reproduction(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import sparse
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.training.draws import Draws, GlobalDraws
@@ -61,11 +60,8 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
                 f"batch_size is {batch_size}; give 1 to {num_rows}, the number of rows."
             )
         rest = np.empty(0, np.int64) if rest is None else rest
-        if (
-            rest.dtype != np.int64
-            or rest.ndim != 1
-            or not np.isin(rest, np.arange(num_rows)).all()
-        ):
+        are_rows = rest.dtype == np.int64 and rest.ndim == 1
+        if not are_rows or not np.isin(rest, np.arange(num_rows)).all():
             raise InputError(
                 f"rest is not a list of row numbers below {num_rows}; take an empty one."
             )
@@ -83,10 +79,3 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
         full = len(rows) // self.batch_size * self.batch_size
         self.rest = rows[full:]
         return list(rows[:full].reshape(-1, self.batch_size))
-
-
-def ratings_and_mask(batch: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Make a batch dense: its ratings, and 1 where there is one; (batch, num_inputs) each."""
-    ones = np.ones_like(batch.data)
-    rated = sparse.csr_matrix((ones, batch.indices, batch.indptr), batch.shape)
-    return batch.toarray(), rated.toarray()

@@ -18,8 +18,6 @@ from d2l_autorec.training.result import pooled_rmse
 if TYPE_CHECKING:
     import pandas as pd
 
-    from d2l_autorec.training.history import Epoch
-
 EQUAL_PARTS = 10_000
 """Validation ratings that weigh as much as the wish for equal parts, in `damped_weights`."""
 
@@ -36,15 +34,9 @@ def mean_prediction(
 def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.ndarray:
     """Return the least-squares weights of a blend, none below zero.
 
-    Their sum is free: an average of models varies less than the ratings' own means do. If none is
-    above zero, as where all predictions have the wrong sign, the models are averaged.
-
-    Parameters
-    ----------
-    predictions : sequence of numpy.ndarray
-        One of each model, for the validation ratings.
-    ratings : numpy.ndarray
-        These ratings.
+    There is an array of predictions for each model, of the validation ``ratings``. The weights'
+    sum is free: an average of models varies less than the ratings' own means do. If none is above
+    zero, as where all predictions have the wrong sign, the models are averaged.
     """
     from scipy.optimize import nnls
 
@@ -53,12 +45,7 @@ def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.
 
 
 def side_values(ratings: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Describe items and users by their ratings, for `stacked`.
-
-    Parameters
-    ----------
-    ratings : scipy.sparse.csr_matrix
-        (num_items, num_users), those trained on.
+    """Describe items and users by their training ratings (num_items, num_users), for `stacked`.
 
     Returns
     -------
@@ -195,7 +182,7 @@ class Weighed:
 
     Attributes
     ----------
-    weights : numpy.ndarray
+    weights : sequence of float
         Of each member of the recipe.
     gain : float
         Of the networks above biases; see `d2l_autorec.models.biases.Scale`.
@@ -203,97 +190,64 @@ class Weighed:
         Of the blend, over the validation ratings.
     """
 
-    weights: np.ndarray
-    gain: float
-    rmse: float | None
+    weights: Sequence[float] = (1.0,)
+    gain: float = 1.0
+    rmse: float | None = None
 
 
-def weigh(
-    recipe: Recipe, members: Sequence[Sequence[TrainedModel]], held_out: pd.DataFrame | None
-) -> Weighed:
+def weigh(recipe: Recipe, fits: Sequence[TrainedModel], held_out: pd.DataFrame | None) -> Weighed:
     """Choose the weights of a recipe's members, and how far those above biases are damped.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    members : sequence of sequence of TrainedModel
-        The networks of each member, one for each seed, trained beside the validation ratings,
-        where there are some.
-    held_out : pandas.DataFrame or None
-        These.
+    ``fits`` are the networks, one member's after the other's, trained beside the validation
+    ratings ``held_out``, where there are some.
     """
-    weights, gain = np.ones(1), 1.0
-    are_damped = [part.is_damped for part in recipe.parts]
-    if recipe.weights:
-        weights = np.array(recipe.weights)
+    weights, gain = np.array(recipe.weights or (1.0,)), 1.0
     if held_out is None:
-        return Weighed(weights, gain, None)
+        return Weighed(weights.tolist())
+    are_damped, num_seeds = [part.is_damped for part in recipe.parts], recipe.num_seeds
     pairs = held_out["user"].to_numpy(), held_out["item"].to_numpy()
-    guesses = [mean_prediction(member, *pairs) for member in members]
     stars = held_out["rating"].to_numpy(float)
+
+    def guess(i: int, gain: float | None = None) -> np.ndarray:
+        models = fits[i * num_seeds : (i + 1) * num_seeds]
+        if gain is not None:
+            models = [damped(model, gain) for model in models]
+        return mean_prediction(models, *pairs)
+
+    guesses = [guess(i) for i in range(len(are_damped))]
     if any(are_damped) and not recipe.weights:
-        first = members[are_damped.index(True)][0]
-        base = damped(first, 0.0).predict(*pairs)
+        base = damped(fits[are_damped.index(True) * num_seeds], 0.0).predict(*pairs)
         if recipe.members:
             weights, gain = damped_weights(guesses, base, are_damped, stars)
         else:
             gain = least_squares_gain(guesses[0] - base, stars - base)
-        members = [
-            [damped(model, gain) for model in member] if is_damped else member
-            for member, is_damped in zip(members, are_damped)
-        ]
-        guesses = [mean_prediction(member, *pairs) for member in members]
+        guesses = [guess(i, gain) if own else guesses[i] for i, own in enumerate(are_damped)]
     elif recipe.members and not recipe.weights:
         weights = blend_weights(guesses, stars)
-    guess = weights @ np.stack(guesses)
+    blended = weights @ np.stack(guesses)
     if isinstance(recipe.clip, tuple):
-        guess = guess.clip(*recipe.clip)
-    return Weighed(weights, gain, pooled_rmse(guess, stars))
+        blended = blended.clip(*recipe.clip)
+    return Weighed(weights.tolist(), gain, pooled_rmse(blended, stars))
 
 
 def blend(
     recipe: Recipe,
     ratings: sparse.csr_matrix,
-    weighed: Weighed,
-    model_of: Callable[[int, float], TrainedModel],
-    history: Sequence[Epoch],
+    weights: Sequence[float],
+    model_of: Callable[[int], TrainedModel],
 ) -> TrainedModel:
-    """Put the networks of a recipe together.
+    """Put the networks of a recipe together, but for those of weight zero.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    ratings : scipy.sparse.csr_matrix
-        What the model reads, (num_items, num_users).
-    weighed : Weighed
-    model_of : callable
-        Returns or trains a network, given its place and its gain.
-    history : sequence of Epoch
-        Of the training that the weights have been chosen after.
-
-    Returns
-    -------
-    TrainedModel
-        Networks of weight zero are left out.
+    The model reads ``ratings`` (num_items, num_users). There is a weight for each member;
+    ``model_of`` returns or trains a network, given its place. The history is left to the caller.
     """
-    weights, epochs, num_seeds = weighed.weights, list(history), recipe.num_seeds
     networks: list[Network] = []
     factors: list[float] = []
-    for i, (part, weight) in enumerate(zip(recipe.parts, weights)):
-        for j in range(num_seeds):
-            if weight == 0 and len(weights) > 1:
-                continue
-            gain = weighed.gain if part.is_damped else 1.0
-            model = damped(model_of(i * num_seeds + j, gain), gain)
-            if recipe.refit:
-                epochs.extend(model.history)
-            networks += model.networks
-            factors.append(float(weight) / num_seeds)
-    return TrainedModel(
-        replace(recipe, weights=tuple(map(float, weights)) if recipe.members else ()),
-        tuple(networks),
-        tuple(factors),
-        ratings,
-        tuple(epochs),
-        weighed.rmse,
-    )
+    for place in range(recipe.num_networks):
+        weight = weights[place // recipe.num_seeds]
+        if weight or len(weights) == 1:
+            networks += model_of(place).networks
+            factors.append(weight / recipe.num_seeds)
+    if recipe.members:
+        recipe = replace(recipe, weights=tuple(weights))
+    return TrainedModel(recipe, tuple(networks), tuple(factors), ratings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,14 @@ from d2l_autorec.data.blobs import readable
 from d2l_autorec.data.npz import read_stored_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind, open_file, require_file
+from d2l_autorec.runtime import num_threads
 from d2l_autorec.training.checked import checked_fields
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan
 from d2l_autorec.training.stopping import BestEpoch
 
 if TYPE_CHECKING:
+    from d2l_autorec.training.distributed.group import Group
     from d2l_autorec.training.engines import Engine
 
 NAME = "checkpoint.npz"
@@ -63,7 +65,7 @@ class Checkpoint:
         Weights after the best epoch, where validation ratings choose it; else empty.
     scored : dict or None
         Where the network has been scored and is being trained again on all ratings, what
-        `d2l_autorec.training.again.Scored.to_dict` returned.
+        `d2l_autorec.training.run.Scored.to_dict` returned.
     gain : float
         Of the network, where it is being trained again; see `d2l_autorec.models.biases.Scale`.
     """
@@ -114,20 +116,20 @@ class Keeper:
     keep : Keep or None
         None leaves none.
     plan : Plan
-    data_digest, split_digest : str
+    digests : (str, str)
+        Of the data and the split; an InputError if a run goes on with others.
     start : float
         When the run began, by ``time.perf_counter``.
-    computed_with : tuple of (int, int)
+    group : Group, optional
+        Of its workers only the first writes; the others send what is written.
+    scored : dict, optional
         As in `Checkpoint`.
-    writes : bool
-        False on all workers of a group but the first, which only send what is written.
 
     Attributes
     ----------
     former : Checkpoint or None
         What the training of the network at hand goes on from.
-    chosen : tuple of Epoch
-    scored : dict or None
+    chosen : sequence of Epoch
     gain : float
         As in `Checkpoint`.
     stops : bool
@@ -138,46 +140,30 @@ class Keeper:
         self,
         keep: Keep | None,
         plan: Plan,
-        data_digest: str,
-        split_digest: str,
+        digests: tuple[str, str],
         start: float,
-        computed_with: tuple[tuple[int, int], ...],
-        writes: bool = True,
+        group: Group | None = None,
+        scored: dict[str, Any] | None = None,
     ) -> None:
-        self.keep, self.plan, self.start, self.writes = keep, plan, start, writes
-        self.computed_with = computed_with
-        self.digests = {"data_digest": data_digest, "split_digest": split_digest}
-        self.former = keep.former if keep else None
-        self.chosen = self.former.chosen if self.former else ()
-        self.scored = self.former.scored if self.former else None
-        self.gain = self.former.gain if self.former else 1.0
-        self.stops = False
-
-    @property
-    def epoch_seed(self) -> int:
-        """The seed of the draws of all epochs."""
-        return self.plan.seed
-
-    @property
-    def refits(self) -> bool:
-        """Whether the epoch has been chosen already."""
-        return bool(self.chosen)
+        self.keep, self.plan, self.digests = keep, plan, digests
+        self.start, self.scored, self.stops = start, scored, False
+        self.writes = group is None or group.is_first
+        former = self.former = keep.former if keep else None
+        if former is not None:
+            check_data(former, *digests)
+        self.chosen: Sequence[Epoch] = former.chosen if former else ()
+        self.gain = former.gain if former else 1.0
+        self.computed_with = computed_with_so_far(former, group)
 
     @property
     def chosen_epoch(self) -> int:
         """The epoch that the network is trained again up to."""
-        best = BestEpoch(None, [epoch.rmse or 0.0 for epoch in self.chosen])
-        return best.best
+        return BestEpoch(None, [epoch.rmse or 0.0 for epoch in self.chosen]).best
 
-    def begin_refit(self, chosen: tuple[Epoch, ...], gain: float) -> None:
-        """Record the chosen epoch and the gain."""
+    def begin_refit(self, chosen: Sequence[Epoch], gain: float) -> None:
+        """Record the epochs of which one has been chosen, and the gain."""
         if not self.chosen:
-            self.chosen, self.gain, self.former = chosen, gain, None
-
-    def begin_on_all(self, scored: dict[str, Any]) -> None:
-        """Record that the model has been scored and is being trained again on all ratings."""
-        if self.scored is None:
-            self.scored, self.chosen, self.former = scored, (), None
+            self.chosen, self.gain, self.former = tuple(chosen), gain, None
 
     def after(self, history: list[Epoch], best: BestEpoch, engine: Engine, is_over: bool) -> None:
         """Write a checkpoint after an epoch, if one is due; all workers call this."""
@@ -191,8 +177,8 @@ class Keeper:
             reached = Checkpoint(
                 self.plan,
                 self.keep.options,
-                **self.digests,
-                chosen=self.chosen,
+                *self.digests,
+                chosen=tuple(self.chosen),
                 history=tuple(history),
                 step=engine.state.step,
                 computed_with=self.computed_with,
@@ -204,6 +190,19 @@ class Keeper:
                 gain=self.gain,
             )
             save(self.keep.folder, reached)
+
+
+def computed_with(group: Group | None) -> tuple[int, int]:
+    """Return the numbers of threads and of workers, on which the last bits depend."""
+    return num_threads(), group.num_workers if group else 1
+
+
+def computed_with_so_far(
+    former: Checkpoint | None, group: Group | None
+) -> tuple[tuple[int, int], ...]:
+    """Return all these numbers of a run, from the first ones to those of this process."""
+    before, now = former.computed_with if former else (), computed_with(group)
+    return before if before[-1:] == (now,) else (*before, now)
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:

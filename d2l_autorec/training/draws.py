@@ -15,14 +15,7 @@ Mask = Callable[[], np.ndarray]
 
 
 class Draws(Protocol):
-    """A source of random numbers for training.
-
-    Attributes
-    ----------
-    name : {"mxnet", "numpy"}
-    """
-
-    name: str
+    """A source of random numbers for training."""
 
     def seed(self, seed: int) -> None:
         """Seed the draws."""
@@ -39,8 +32,6 @@ class GlobalDraws:
 
     Initial weights come from MXNet's too, when a net is initialised.
     """
-
-    name = "mxnet"
 
     def seed(self, seed: int) -> None:
         """Seed both generators."""
@@ -59,14 +50,7 @@ class GlobalDraws:
 
 
 class NumPyDraws:
-    """All draws from one NumPy generator. MXNet is not needed.
-
-    Parameters
-    ----------
-    seed : int
-    """
-
-    name = "numpy"
+    """All draws from one NumPy generator. MXNet is not needed."""
 
     def __init__(self, seed: int) -> None:
         self.seed(seed)
@@ -88,12 +72,8 @@ class NumPyDraws:
     def weight(self, shape: tuple[int, ...], init: str) -> np.ndarray:
         """Draw an initial weight (out, in): float32.
 
-        Parameters
-        ----------
-        shape : tuple of int
-        init : {"normal", "xavier"}
-            The chapter's normal distribution, or MXNet's default for Xavier: uniform within
-            ``sqrt(6 / (in + out))``, from Glorot and Bengio (2010).
+        From the chapter's "normal" distribution, or as MXNet's default for "xavier": uniform
+        within ``sqrt(6 / (in + out))``, from Glorot and Bengio (2010).
         """
         if init == "normal":
             return np.float32(CHAPTER.sigma) * self.generator.standard_normal(shape, np.float32)

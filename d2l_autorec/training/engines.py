@@ -17,9 +17,7 @@ from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.draws import Draws, GlobalDraws, NumPyDraws, has_mxnet
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.job import Job
-from d2l_autorec.training.matrix import check_matrices
-from d2l_autorec.training.updates import Updates
+from d2l_autorec.training.job import Job, Updates, check_matrices
 
 if TYPE_CHECKING:
     from d2l_autorec.training.checkpoint import Keeper
@@ -37,16 +35,10 @@ Whole = Callable[[Arrays], tuple[Arrays, Arrays]]
 
 @dataclass(frozen=True)
 class Compute:
-    """What a network is trained with.
+    """What a network is trained with: engine "fast" or "sparse", MXNet's devices, the group.
 
-    Attributes
-    ----------
-    engine : {"fast", "sparse"}
-        Dense matrices in MXNet, or the sparse engine.
-    devices : tuple of mxnet.Context
-        For the dense engine; one CPU where there is none.
-    group : Group or None
-        The workers to share the work with; the result is the same on all of them.
+    The devices are for the dense engine, "fast"; one CPU where there is none. The workers of a
+    group share the work, and the result is the same on all of them.
     """
 
     engine: str = "sparse"
@@ -134,13 +126,13 @@ def make_engine(
     """
     num_rows, num_cols = train.shape
     check_matrices(train, held_out, num_cols)
+    if compute.engine == "fast" and not has_mxnet():
+        raise InputError("The engine fast needs MXNet, which is not here; use the engine sparse.")
     draws: Draws = GlobalDraws()
     if choose_draws(recipe, compute.engine) == "numpy":
         draws = NumPyDraws(seed)
     elif recipe.draws != "book":
         draws.seed(seed)
-    if compute.engine == "fast" and not has_mxnet():
-        raise InputError("The engine fast needs MXNet, which is not here; use the engine sparse.")
     clip = None
     if isinstance(recipe.clip, tuple) and recipe.targets != "biases":
         low, high = ((end - scale.mean) / scale.unit for end in recipe.clip)
@@ -150,26 +142,24 @@ def make_engine(
         num_rows,
         recipe.batch_size,
         former.rest if former else None,
-        keeper.epoch_seed if keeper else None,
+        keeper.plan.seed if keeper else None,
         len(former.history) if former else 0,
         draws,
     )
     updates = Updates.of(recipe, num_rows, scale.unit if recipe.targets == "unit" else 1.0)
     job = Job(train, held_out, batches, updates, clip, compute.group)
+    first_bias = None
+    if recipe.start == "mean":
+        mean = float(train.data.mean())
+        first_bias = mean + shrunken_means(train.indices, train.data - mean, num_cols)
     if compute.engine == "fast":
-        return Engine(*_dense(recipe, job, compute.devices), batches)
-    return Engine(*_sparse(recipe, job, draws, former is not None), batches)
+        return Engine(*_dense(recipe, job, first_bias, compute.devices), batches)
+    return Engine(*_sparse(recipe, job, first_bias, draws, former is not None), batches)
 
 
-def _first_bias(recipe: Recipe, train: sparse.csr_matrix) -> np.ndarray | None:
-    """Return the initial bias of the output, None for zeros."""
-    if recipe.start != "mean":
-        return None
-    mean = float(train.data.mean())
-    return mean + shrunken_means(train.indices, train.data - mean, train.shape[1])
-
-
-def _dense(recipe: Recipe, job: Job, devices: Sequence[Any]) -> tuple[DenseState, Epochs, Whole]:
+def _dense(
+    recipe: Recipe, job: Job, first_bias: np.ndarray | None, devices: Sequence[Any]
+) -> tuple[DenseState, Epochs, Whole]:
     import mxnet as mx
 
     from d2l_autorec.models.autorec import AutoRec, initialize
@@ -179,7 +169,6 @@ def _dense(recipe: Recipe, job: Job, devices: Sequence[Any]) -> tuple[DenseState
     devices = list(devices) or [mx.cpu()]
     net = AutoRec(job.train.shape[1], recipe.architecture)
     initialize(net, recipe.init, devices)
-    first_bias = _first_bias(recipe, job.train)
     if first_bias is not None:
         net.dense_layers()[-1].bias.set_data(mx.np.array(first_bias))
     state = DenseState(net, devices, job.updates, job.group)
@@ -187,7 +176,7 @@ def _dense(recipe: Recipe, job: Job, devices: Sequence[Any]) -> tuple[DenseState
 
 
 def _sparse(
-    recipe: Recipe, job: Job, draws: Draws, resumed: bool
+    recipe: Recipe, job: Job, first_bias: np.ndarray | None, draws: Draws, resumed: bool
 ) -> tuple[SparseState, Epochs, Whole]:
     from d2l_autorec.training.sparse.columns import share_out
     from d2l_autorec.training.sparse.loop import epochs
@@ -195,23 +184,18 @@ def _sparse(
 
     num_cols = job.train.shape[1]
     if resumed:
-        state = SparseState.zeros(recipe.architecture, num_cols, draws)
+        state = SparseState.blank(recipe.architecture, num_cols, draws)
     elif isinstance(draws, NumPyDraws):
         state = SparseState.new(recipe.architecture, num_cols, draws, recipe.init)
     else:
         state = SparseState.from_mxnet(recipe.architecture, num_cols, recipe.init)
-    first_bias = _first_bias(recipe, job.train)
     if first_bias is not None:
         state.out_bias[:, 0] = first_bias
     threads = share_out(job.train, job.group)
 
     def whole(weights: Arrays) -> tuple[Arrays, Arrays]:
-        if job.group is not None:
-            span = (threads.lo, threads.hi)
-            state.gather(job.group, span, moments=True)
-            for name in ("V", "W", "out_bias"):
-                if weights:
-                    job.group.gather(weights[name], *span)
+        state.gather(threads, moments=True)
+        threads.gather(weights[name] for name in ("V", "W", "out_bias") if weights)
         return state.arrays(), weights
 
     return state, partial(epochs, state, job, threads), whole

@@ -15,9 +15,8 @@ from d2l_autorec.models.biases import Scale, shrinkage_of
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.training.blend import blend, damped, member_seeds, weigh
+from d2l_autorec.training.blend import Weighed, blend, damped, member_seeds, weigh
 from d2l_autorec.training.checked import check_fits
-from d2l_autorec.training.draws import NumPyDraws
 from d2l_autorec.training.engines import Compute, Engine, array_shapes, make_engine
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.stopping import BestEpoch
@@ -78,10 +77,8 @@ def fit(
         the history only.
     compute : Compute, optional
         The sparse engine by default.
-    follow : callable
-        Told of each epoch.
-    watch : callable, optional
-        Told of each epoch, with the network as it is then.
+    follow, watch : callable, optional
+        Told of each epoch; ``watch`` with the network as it is then.
     keeper : Keeper, optional
         For the checkpoints of a recipe with one network.
 
@@ -94,7 +91,7 @@ def fit(
     from d2l_autorec.data.split import holdout_split
 
     whole = interaction_csr(table, *shape, rows=rows)
-    recipe = recipe.for_ratings(*shape, rating_range(whole))
+    recipe = recipe.for_ratings(whole)
     kept, validation, held_out = whole, None, None
     if recipe.val_ratio:
         rows = np.arange(len(table)) if rows is None else rows
@@ -104,46 +101,38 @@ def fit(
     if not recipe.refit:
         whole = kept
     del rows, split  # large, as what follows is
-    seeds = member_seeds(seed, recipe.num_seeds)
-    places = [(part, own) for part in recipe.parts for own in seeds]
-    resumed = keeper is not None and keeper.refits
+    places = [(part, own) for part in recipe.parts for own in member_seeds(seed, recipe.num_seeds)]
     train = partial(fit_network, compute=compute, follow=follow, watch=watch, keeper=keeper)
-    fits = [
-        train(
-            kept,
-            replace(part, patience=recipe.patience),
-            own,
-            validation=validation,
-            test=test,
-            place=Place(i),
-        )
-        for i, (part, own) in enumerate([] if resumed else places, 1)
-    ]
-    histories, chosen = [one.history for one in fits], [one.epoch for one in fits]
-
-    def refit(place: int, gain: float) -> TrainedModel:
-        part, own = places[place]
-        if keeper is not None:
-            keeper.begin_refit(histories[place] if histories else (), gain)
-        stop = keeper.chosen_epoch if keeper is not None else chosen[place]
-        seen = test if len(places) == 1 else None
-        return train(whole, part, own, test=seen, stop=stop, place=Place(place + 1, True))
-
-    if keeper is not None and resumed:
-        model = damped(refit(0, keeper.gain), keeper.gain)
-        return replace(model, recipe=recipe, history=(*keeper.chosen, *model.history))
-    members = [fits[i : i + len(seeds)] for i in range(0, len(fits), len(seeds))]
-    weighed = weigh(recipe, members, held_out)
-    del members
+    if keeper is not None and keeper.chosen:  # resumed, with the epoch chosen before
+        fits: list[TrainedModel] = []
+        history, chosen = list(keeper.chosen), [keeper.chosen_epoch]
+        weighed = Weighed(gain=keeper.gain)
+    else:
+        beside = partial(train, kept, validation=validation, test=test)
+        fits = [
+            beside(replace(part, patience=recipe.patience), own, place=Place(i))
+            for i, (part, own) in enumerate(places, 1)
+        ]
+        history, chosen = [e for one in fits for e in one.history], [one.epoch for one in fits]
+        weighed = weigh(recipe, fits, held_out)
     if recipe.refit:  # of the networks so far no more is needed
         fits.clear()
-    return blend(
-        recipe,
-        whole,
-        weighed,
-        lambda place, gain: refit(place, gain) if recipe.refit else fits[place],
-        [epoch for history in histories for epoch in history],
-    )
+
+    def final(place: int) -> TrainedModel:
+        part, own = places[place]
+        gain = weighed.gain if part.is_damped else 1.0
+        if not recipe.refit:
+            return damped(fits[place], gain)
+        if keeper is not None:
+            keeper.begin_refit(history, gain)
+        seen = test if len(places) == 1 else None
+        where = Place(place + 1, True)
+        model = train(whole, part, own, test=seen, stop=chosen[place], place=where)
+        history.extend(model.history)
+        return damped(model, gain)
+
+    model = blend(recipe, whole, weighed.weights, final)
+    return replace(model, history=tuple(history), val_rmse=weighed.rmse)
 
 
 def fit_network(
@@ -190,9 +179,7 @@ def fit_network(
         With this network alone; the history holds its epochs.
     """
     compute, place = compute or Compute(), place or Place()
-    num_items, num_users = ratings.shape
-    recipe = recipe.for_ratings(num_users, num_items, rating_range(ratings))
-    recipe = shrinkage_of(recipe, ratings)
+    recipe = shrinkage_of(recipe.for_ratings(ratings), ratings)
     watched, scored = (test, "test") if validation is None else (validation, "validation")
     train, held_out = ratings, watched
     if recipe.architecture.by == "user":
@@ -204,17 +191,12 @@ def fit_network(
     history = list(former.history) if former else []
     num_epochs = stop or recipe.num_epochs
     if former is not None:
-        check_fits(
-            former,
-            recipe,
-            train.shape[0],
-            array_shapes(compute.engine, recipe.architecture, train.shape[1]),
-            None if watched is None else scored,
-            place.refit,
-            num_epochs,
-        )
+        shapes = array_shapes(compute.engine, recipe.architecture, train.shape[1])
+        told = None if watched is None else scored
+        check_fits(former, recipe, train.shape[0], shapes, told, place.refit, num_epochs)
     engine = make_engine(recipe, scale, train, held_out, seed, compute, keeper)
     if initial is not None:
+        from d2l_autorec.training.draws import NumPyDraws
         from d2l_autorec.training.sparse.state import SparseState
 
         given = SparseState.from_weights(recipe.architecture, dict(initial), NumPyDraws(seed))
@@ -281,10 +263,3 @@ def _finite_weights(engine: Engine) -> dict[str, np.ndarray]:
             "(--lr)."
         )
     return weights
-
-
-def rating_range(ratings: sparse.csr_matrix) -> tuple[float, float]:
-    """Return the lowest and the highest rating; an InputError where there is none."""
-    if not ratings.nnz:
-        raise InputError("There are no ratings to train on; give some.")
-    return float(ratings.data.min()), float(ratings.data.max())

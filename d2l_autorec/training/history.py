@@ -11,8 +11,8 @@ class Epoch:
 
     Attributes
     ----------
-    epoch : int
-        Its number, from 1.
+    epoch, network : int
+        Its number, and which network of the model is trained, from 1.
     train_loss : float
         Mean over its batches of the batch's mean loss.
     rmse : float or None
@@ -21,8 +21,6 @@ class Epoch:
         Time spent in training, without evaluation.
     scored : {"test", "validation"}
         Which held-out ratings these are.
-    network : int
-        Which network of the model is trained, from 1.
     refit : bool
         Whether it is trained on all training ratings, after the epoch has been chosen.
     """

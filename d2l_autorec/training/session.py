@@ -22,10 +22,10 @@ from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.paths import kind
 from d2l_autorec.progress import epochs_bar, tell
 from d2l_autorec.training import checkpoint, resume, run
-from d2l_autorec.training.again import Scored, saved_record, train_on_all
 from d2l_autorec.training.asked import Asked, Prepared, prepare, with_whole_path
 from d2l_autorec.training.distributed.group import Group, group_from_environment
 from d2l_autorec.training.engines import choose_draws
+from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan
 from d2l_autorec.training.tensorboard import tensorboard
 
@@ -148,7 +148,7 @@ def _train(
         folder = runs.new_folder(asked.out, f"train-seed{plan.seed}", make=False)
         new = not kind(folder)
     if former is not None:
-        say(resume.other_computation(former.computed_with[-1], run.computed_with(group)))
+        say(resume.other_computation(former.computed_with[-1], checkpoint.computed_with(group)))
     wanted = plan.recipe.parts[0].draws
     if wanted != choose_draws(plan.recipe.parts[0], plan.engine) == "numpy":
         say("MXNet is not here: the random draws are NumPy's, not the book's.")
@@ -192,10 +192,11 @@ def _epochs(
     group: Group | None,
     keep: checkpoint.Keep,
     quiet: bool,
-) -> tuple[TrainedModel, Scored]:
+) -> tuple[TrainedModel, run.Scored]:
     """Train and score and, if the plan says so, train again on all ratings."""
-    former, plan, recipe = keep.former, ready.plan, ready.plan.recipe
-    scored = Scored.from_dict(former.scored) if former and former.scored else None
+    ratings, plan, contexts = ready.ratings, ready.plan, ready.contexts
+    former = keep.former
+    scored = run.Scored.from_dict(former.scored) if former and former.scored else None
     done = len(former.history) + len(former.chosen) if former else 0
     with contextlib.ExitStack() as stack:
         if plan.checkpoint_every:
@@ -204,19 +205,44 @@ def _epochs(
         bar = partial(epochs_bar, quiet=quiet, lines=group is not None)
         before = compilation(plan.engine)
         if scored is None:
-            total = most_epochs(recipe)
+            total = most_epochs(plan.recipe)
             with tensorboard(watched, done + 1) as log, bar(total, done=done, before=before) as on:
+
+                def follow(epoch: Epoch) -> None:
+                    on(epoch.train_loss, epoch.rmse)
+                    log(epoch)
+
                 model, result, history = run.train(
-                    ready.ratings, plan, ready.contexts, on, group, keep, log, ready.rows
+                    ratings, plan, contexts, follow, group, keep, ready.rows
                 )
-            scored, done, before = Scored.of(model, result, history), 0, None
+            scored, done, before = run.Scored.of(model, result, history), 0, None
             if plan.all_ratings:
                 del model  # not beside the next one
         if plan.all_ratings:
             total, label = sum(scored.epochs), "training on all ratings"
             with bar(total, done=done, before=before, label=label) as on:
-                model = train_on_all(ready.ratings, plan, scored, ready.contexts, on, group, keep)
+                model = run.train_on_all(
+                    ratings,
+                    plan,
+                    scored,
+                    contexts,
+                    lambda epoch: on(epoch.train_loss, epoch.rmse),
+                    group,
+                    keep,
+                )
         return model, scored
+
+
+def saved_record(plan: Plan, model: TrainedModel) -> dict[str, Any]:
+    """Return what ``run.json`` says of the model that is saved."""
+    which = "training ratings"
+    if plan.all_ratings:
+        which = "all ratings; the result is of the model trained on the training ratings alone"
+    return {
+        "trained_on": which,
+        "num_ratings": int(model.ratings.nnz),
+        "epochs": [network.epoch for network in model.networks],
+    }
 
 
 def most_epochs(recipe: Recipe) -> int:

@@ -12,14 +12,8 @@ Arrays = dict[str, np.ndarray]
 class BestEpoch:
     """Follow the validation RMSE of each epoch, and keep the weights of the best.
 
-    Parameters
-    ----------
-    patience : int, optional
-        Epochs without a better one after which training is over.
-    rmses : sequence of float
-        Of epochs that an earlier process has been through.
-    weights : dict of str to numpy.ndarray
-        Those of the best of these.
+    Training is over after ``patience`` epochs without a better one. An earlier process may have
+    been through some epochs; then ``rmses`` are theirs, and ``weights`` those of the best of them.
 
     Attributes
     ----------

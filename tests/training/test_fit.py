@@ -17,8 +17,8 @@ from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.engines import Compute, choose_engine
 from d2l_autorec.training.fit import check_finite, fit, fit_network
 from d2l_autorec.training.history import Epoch
+from d2l_autorec.training.job import Cosine, Updates
 from d2l_autorec.training.stopping import BestEpoch
-from d2l_autorec.training.updates import Cosine, Updates
 
 SMALL = Recipe(draws="numpy").but(
     objective="sum", lam=1.0, hidden=(4,), batch_size=8, num_epochs=3, clip=(-5.0, 5.0), lr=0.02

@@ -170,7 +170,7 @@ def train(tmp_path):
         calls, told = itertools.count(1), []
         keep = checkpoint.Keep(tmp_path, {}, former, lambda: next(calls) == stop)
         plan = Plan(recipe, seed=4, checkpoint_every=4)
-        keeper = checkpoint.Keeper(keep, plan, "0" * 64, "1" * 64, 0.0, ((1, 1),))
+        keeper = checkpoint.Keeper(keep, plan, ("0" * 64, "1" * 64), 0.0)
         return fit(ratings(), SHAPE, recipe, 4, keeper=keeper, follow=told.append), told
 
     return go

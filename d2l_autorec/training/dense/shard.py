@@ -16,7 +16,6 @@ from mxnet import autograd, npx
 from scipy import sparse
 
 from d2l_autorec.models.autorec import AutoRec
-from d2l_autorec.training.batches import ratings_and_mask
 from d2l_autorec.training.distributed.group import Group
 
 
@@ -66,10 +65,7 @@ class Shard:
         return self.group.sum([values])[0]
 
     def step(self, batch: sparse.csr_matrix, update: Callable[[], None]) -> list[Any]:
-        """Compute the gradients of a whole batch and update the parameters.
-
-        Returns this worker's sum of squared errors.
-        """
+        """Update the parameters for a whole batch; return this worker's sum of squared errors."""
         mine = batch[:, self.lo : self.hi]
         x, mask = (mx.np.array(part, ctx=self.device) for part in ratings_and_mask(mine))
         first = self.part.dense_layers()[0]
@@ -120,3 +116,10 @@ class Shard:
         for i, parameter in enumerate(net.collect_params().values()):
             values = self.whole(i, self.parameters[i].data().asnumpy())
             parameter.set_data(mx.np.array(values))
+
+
+def ratings_and_mask(batch: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Make a batch dense: its ratings, and 1 where there is one; (batch, num_inputs) each."""
+    ones = np.ones_like(batch.data)
+    rated = sparse.csr_matrix((ones, batch.indices, batch.indptr), batch.shape)
+    return batch.toarray(), rated.toarray()

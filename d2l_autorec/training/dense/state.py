@@ -11,11 +11,10 @@ from mxnet import autograd, gluon
 from scipy import sparse
 
 from d2l_autorec.models.autorec import AutoRec, get_weights
-from d2l_autorec.training.batches import ratings_and_mask
 from d2l_autorec.training.checked import check_arrays
-from d2l_autorec.training.dense.shard import Shard
+from d2l_autorec.training.dense.shard import Shard, ratings_and_mask
 from d2l_autorec.training.distributed.group import Group
-from d2l_autorec.training.updates import Updates
+from d2l_autorec.training.job import Updates
 
 
 class DenseState:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -14,30 +13,22 @@ from d2l_autorec.errors import InputError
 from d2l_autorec.runtime import num_threads
 from d2l_autorec.training.draws import Draws
 from d2l_autorec.training.sparse.jit import jit
-from d2l_autorec.training.sparse.kernels import Entries
+from d2l_autorec.training.sparse.tuples import Entries
 
 if TYPE_CHECKING:
     from d2l_autorec.training.distributed.group import Group
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The ratings of some rows, sorted by column; ``inputs`` differ by dropout only."""
+class Batch(NamedTuple):
+    """The ratings of some rows, sorted by column."""
 
-    ptr: np.ndarray  # (num_cols + 1,)
-    rows: np.ndarray  # (ratings,)
-    ratings: np.ndarray  # (ratings,)
-    inputs: np.ndarray  # (ratings,)
+    rated: Entries  # what the output layer predicts
+    read: Entries  # what the input layer reads: differs by dropout only
 
     @property
-    def read(self) -> Entries:
-        """What the input layer reads."""
-        return Entries(self.ptr, self.rows, self.inputs)
-
-    @property
-    def rated(self) -> Entries:
-        """What the output layer predicts."""
-        return Entries(self.ptr, self.rows, self.ratings)
+    def ptr(self) -> np.ndarray:
+        """Where each column's ratings begin: (num_cols + 1,)."""
+        return self.rated.ptr
 
 
 @jit
@@ -107,13 +98,14 @@ def read_batch(
     inputs = ratings
     if draws is not None and input_dropout > 0 and count > 0:
         inputs = ratings * draws.mask((count,), input_dropout)()
-    return Batch(ptr, places, ratings, inputs)
+    return Batch(Entries(ptr, places, ratings), Entries(ptr, places, inputs))
 
 
 def no_ratings(num_cols: int) -> Batch:
     """Make a batch without any."""
-    none = np.empty(0, np.float32)
-    return Batch(np.zeros(num_cols + 1, np.int32), np.empty(0, np.int32), none, none)
+    ptr, rows = np.zeros(num_cols + 1, np.int32), np.empty(0, np.int32)
+    none = Entries(ptr, rows, np.empty(0, np.float32))
+    return Batch(none, none)
 
 
 class Threads:
@@ -158,20 +150,21 @@ class Threads:
         wait = self.group.begin_sum([parts[0]])
         return lambda: wait()[0]
 
-
-def own_columns(group: Group | None, train: sparse.csr_matrix) -> tuple[int, int]:
-    """Return the first column that is worked on here and the one behind the last."""
-    if group is None:
-        return 0, train.shape[1]
-    # A column costs as much as its ratings and something for itself.
-    return group.span(np.bincount(train.indices, minlength=train.shape[1]) + 5.0)
+    def gather(self, arrays: Iterable[np.ndarray]) -> None:
+        """Make arrays with a row for each column whole, on all workers."""
+        for array in arrays:
+            if self.group is not None:
+                self.group.gather(array, self.lo, self.hi)
 
 
 def share_out(
     train: sparse.csr_matrix, group: Group | None, num_threads: int | None = None
 ) -> Threads:
     """Return the threads for a matrix; in a group, for this worker's columns of it."""
-    return Threads(thread_count(num_threads), own_columns(group, train), group)
+    span = (0, train.shape[1])
+    if group is not None:  # a column costs as much as its ratings and something for itself
+        span = group.span(np.bincount(train.indices, minlength=train.shape[1]) + 5.0)
+    return Threads(thread_count(num_threads), span, group)
 
 
 def thread_count(wanted: int | None) -> int:

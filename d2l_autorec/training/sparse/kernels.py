@@ -151,10 +151,8 @@ def decoder_pass(
     hi: int,
     batch: Entries,
     code: Array,
-    kind: int,
     scale: Float,
     W: Layer,
-    bias: Array,
     step: int,
     steps: Steps,
     delta: Array,
@@ -168,6 +166,7 @@ def decoder_pass(
     """
     ptr, rows, ratings = batch
     rates, wd, bias_wd = steps
+    bias, kind = W.bias, W.kind
     loss = 0.0
     delta[:] = _ZERO
     for c in range(lo, hi):
@@ -258,9 +257,9 @@ def encoder_pass(
 
 
 @jit
-def settle(lo: int, hi: int, layer: Layer, bias: Array, step: int, steps: Steps) -> None:
-    """Bring all columns up to ``step``; ``bias`` may have no rows."""
-    moments, done = layer.moments, layer.done
+def settle(lo: int, hi: int, layer: Layer, step: int, steps: Steps) -> None:
+    """Bring all columns up to ``step``."""
+    moments, bias, done = layer.moments, layer.bias, layer.done
     for c in range(lo, hi):
         w, m, v = layer.weight[c], moments[c, 0], moments[c, 1]
         _catch_up(w, m, v, done[c], step, steps.rates, steps.wd)
@@ -272,22 +271,14 @@ def settle(lo: int, hi: int, layer: Layer, bias: Array, step: int, steps: Steps)
 
 @jit
 def squared_error(
-    lo: int,
-    hi: int,
-    held_out: Entries,
-    code: Array,
-    kind: int,
-    weight: Array,
-    bias: Array,
-    low: Float,
-    high: Float,
+    lo: int, hi: int, held_out: Entries, code: Array, W: Layer, low: Float, high: Float
 ) -> float:
     """Sum of ``(pred - r)^2`` over held-out ratings, predictions clipped to ``low .. high``."""
     total = 0.0
     ptr, rows, ratings = held_out
     for c in range(lo, hi):
         for k in range(ptr[c], ptr[c + 1]):
-            pred = _activate(kind, _dot(weight[c], code[rows[k]]) + bias[c, 0])
+            pred = _activate(W.kind, _dot(W.weight[c], code[rows[k]]) + W.bias[c, 0])
             error = min(max(pred, low), high) - ratings[k]
             total += error * error
     return total

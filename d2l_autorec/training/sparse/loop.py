@@ -14,7 +14,6 @@ No array of rows x columns is ever made.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
@@ -27,26 +26,17 @@ from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.job import Clip, Job
-from d2l_autorec.training.matrix import canonical, check_matrices
+from d2l_autorec.training.job import Clip, Job, Rate, Updates, canonical, check_matrices
 from d2l_autorec.training.sparse import kernels
-from d2l_autorec.training.sparse.columns import (
-    Batch,
-    Threads,
-    no_ratings,
-    read_batch,
-    share_out,
-)
+from d2l_autorec.training.sparse.columns import Batch, Threads, no_ratings, read_batch, share_out
 from d2l_autorec.training.sparse.evaluate import pooled_rmse
 from d2l_autorec.training.sparse.hidden import backward, forward, pad
 from d2l_autorec.training.sparse.state import Dense, SparseState, whole_at_end
-from d2l_autorec.training.updates import Rate, Updates
+from d2l_autorec.training.sparse.tuples import Layer, Steps
 
 if TYPE_CHECKING:
     from d2l_autorec.models.autorec import AutoRec
     from d2l_autorec.training.distributed.group import Group
-
-_BETA1, _BETA2 = 0.9, 0.999
 
 
 def train_sparse(
@@ -86,7 +76,7 @@ def train_sparse(
     num_epochs, batch_size : int
         Passes, and rows in a batch.
     lr, wd, objective, decay_biases
-        See `d2l_autorec.training.updates.Updates`.
+        See `d2l_autorec.training.job.Updates`.
     clip : (float, float), optional
         Range that predictions are clipped to in evaluation.
     num_threads : int, optional
@@ -132,9 +122,8 @@ def epochs(
             for epoch in range(1, num_epochs + 1):
                 start = time.perf_counter()
                 rows = next(job.batches)
-                rates = corrected(job.updates, state.step, len(rows))
                 state.torn = True
-                loss = _train_epoch(state, job, rows, rates, threads)
+                loss = _train_epoch(state, job, rows, threads)
                 state.torn = False
                 seconds = time.perf_counter() - start
                 rmse = None
@@ -146,34 +135,24 @@ def epochs(
             state.write_to(net)
 
 
-def corrected(updates: Updates, start: int, count: int) -> np.ndarray:
-    """Return the learning rates of steps ``start`` onwards, corrected for Adam's bias."""
-    rates = [
-        lr * math.sqrt(1 - _BETA2 ** (t + 1)) / (1 - _BETA1 ** (t + 1))
-        for t, lr in enumerate(updates.rates(start, count), start)
-    ]
-    return np.array(rates, np.float32)
-
-
 def _train_epoch(
-    state: SparseState, job: Job, batches: list[np.ndarray], rates: np.ndarray, threads: Threads
+    state: SparseState, job: Job, batches: list[np.ndarray], threads: Threads
 ) -> float:
     """Take a step for each batch; return the mean loss."""
-    train, updates = job.train, job.updates
-    num_cols = train.shape[1]
-    V, W = (
-        kernels.Layer(part.weight, part.moments, np.zeros(num_cols, np.int32))
-        for part in (state.V, state.W)
-    )
+    train, updates, architecture = job.train, job.updates, state.architecture
+    rates = updates.corrected_rates(state.step, len(batches))
+    steps = Steps(rates, np.float32(updates.wd), np.float32(updates.bias_wd))
+    V, W = state.layers()
     sizes = [len(rows) for rows in batches]
-    largest = max(sizes)
-    divisor, architecture = updates.divisor(num_cols), state.architecture
-    steps = kernels.Steps(rates, np.float32(updates.wd), np.float32(updates.bias_wd))
-    # Each thread adds into arrays of its own.
-    pre = np.empty((threads.count, largest, V.weight.shape[1]), np.float32)
-    delta = np.empty((threads.count, largest, W.weight.shape[1]), np.float32)
-    grad_V = np.empty((threads.count, V.weight.shape[1]), np.float32)
-    grad_W = np.empty((threads.count, W.weight.shape[1]), np.float32)
+    divisor, empty = updates.divisor(train.shape[1]), no_ratings(train.shape[1])
+
+    def own_arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+        """Make what each thread adds into: a row for each row of a batch, and a gradient."""
+        width = layer.weight.shape[1]
+        rows = np.empty((threads.count, max(sizes), width), np.float32)
+        return rows, np.empty((threads.count, width), np.float32)
+
+    (pre, grad_V), (delta, grad_W) = own_arrays(V), own_arrays(W)
 
     def encoder_pass(step: int, batch: Batch, back: np.ndarray, following: Batch) -> None:
         size = sizes[step + 1] if step + 1 < len(sizes) else 0
@@ -186,28 +165,15 @@ def _train_epoch(
         threads.run(share, threads.shares(batch, following))
 
     def decoder_pass(step: int, batch: Batch, code: np.ndarray) -> float:
-        scale = np.float32(1 / (divisor * len(code)))
+        size = len(code)
+        scale = np.float32(1 / (divisor * size))
 
         def share(i: int, lo: int, hi: int) -> float:
             return kernels.decoder_pass(
-                lo,
-                hi,
-                batch.rated,
-                code,
-                state.kinds[1],
-                scale,
-                W,
-                state.out_bias,
-                step,
-                steps,
-                delta[i, : len(code)],
-                grad_W[i],
+                lo, hi, batch.rated, code, scale, W, step, steps, delta[i, :size], grad_W[i]
             )
 
         return sum(threads.run(share, threads.shares(batch, empty)))
-
-    empty = no_ratings(num_cols)
-    nothing = np.zeros((1, V.weight.shape[1]), np.float32)
 
     def draw(step: int) -> tuple[Batch, Callable[[], np.ndarray] | None]:
         """Read a batch, and begin to draw its dropout, beside what follows."""
@@ -218,7 +184,7 @@ def _train_epoch(
         return batch, state.draws.mask(shape, architecture.dropout)
 
     batch, drawn = draw(0)
-    encoder_pass(-1, empty, nothing, batch)
+    encoder_pass(-1, empty, np.zeros((1, V.weight.shape[1]), np.float32), batch)
     loss = 0.0
     for step, size in enumerate(sizes):
         mask = None if drawn is None else drawn()
@@ -238,22 +204,20 @@ def _train_epoch(
         back = backward(state, outputs, passed, mask, summed(), update)
         encoder_pass(step, batch, pad(back), following)
         batch = following
-    _settle(threads, V, state.out_bias[:0], steps)
-    _settle(threads, W, state.out_bias, steps)
+    _settle(threads, V, steps)
+    _settle(threads, W, steps)
     state.step += len(batches)
     if threads.group is not None:
         loss = threads.group.total(loss)
     return loss / len(batches)
 
 
-def _settle(
-    threads: Threads, layer: kernels.Layer, bias: np.ndarray, steps: kernels.Steps
-) -> None:
+def _settle(threads: Threads, layer: Layer, steps: Steps) -> None:
     """Bring the columns that were put off up to the end of the epoch."""
     count = len(steps.rates)
 
     def share(i: int, lo: int, hi: int) -> None:
-        kernels.settle(lo, hi, layer, bias, count, steps)
+        kernels.settle(lo, hi, layer, count, steps)
 
     # an even share of the steps that are left
     missing = np.cumsum(count - layer.done[threads.lo : threads.hi])

@@ -17,10 +17,10 @@ from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.training.checked import check_arrays
 from d2l_autorec.training.draws import Draws, GlobalDraws, NumPyDraws
+from d2l_autorec.training.sparse.tuples import Layer
 
 if TYPE_CHECKING:
     from d2l_autorec.models.autorec import AutoRec
-    from d2l_autorec.training.distributed.group import Group
     from d2l_autorec.training.sparse.columns import Threads
 
 _LINE = 16  # float32 values in a cache line; unpadded rows of 500 take twice the time to stream
@@ -108,15 +108,13 @@ class SparseState:
         return cls.from_weights(architecture, weights, draws)
 
     @classmethod
-    def zeros(cls, architecture: Architecture, num_cols: int, draws: Draws) -> SparseState:
+    def blank(cls, architecture: Architecture, num_cols: int, draws: Draws) -> SparseState:
         """Make a state to load a checkpoint into; its memory is untouched until then."""
         shapes = array_shapes(architecture, num_cols)
         V, W = (Columns(_zeros(shapes[n]), _zeros(shapes[f"{n}_moments"])) for n in "VW")
-        small = [name for name in shapes if name.isdecimal()]
-        dense = [_dense(np.zeros(shapes[name])) for name in small]
-        return cls(
-            architecture, V, W, np.zeros(shapes["out_bias"], np.float32), dense, draws=draws
-        )
+        dense = [_dense(np.zeros(shape)) for name, shape in shapes.items() if name.isdecimal()]
+        out_bias = np.zeros(shapes["out_bias"], np.float32)
+        return cls(architecture, V, W, out_bias, dense, draws=draws)
 
     @classmethod
     def from_weights(
@@ -164,11 +162,17 @@ class SparseState:
 
         set_weights(net, self.network_weights())
 
-    @property
-    def kinds(self) -> tuple[int, int]:
-        """Activations of the hidden layers and of the output, as places in ``ACTIVATIONS``."""
-        architecture = self.architecture
-        return ACTIVATIONS.index(architecture.encoder), ACTIVATIONS.index(architecture.decoder)
+    def layers(self) -> tuple[Layer, Layer]:
+        """Return the input and the output layer for the kernels, at the start of an epoch."""
+        layers = []
+        for part, bias, activation in (
+            (self.V, self.out_bias[:0], self.architecture.encoder),
+            (self.W, self.out_bias, self.architecture.decoder),
+        ):
+            done = np.zeros(len(part.weight), np.int32)
+            kind = ACTIVATIONS.index(activation)
+            layers.append(Layer(part.weight, part.moments, bias, done, kind))
+        return layers[0], layers[1]
 
     def network_weights(self) -> dict[str, np.ndarray]:
         """Copy the weights, named as in `Network`."""
@@ -221,13 +225,11 @@ class SparseState:
         for name, array in weights.items():
             live[name][...] = array
 
-    def gather(self, group: Group, span: tuple[int, int], moments: bool = False) -> None:
+    def gather(self, threads: Threads, moments: bool = False) -> None:
         """Make the weights whole on all workers; for a checkpoint, Adam's moments too."""
-        arrays = [self.V.weight, self.W.weight, self.out_bias]
+        threads.gather([self.V.weight, self.W.weight, self.out_bias])
         if moments:
-            arrays += [self.V.moments, self.W.moments]
-        for array in arrays:
-            group.gather(array, *span)
+            threads.gather([self.V.moments, self.W.moments])
 
 
 def array_shapes(architecture: Architecture, num_cols: int) -> dict[str, tuple[int, ...]]:
@@ -250,19 +252,18 @@ def array_shapes(architecture: Architecture, num_cols: int) -> dict[str, tuple[i
 @contextmanager
 def whole_at_end(state: SparseState, threads: Threads) -> Iterator[None]:
     """Give all workers the same weights, and at the end what each has learned in its columns."""
-    group, span = threads.group, (threads.lo, threads.hi)
-    if group is None:
+    if threads.group is None:
         yield
         return
     arrays = [state.V.weight, state.W.weight, state.out_bias]
     for array in [*arrays, *(part.value for part in state.dense)]:
-        group.broadcast(array)
+        threads.group.broadcast(array)
     try:
         yield
     except GeneratorExit:  # stopped early, as on all workers; after an error nobody would answer
-        state.gather(group, span)
+        state.gather(threads)
         raise
-    state.gather(group, span)
+    state.gather(threads)
 
 
 def _dense(value: np.ndarray) -> Dense:
