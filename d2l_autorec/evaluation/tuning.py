@@ -157,8 +157,7 @@ def _validation_rmse(ground: Ground, recipe: Recipe, follow: Callable[[Epoch], N
         recipe.but(refit=False),
         plan.seed,
         split=ground.halves,
-        compute=Compute(plan.engine, ground.contexts),
-        follow=follow,
+        compute=Compute(plan.engine, ground.contexts, follow=follow),
     )
     assert model.val_rmse is not None
     return model.val_rmse

@@ -171,12 +171,14 @@ def autorec(
     )
 
     def fit(table: pd.DataFrame, shape: tuple[int, int], seed: int) -> Predict:
+        from d2l_autorec.training.engines import Compute
         from d2l_autorec.training.fit import fit
 
         def follow(epoch: Epoch, model: TrainedModel) -> None:
             assert watch is not None
             watch(epoch.epoch, model.predict)
 
-        return fit(table, shape, chapter, seed, watch=follow if watch else None).predict
+        compute = Compute(watch=follow if watch else None)
+        return fit(table, shape, chapter, seed, compute=compute).predict
 
     return fit

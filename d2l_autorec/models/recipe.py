@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.architecture import Architecture, is_size
 from d2l_autorec.models.biases import SHRINKAGE
-
-if TYPE_CHECKING:
-    from scipy import sparse
 
 CHOICES = {
     "objective": ("mean", "sum"),
@@ -228,25 +225,23 @@ class Recipe:
             own["architecture"] = replace(own.get("architecture", self.architecture), **layers)
         return replace(self, **own)
 
-    def for_ratings(self, ratings: sparse.csr_matrix) -> Recipe:
-        """Return the recipe for training ratings (num_items, num_users).
+    def for_ratings(self, num_users: int, num_items: int, ratings: tuple[float, float]) -> Recipe:
+        """Return the recipe with the settings filled in that depend on the ratings.
 
-        A batch has at most as many rows as there are, and the clip "ratings" is their range.
-
-        Raises
-        ------
-        InputError
-            If there are no ratings.
+        Parameters
+        ----------
+        num_users, num_items : int
+            A batch has at most as many rows as there are.
+        ratings : (float, float)
+            The lowest and the highest training rating, for the clip "ratings".
         """
-        if not ratings.nnz:
-            raise InputError("There are no ratings to train on; give some.")
-        num_items, num_users = ratings.shape
-        clip = self.clip
-        if clip == "ratings":
-            clip = float(ratings.data.min()), float(ratings.data.max())
         rows = self.architecture.oriented(num_users, num_items)[0]
-        members = tuple(member.for_ratings(ratings) for member in self.members)
-        return replace(self, batch_size=min(self.batch_size, rows), clip=clip, members=members)
+        return replace(
+            self,
+            batch_size=min(self.batch_size, rows),
+            clip=ratings if self.clip == "ratings" else self.clip,
+            members=tuple(m.for_ratings(num_users, num_items, ratings) for m in self.members),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as a flat dictionary of plain values, for JSON and TOML.

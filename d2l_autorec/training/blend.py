@@ -190,7 +190,7 @@ class Weighed:
         Of the blend, over the validation ratings.
     """
 
-    weights: Sequence[float] = (1.0,)
+    weights: np.ndarray | tuple[float, ...] = (1.0,)
     gain: float = 1.0
     rmse: float | None = None
 
@@ -203,7 +203,7 @@ def weigh(recipe: Recipe, fits: Sequence[TrainedModel], held_out: pd.DataFrame |
     """
     weights, gain = np.array(recipe.weights or (1.0,)), 1.0
     if held_out is None:
-        return Weighed(weights.tolist())
+        return Weighed(weights)
     are_damped, num_seeds = [part.is_damped for part in recipe.parts], recipe.num_seeds
     pairs = held_out["user"].to_numpy(), held_out["item"].to_numpy()
     stars = held_out["rating"].to_numpy(float)
@@ -227,27 +227,30 @@ def weigh(recipe: Recipe, fits: Sequence[TrainedModel], held_out: pd.DataFrame |
     blended = weights @ np.stack(guesses)
     if isinstance(recipe.clip, tuple):
         blended = blended.clip(*recipe.clip)
-    return Weighed(weights.tolist(), gain, pooled_rmse(blended, stars))
+    return Weighed(weights, gain, pooled_rmse(blended, stars))
 
 
 def blend(
     recipe: Recipe,
     ratings: sparse.csr_matrix,
-    weights: Sequence[float],
-    model_of: Callable[[int], TrainedModel],
+    weighed: Weighed,
+    model_of: Callable[[int, float], TrainedModel],
 ) -> TrainedModel:
     """Put the networks of a recipe together, but for those of weight zero.
 
-    The model reads ``ratings`` (num_items, num_users). There is a weight for each member;
-    ``model_of`` returns or trains a network, given its place. The history is left to the caller.
+    The model reads ``ratings`` (num_items, num_users); ``model_of`` returns or trains a network,
+    given its place and its gain. The history is left to the caller.
     """
     networks: list[Network] = []
     factors: list[float] = []
     for place in range(recipe.num_networks):
-        weight = weights[place // recipe.num_seeds]
-        if weight or len(weights) == 1:
-            networks += model_of(place).networks
+        member = place // recipe.num_seeds
+        weight = float(weighed.weights[member])
+        if weight or not recipe.members:
+            gain = weighed.gain if recipe.parts[member].is_damped else 1.0
+            networks += damped(model_of(place, gain), gain).networks
             factors.append(weight / recipe.num_seeds)
     if recipe.members:
-        recipe = replace(recipe, weights=tuple(weights))
-    return TrainedModel(recipe, tuple(networks), tuple(factors), ratings)
+        recipe = replace(recipe, weights=tuple(map(float, weighed.weights)))
+    kept = tuple(networks), tuple(factors)
+    return TrainedModel(recipe, *kept, ratings, val_rmse=weighed.rmse)

@@ -12,8 +12,9 @@ from scipy import sparse
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.architecture import Architecture
-from d2l_autorec.models.biases import Scale, shrunken_means
+from d2l_autorec.models.biases import Scale
 from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.draws import Draws, GlobalDraws, NumPyDraws, has_mxnet
 from d2l_autorec.training.history import Epoch
@@ -35,15 +36,28 @@ Whole = Callable[[Arrays], tuple[Arrays, Arrays]]
 
 @dataclass(frozen=True)
 class Compute:
-    """What a network is trained with: engine "fast" or "sparse", MXNet's devices, the group.
+    """How networks are trained, whatever the recipe.
 
-    The devices are for the dense engine, "fast"; one CPU where there is none. The workers of a
-    group share the work, and the result is the same on all of them.
+    Attributes
+    ----------
+    engine : {"fast", "sparse"}
+        Dense matrices in MXNet, or the sparse engine.
+    devices : tuple of mxnet.Context
+        For the dense engine; one CPU where there is none.
+    group : Group or None
+        The workers to share the work with; the result is the same on all of them.
+    follow, watch : callable
+        Told of each epoch; ``watch`` with the network as it is then, too.
+    keeper : Keeper or None
+        For the checkpoints of a recipe with one network.
     """
 
     engine: str = "sparse"
     devices: tuple[Any, ...] = ()
     group: Group | None = None
+    follow: Callable[[Epoch], None] = lambda epoch: None
+    watch: Callable[[Epoch, TrainedModel], None] | None = None
+    keeper: Keeper | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,6 @@ def make_engine(
     held_out: sparse.csr_matrix | None,
     seed: int,
     compute: Compute,
-    keeper: Keeper | None = None,
 ) -> Engine:
     """Draw initial weights and prepare the engine.
 
@@ -116,8 +129,7 @@ def make_engine(
         What the network reads, and what is scored after each epoch; (num_rows, num_cols).
     seed : int
     compute : Compute
-    keeper : Keeper, optional
-        What the batches begin with, where the run leaves checkpoints.
+        Where there are checkpoints, the batches go on from the former one.
 
     Raises
     ------
@@ -137,6 +149,7 @@ def make_engine(
     if isinstance(recipe.clip, tuple) and recipe.targets != "biases":
         low, high = ((end - scale.mean) / scale.unit for end in recipe.clip)
         clip = (low, high)
+    keeper = compute.keeper
     former = keeper.former if keeper else None
     batches = RolloverBatches(
         num_rows,
@@ -148,18 +161,12 @@ def make_engine(
     )
     updates = Updates.of(recipe, num_rows, scale.unit if recipe.targets == "unit" else 1.0)
     job = Job(train, held_out, batches, updates, clip, compute.group)
-    first_bias = None
-    if recipe.start == "mean":
-        mean = float(train.data.mean())
-        first_bias = mean + shrunken_means(train.indices, train.data - mean, num_cols)
     if compute.engine == "fast":
-        return Engine(*_dense(recipe, job, first_bias, compute.devices), batches)
-    return Engine(*_sparse(recipe, job, first_bias, draws, former is not None), batches)
+        return Engine(*_dense(recipe, job, compute.devices), batches)
+    return Engine(*_sparse(recipe, job, draws, former is not None), batches)
 
 
-def _dense(
-    recipe: Recipe, job: Job, first_bias: np.ndarray | None, devices: Sequence[Any]
-) -> tuple[DenseState, Epochs, Whole]:
+def _dense(recipe: Recipe, job: Job, devices: Sequence[Any]) -> tuple[DenseState, Epochs, Whole]:
     import mxnet as mx
 
     from d2l_autorec.models.autorec import AutoRec, initialize
@@ -169,14 +176,14 @@ def _dense(
     devices = list(devices) or [mx.cpu()]
     net = AutoRec(job.train.shape[1], recipe.architecture)
     initialize(net, recipe.init, devices)
-    if first_bias is not None:
-        net.dense_layers()[-1].bias.set_data(mx.np.array(first_bias))
+    if recipe.start == "mean":
+        net.dense_layers()[-1].bias.set_data(mx.np.array(job.column_means()))
     state = DenseState(net, devices, job.updates, job.group)
     return state, partial(epochs, state, job), lambda weights: (state.arrays(), weights)
 
 
 def _sparse(
-    recipe: Recipe, job: Job, first_bias: np.ndarray | None, draws: Draws, resumed: bool
+    recipe: Recipe, job: Job, draws: Draws, resumed: bool
 ) -> tuple[SparseState, Epochs, Whole]:
     from d2l_autorec.training.sparse.columns import share_out
     from d2l_autorec.training.sparse.loop import epochs
@@ -189,8 +196,8 @@ def _sparse(
         state = SparseState.new(recipe.architecture, num_cols, draws, recipe.init)
     else:
         state = SparseState.from_mxnet(recipe.architecture, num_cols, recipe.init)
-    if first_bias is not None:
-        state.out_bias[:, 0] = first_bias
+    if recipe.start == "mean":
+        state.out_bias[:, 0] = job.column_means()
     threads = share_out(job.train, job.group)
 
     def whole(weights: Arrays) -> tuple[Arrays, Arrays]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from d2l_autorec.models.biases import Scale, shrinkage_of
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.training.blend import Weighed, blend, damped, member_seeds, weigh
+from d2l_autorec.training.blend import Weighed, blend, member_seeds, weigh
 from d2l_autorec.training.checked import check_fits
 from d2l_autorec.training.engines import Compute, Engine, array_shapes, make_engine
 from d2l_autorec.training.history import Epoch
@@ -23,11 +23,6 @@ from d2l_autorec.training.stopping import BestEpoch
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from d2l_autorec.training.checkpoint import Keeper
-
-Follow = Callable[[Epoch], None]
-Watch = Callable[[Epoch, TrainedModel], None]
 
 
 @dataclass(frozen=True)
@@ -48,9 +43,6 @@ def fit(
     split: tuple[np.ndarray, np.ndarray] | None = None,
     test: sparse.csr_matrix | None = None,
     compute: Compute | None = None,
-    follow: Follow = lambda epoch: None,
-    watch: Watch | None = None,
-    keeper: Keeper | None = None,
 ) -> TrainedModel:
     """Train the model of a recipe: one network, the average of several, or a blend.
 
@@ -77,10 +69,6 @@ def fit(
         the history only.
     compute : Compute, optional
         The sparse engine by default.
-    follow, watch : callable, optional
-        Told of each epoch; ``watch`` with the network as it is then.
-    keeper : Keeper, optional
-        For the checkpoints of a recipe with one network.
 
     Raises
     ------
@@ -91,7 +79,7 @@ def fit(
     from d2l_autorec.data.split import holdout_split
 
     whole = interaction_csr(table, *shape, rows=rows)
-    recipe = recipe.for_ratings(whole)
+    recipe = recipe.for_ratings(*shape, rating_range(whole))
     kept, validation, held_out = whole, None, None
     if recipe.val_ratio:
         rows = np.arange(len(table)) if rows is None else rows
@@ -102,7 +90,7 @@ def fit(
         whole = kept
     del rows, split  # large, as what follows is
     places = [(part, own) for part in recipe.parts for own in member_seeds(seed, recipe.num_seeds)]
-    train = partial(fit_network, compute=compute, follow=follow, watch=watch, keeper=keeper)
+    train, keeper = partial(fit_network, compute=compute), compute.keeper if compute else None
     if keeper is not None and keeper.chosen:  # resumed, with the epoch chosen before
         fits: list[TrainedModel] = []
         history, chosen = list(keeper.chosen), [keeper.chosen_epoch]
@@ -118,21 +106,19 @@ def fit(
     if recipe.refit:  # of the networks so far no more is needed
         fits.clear()
 
-    def final(place: int) -> TrainedModel:
-        part, own = places[place]
-        gain = weighed.gain if part.is_damped else 1.0
+    def final(place: int, gain: float) -> TrainedModel:
         if not recipe.refit:
-            return damped(fits[place], gain)
+            return fits[place]
+        part, own = places[place]
         if keeper is not None:
             keeper.begin_refit(history, gain)
         seen = test if len(places) == 1 else None
         where = Place(place + 1, True)
         model = train(whole, part, own, test=seen, stop=chosen[place], place=where)
         history.extend(model.history)
-        return damped(model, gain)
+        return model
 
-    model = blend(recipe, whole, weighed.weights, final)
-    return replace(model, history=tuple(history), val_rmse=weighed.rmse)
+    return replace(blend(recipe, whole, weighed, final), history=tuple(history))
 
 
 def fit_network(
@@ -144,9 +130,6 @@ def fit_network(
     test: sparse.csr_matrix | None = None,
     stop: int | None = None,
     compute: Compute | None = None,
-    follow: Follow = lambda epoch: None,
-    watch: Watch | None = None,
-    keeper: Keeper | None = None,
     place: Place | None = None,
     initial: Mapping[str, np.ndarray] | None = None,
 ) -> TrainedModel:
@@ -166,8 +149,8 @@ def fit_network(
         Scored after each epoch where there is no validation, and without any effect.
     stop : int, optional
         End after this epoch, with a schedule that is still for ``num_epochs``.
-    compute, follow, watch, keeper
-        As for `fit`.
+    compute : Compute, optional
+        The sparse engine by default.
     place : Place, optional
         For the history.
     initial : mapping, optional
@@ -179,7 +162,10 @@ def fit_network(
         With this network alone; the history holds its epochs.
     """
     compute, place = compute or Compute(), place or Place()
-    recipe = shrinkage_of(recipe.for_ratings(ratings), ratings)
+    keeper = compute.keeper
+    ends, (num_items, num_users) = rating_range(ratings), ratings.shape
+    recipe = recipe.for_ratings(num_users, num_items, ends)
+    recipe = shrinkage_of(recipe, ratings)
     watched, scored = (test, "test") if validation is None else (validation, "validation")
     train, held_out = ratings, watched
     if recipe.architecture.by == "user":
@@ -194,7 +180,7 @@ def fit_network(
         shapes = array_shapes(compute.engine, recipe.architecture, train.shape[1])
         told = None if watched is None else scored
         check_fits(former, recipe, train.shape[0], shapes, told, place.refit, num_epochs)
-    engine = make_engine(recipe, scale, train, held_out, seed, compute, keeper)
+    engine = make_engine(recipe, scale, train, held_out, seed, compute)
     if initial is not None:
         from d2l_autorec.training.draws import NumPyDraws
         from d2l_autorec.training.sparse.state import SparseState
@@ -229,9 +215,9 @@ def fit_network(
             best.add(rmse, engine.state.weights)
         if keeper is not None:
             keeper.after(history, best, engine, is_over())
-        follow(epoch)
-        if watch is not None:
-            watch(epoch, model(number))
+        compute.follow(epoch)
+        if compute.watch is not None:
+            compute.watch(epoch, model(number))
         if keeper is not None and keeper.stops and not is_over():
             loop.close()
             raise KeyboardInterrupt
@@ -263,3 +249,10 @@ def _finite_weights(engine: Engine) -> dict[str, np.ndarray]:
             "(--lr)."
         )
     return weights
+
+
+def rating_range(ratings: sparse.csr_matrix) -> tuple[float, float]:
+    """Return the lowest and the highest rating; an InputError where there is none."""
+    if not ratings.nnz:
+        raise InputError("There are no ratings to train on; give some.")
+    return float(ratings.data.min()), float(ratings.data.max())

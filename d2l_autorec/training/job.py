@@ -12,6 +12,7 @@ from scipy import sparse
 
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.biases import shrunken_means
 from d2l_autorec.models.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -130,6 +131,12 @@ class Job:
     updates: Updates
     clip: Clip = None
     group: Group | None = None
+
+    def column_means(self) -> np.ndarray:
+        """Return the shrunken mean of what is read in each column."""
+        mean = float(self.train.data.mean())
+        left = self.train.data - mean
+        return mean + shrunken_means(self.train.indices, left, self.train.shape[1])
 
 
 def check_matrices(

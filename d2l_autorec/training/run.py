@@ -12,10 +12,10 @@ import numpy as np
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipe import Recipe
-from d2l_autorec.training.blend import blend, damped, member_seeds
+from d2l_autorec.training.blend import Weighed, blend, member_seeds
 from d2l_autorec.training.checkpoint import Keeper, computed_with_so_far
 from d2l_autorec.training.engines import Compute, choose_draws
-from d2l_autorec.training.fit import Place, fit, fit_network
+from d2l_autorec.training.fit import Place, fit, fit_network, rating_range
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan, Split, check, split
 from d2l_autorec.training.result import Result, baselines, history_table, pooled_rmse, record
@@ -96,9 +96,7 @@ def train(
         plan.seed,
         rows=train_rows,
         test=interaction_csr(test, *shape),
-        compute=Compute(plan.engine, tuple(devices), group),
-        follow=follow,
-        keeper=keeper,
+        compute=Compute(plan.engine, tuple(devices), group, follow, None, keeper),
     )
     users, items, stars = (test[name].to_numpy() for name in ("user", "item", "rating"))
     epochs, one = list(model.history), recipe.num_networks == 1
@@ -216,22 +214,23 @@ def train_on_all(
         group.agree("What train was told to do", repr((plan, former.step if former else 0)))
         group.agree("The model's epochs", repr(scored.epochs))
     whole = interaction_csr(ratings.table, ratings.num_users, ratings.num_items)
-    recipe = replace(plan.recipe, weights=scored.recipe.weights).for_ratings(whole)
-    compute = Compute(plan.engine, tuple(devices), group)
-    train = partial(fit_network, whole, compute=compute, follow=follow, keeper=keeper)
+    recipe = replace(plan.recipe, weights=scored.recipe.weights)
+    recipe = recipe.for_ratings(ratings.num_users, ratings.num_items, rating_range(whole))
+    compute = Compute(plan.engine, tuple(devices), group, follow, None, keeper)
+    train = partial(fit_network, whole, compute=compute)
     seeds = member_seeds(plan.seed, recipe.num_seeds)
-    left = iter(zip(scored.epochs, scored.gains))
+    epochs = iter(scored.epochs)  # networks of weight zero have none
     history: list[Epoch] = []
 
-    def again(place: int) -> TrainedModel:
+    def again(place: int, _: float) -> TrainedModel:
         part = recipe.parts[place // len(seeds)]
         if part.draws == "book":
             part = replace(part, draws="mxnet")
-        stop, gain = next(left)
         seed = seeds[place % len(seeds)]
-        model = train(part, seed, stop=stop, place=Place(place + 1, True))
+        model = train(part, seed, stop=next(epochs), place=Place(place + 1, True))
         history.extend(model.history)
-        return damped(model, gain)
+        return model
 
-    model = blend(recipe, whole, recipe.weights or (1.0,), again)
-    return replace(model, history=tuple(history))
+    gain = next((gain for gain in scored.gains if gain != 1), 1.0)  # all damped ones have it
+    weighed = Weighed(recipe.weights or (1.0,), gain)
+    return replace(blend(recipe, whole, weighed, again), history=tuple(history))

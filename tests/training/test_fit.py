@@ -288,7 +288,10 @@ def test_epochs_are_told_of_with_the_network_as_it_is():
     table, seen = ratings(), []
     pairs = np.arange(20), np.arange(20) % 13
     model = fit(
-        table, (20, 13), SMALL, watch=lambda epoch, then: seen.append(then.predict(*pairs))
+        table,
+        (20, 13),
+        SMALL,
+        compute=Compute(watch=lambda epoch, then: seen.append(then.predict(*pairs))),
     )
     assert len(seen) == 3 and (seen[0] != seen[2]).any()
     np.testing.assert_array_equal(seen[-1], model.predict(*pairs))

@@ -15,6 +15,7 @@ from d2l_autorec.course.lab.material import Material
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.training.engines import Compute
 from d2l_autorec.training.fit import fit_network
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Training:
                 material.train if self.settings.mask else material.unmasked,
                 self.settings.recipe(),
                 test=material.test,
-                follow=self._follow,
+                compute=Compute(follow=self._follow),
             )
             # an entry that is no rating counts as none when the model is used
             self.model = replace(model, ratings=material.train)

@@ -99,9 +99,7 @@ def epochs(state: DenseState, job: Job, num_epochs: int) -> Generator[Epoch, Non
         seconds = time.perf_counter() - start
         rmse = None
         if job.test is not None:
-            rmse = evaluate_fast(
-                state.net, job.train, job.test, state.devices, job.group, job.clip
-            )
+            rmse = _pooled_rmse(state.net, job, job.test, state.devices[0])
         yield Epoch(epoch, 0.5 * mean, rmse, seconds)
 
 
@@ -130,12 +128,16 @@ def evaluate_fast(
     Returns
     -------
     float
-        Root of the mean squared error over the entries stored in `test`; nan without any.
+        nan where ``test`` is empty.
     """
     check_matrices(train, test, net.num_inputs)
-    low, high = clip or (-math.inf, math.inf)
-    device = (devices or [mx.cpu()])[0]
-    squared, count = 0.0, test.nnz
+    job = Job(train, test, iter(()), Updates(), clip, group)
+    return _pooled_rmse(net, job, test, (devices or [mx.cpu()])[0])
+
+
+def _pooled_rmse(net: AutoRec, job: Job, test: sparse.csr_matrix, device: mx.Context) -> float:
+    train, group, count, squared = job.train, job.group, test.nnz, 0.0
+    low, high = job.clip or (-math.inf, math.inf)
     if group is not None:
         train, test = (part[group.rank :: group.num_workers] for part in (train, test))
     for first in range(0, train.shape[0], CHAPTER.eval_batch_size):

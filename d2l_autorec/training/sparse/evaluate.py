@@ -77,7 +77,7 @@ def pooled_rmse(
     V, W = state.layers()
     empty, width = no_ratings(train.shape[1]), V.weight.shape[1]
     # nothing is updated
-    steps = Steps(np.zeros(0, np.float32), np.float32(0), np.float32(0))
+    steps = Steps(-1, np.zeros(0, np.float32), np.float32(0), np.float32(0))
     back, grad = np.zeros((1, width), np.float32), np.empty(width, np.float32)
     wanted = np.flatnonzero(np.diff(test.indptr))
     squared = 0.0
@@ -87,7 +87,7 @@ def pooled_rmse(
         pre = np.empty((threads.count, len(rows), width), np.float32)
 
         def encode(i: int, lo: int, hi: int, batch: Batch = batch, pre: np.ndarray = pre) -> None:
-            kernels.encoder_pass(lo, hi, empty.read, back, batch.read, V, -1, steps, pre[i], grad)
+            kernels.encoder_pass(lo, hi, empty.read, back, batch.read, V, steps, pre[i], grad)
 
         threads.run(encode, threads.shares(empty, batch))
         code = pad(forward(state, threads.total(pre), None)[1][-1])

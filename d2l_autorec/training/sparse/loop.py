@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,9 +123,7 @@ def epochs(
             for epoch in range(1, num_epochs + 1):
                 start = time.perf_counter()
                 rows = next(job.batches)
-                state.torn = True
                 loss = _train_epoch(state, job, rows, threads)
-                state.torn = False
                 seconds = time.perf_counter() - start
                 rmse = None
                 if test is not None:
@@ -141,7 +140,8 @@ def _train_epoch(
     """Take a step for each batch; return the mean loss."""
     train, updates, architecture = job.train, job.updates, state.architecture
     rates = updates.corrected_rates(state.step, len(batches))
-    steps = Steps(rates, np.float32(updates.wd), np.float32(updates.bias_wd))
+    steps = Steps(-1, rates, np.float32(updates.wd), np.float32(updates.bias_wd))
+    state.torn = True
     V, W = state.layers()
     sizes = [len(rows) for rows in batches]
     divisor, empty = updates.divisor(train.shape[1]), no_ratings(train.shape[1])
@@ -154,23 +154,23 @@ def _train_epoch(
 
     (pre, grad_V), (delta, grad_W) = own_arrays(V), own_arrays(W)
 
-    def encoder_pass(step: int, batch: Batch, back: np.ndarray, following: Batch) -> None:
-        size = sizes[step + 1] if step + 1 < len(sizes) else 0
+    def encoder_pass(steps: Steps, batch: Batch, back: np.ndarray, following: Batch) -> None:
+        size = sizes[steps.now + 1] if steps.now + 1 < len(sizes) else 0
 
         def share(i: int, lo: int, hi: int) -> None:
             kernels.encoder_pass(
-                lo, hi, batch.read, back, following.read, V, step, steps, pre[i, :size], grad_V[i]
+                lo, hi, batch.read, back, following.read, V, steps, pre[i, :size], grad_V[i]
             )
 
         threads.run(share, threads.shares(batch, following))
 
-    def decoder_pass(step: int, batch: Batch, code: np.ndarray) -> float:
+    def decoder_pass(steps: Steps, batch: Batch, code: np.ndarray) -> float:
         size = len(code)
         scale = np.float32(1 / (divisor * size))
 
         def share(i: int, lo: int, hi: int) -> float:
             return kernels.decoder_pass(
-                lo, hi, batch.rated, code, scale, W, step, steps, delta[i, :size], grad_W[i]
+                lo, hi, batch.rated, code, scale, W, steps, delta[i, :size], grad_W[i]
             )
 
         return sum(threads.run(share, threads.shares(batch, empty)))
@@ -184,43 +184,45 @@ def _train_epoch(
         return batch, state.draws.mask(shape, architecture.dropout)
 
     batch, drawn = draw(0)
-    encoder_pass(-1, empty, np.zeros((1, V.weight.shape[1]), np.float32), batch)
+    encoder_pass(steps, empty, np.zeros((1, V.weight.shape[1]), np.float32), batch)
     loss = 0.0
     for step, size in enumerate(sizes):
         mask = None if drawn is None else drawn()
         outputs, passed = forward(state, threads.total(pre[:, :size]), mask)
-        loss += 0.5 * decoder_pass(step, batch, pad(passed[-1])) / (divisor * size)
+        steps = steps._replace(now=step)
+        loss += 0.5 * decoder_pass(steps, batch, pad(passed[-1])) / (divisor * size)
         summed = threads.begin_total(delta[:, :size])
-
-        def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
-            decay = steps.bias_wd if part.is_bias else steps.wd
-            arrays = (part.value, part.mean, part.var, np.ascontiguousarray(grad))
-            value, mean, var, flat = (array.ravel() for array in arrays)
-            kernels.adam(value, mean, var, flat, rate, decay)
-
         following = empty
         if step + 1 < len(batches):
             following, drawn = draw(step + 1)
-        back = backward(state, outputs, passed, mask, summed(), update)
-        encoder_pass(step, batch, pad(back), following)
+        back = backward(state, outputs, passed, mask, summed(), partial(_update, steps))
+        encoder_pass(steps, batch, pad(back), following)
         batch = following
-    _settle(threads, V, steps)
-    _settle(threads, W, steps)
+    for layer in (V, W):
+        _settle(threads, layer, steps._replace(now=len(batches)))
     state.step += len(batches)
     if threads.group is not None:
         loss = threads.group.total(loss)
+    state.torn = False
     return loss / len(batches)
+
+
+def _update(steps: Steps, part: Dense, grad: np.ndarray) -> None:
+    """Take a step on a small weight or bias."""
+    arrays = (part.value, part.mean, part.var, np.ascontiguousarray(grad))
+    value, mean, var, flat = (array.ravel() for array in arrays)
+    decay = steps.bias_wd if part.is_bias else steps.wd
+    kernels.adam(value, mean, var, flat, steps.rates[steps.now], decay)
 
 
 def _settle(threads: Threads, layer: Layer, steps: Steps) -> None:
     """Bring the columns that were put off up to the end of the epoch."""
-    count = len(steps.rates)
 
     def share(i: int, lo: int, hi: int) -> None:
-        kernels.settle(lo, hi, layer, count, steps)
+        kernels.settle(lo, hi, layer, steps)
 
     # an even share of the steps that are left
-    missing = np.cumsum(count - layer.done[threads.lo : threads.hi])
+    missing = np.cumsum(steps.now - layer.done[threads.lo : threads.hi])
     cuts = missing[-1] * np.arange(1, threads.count) / threads.count
     bounds = np.r_[0, np.searchsorted(missing, cuts), len(missing)]
     threads.run(share, bounds + threads.lo)

@@ -32,6 +32,7 @@ class Layer(NamedTuple):
 class Steps(NamedTuple):
     """Learning rates of an epoch's steps, corrected for Adam's bias, and weight decay."""
 
+    now: int  # the step at hand, from 0; -1 before the first
     rates: Array
     wd: Float
     bias_wd: Float
