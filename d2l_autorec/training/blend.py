@@ -131,10 +131,8 @@ def damped_weights(
 
     Parameters
     ----------
-    guesses : sequence of numpy.ndarray
-        Each member's predictions for the validation ratings.
-    base : numpy.ndarray
-        Those of the biases.
+    guesses, base : arrays
+        Each member's predictions for the validation ratings; those of the biases.
     are_damped : sequence of bool
         Which members are above biases and may be damped; at least one.
     stars : numpy.ndarray
@@ -178,21 +176,11 @@ def member_seeds(seed: int, num_seeds: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Weighed:
-    """What the validation ratings say of some models.
+    """What the validation ratings say of some models."""
 
-    Attributes
-    ----------
-    weights : sequence of float
-        Of each member of the recipe.
-    gain : float
-        Of the networks above biases; see `d2l_autorec.models.biases.Scale`.
-    rmse : float or None
-        Of the blend, over the validation ratings.
-    """
-
-    weights: np.ndarray | tuple[float, ...] = (1.0,)
-    gain: float = 1.0
-    rmse: float | None = None
+    weights: np.ndarray | tuple[float, ...] = (1.0,)  # of each member of the recipe
+    gain: float = 1.0  # of the networks above biases; see `d2l_autorec.models.biases.Scale`
+    rmse: float | None = None  # of the blend, over the validation ratings
 
 
 def weigh(recipe: Recipe, fits: Sequence[TrainedModel], held_out: pd.DataFrame | None) -> Weighed:

@@ -46,23 +46,18 @@ class Checkpoint:
         What else the run's command was given, for that command to read.
     data_digest, split_digest : str
         As in the result; the data must be the same when the run goes on.
-    chosen : tuple of Epoch
+    chosen, history : tuple of Epoch
         The epochs of the training that has chosen the epoch, where the network is being trained
-        again on all ratings; else empty.
-    history : tuple of Epoch
-        The epochs so far.
-    step : int
-        Updates made.
+        again on all ratings, else none; and the epochs so far.
+    step, seconds
+        Updates made, and time spent so far, evaluation included.
     computed_with : tuple of (int, int)
         Numbers of threads and of workers: the first ones, and each time that they changed.
-    seconds : float
-        Spent so far, evaluation included.
     rest : numpy.ndarray
         Rows that filled no batch yet, int64.
-    arrays : dict of str to numpy.ndarray
-        Weights and Adam's moments.
-    best_weights : dict of str to numpy.ndarray
-        Weights after the best epoch, where validation ratings choose it; else empty.
+    arrays, best_weights : dict of str to numpy.ndarray
+        Weights and Adam's moments; weights after the best epoch, where validation ratings choose
+        it, else none.
     scored : dict or None
         Where the network has been scored and is being trained again on all ratings, what
         `d2l_autorec.training.run.Scored.to_dict` returned.
@@ -206,13 +201,7 @@ def computed_with_so_far(
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint. The former one stays until the new one is complete.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
+    """Write a checkpoint. The former one stays until the new one is complete."""
     described = dict(vars(checkpoint))
     arrays = {"rest": described.pop("rest")}
     for group in ("arrays", "best_weights"):
@@ -235,13 +224,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(folder: Path) -> Checkpoint:
-    """Read the checkpoint of an unfinished run.
-
-    Raises
-    ------
-    InputError
-        If there is none, the run is finished, or the file is damaged or of a newer format.
-    """
+    """Read the checkpoint of an unfinished run."""
     path = folder / NAME
     with readable(str(path)):
         finished, there = kind(folder / "run.json"), kind(path)

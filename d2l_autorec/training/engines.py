@@ -64,16 +64,9 @@ class Compute:
 class Engine:
     """A network that is ready to be trained.
 
-    Attributes
-    ----------
-    state : DenseState or SparseState
-        What changes in training.
-    epochs : callable
-        Takes a number of epochs and gives the generator that trains them.
-    whole : callable
-        Takes a copy of weights; gives what a checkpoint is to hold: all arrays of the state, and
-        those weights, whole. All workers call it.
-    batches : RolloverBatches
+    ``epochs`` takes a number of epochs and gives the generator that trains them. ``whole`` takes a
+    copy of weights and gives what a checkpoint is to hold: all arrays of the state, and those
+    weights, whole; all workers call it.
     """
 
     state: DenseState | SparseState
@@ -117,19 +110,11 @@ def make_engine(
     seed: int,
     compute: Compute,
 ) -> Engine:
-    """Draw initial weights and prepare the engine.
+    """Draw initial weights and prepare the engine for the recipe of one network.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        Of one network, for these ratings.
-    scale : Scale
-        What the matrices have been made with.
-    train, held_out : scipy.sparse.csr_matrix
-        What the network reads, and what is scored after each epoch; (num_rows, num_cols).
-    seed : int
-    compute : Compute
-        Where there are checkpoints, the batches go on from the former one.
+    The network reads ``train`` and is scored on ``held_out`` after each epoch, if on anything;
+    both are (num_rows, num_cols), made with ``scale``. Where there are checkpoints, the batches go
+    on from the former one.
 
     Raises
     ------

@@ -33,7 +33,6 @@ class Plan:
     Attributes
     ----------
     recipe : Recipe
-        The chapter's by default.
     engine : {"fast", "sparse"}
         Dense matrices in MXNet, or the sparse engine. Both make the same updates.
     split : str
@@ -65,13 +64,7 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """Make a plan of what `to_dict` has returned.
-
-        Raises
-        ------
-        InputError, KeyError, TypeError
-            If it is none.
-        """
+        """Make a plan of what `to_dict` has returned; an error of some kind if it is none."""
         older = {"split": "random", "all_ratings": False}  # checkpoints that have neither
         values = {**older, **values}
         given = {part.name: values[part.name] for part in fields(cls)}
@@ -146,13 +139,7 @@ def parse_range(text: str) -> tuple[float, float]:
 
 
 def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int = 1) -> None:
-    """Check a plan before anything is written.
-
-    Raises
-    ------
-    InputError
-        Naming the setting and what it may be.
-    """
+    """Raise an InputError that names a setting of a plan which cannot be used, and what can."""
     from d2l_autorec.data.split import check_ratio
 
     check_engine(plan)

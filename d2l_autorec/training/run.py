@@ -60,12 +60,6 @@ def train(
     rows : (numpy.ndarray, numpy.ndarray), optional
         The rows to train and to test on, in place of the plan's split.
 
-    Returns
-    -------
-    model : TrainedModel
-    result : Result
-    epochs : list of Epoch
-
     Raises
     ------
     InputError

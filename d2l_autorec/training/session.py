@@ -14,7 +14,6 @@ from typing import Any
 from d2l_autorec import runs
 from d2l_autorec.atomic import lock_folder
 from d2l_autorec.data.formats import Ratings
-from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import find_recipe
@@ -46,18 +45,8 @@ class Done:
 def begin(asked: Asked, save_model: SaveModel, quiet: bool = False) -> Done | None:
     """Train in a new folder.
 
-    Parameters
-    ----------
-    asked : Asked
-    save_model : callable
-        Writes a model folder.
-    quiet : bool
-        Show nothing.
-
-    Returns
-    -------
-    Done or None
-        None on all workers of a group but the first.
+    ``save_model`` writes a model folder. The outcome is None on all workers of a group but the
+    first.
 
     Raises
     ------
@@ -71,47 +60,19 @@ def begin(asked: Asked, save_model: SaveModel, quiet: bool = False) -> Done | No
 
 
 def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False) -> Done | None:
-    """Resume an interrupted run in its folder.
+    """Resume an interrupted run in its folder; otherwise as `begin`.
 
-    What is not asked for is taken from the checkpoint.
-
-    Parameters
-    ----------
-    folder : Path
-    asked, save_model, quiet
-        As for `begin`.
-
-    Raises
-    ------
-    InputError
-        As `begin`; if there is no checkpoint to go on from; if an option contradicts it.
+    What is not asked for is taken from the checkpoint. Raises an InputError, too, if there is no
+    checkpoint to go on from, or if an option contradicts it.
     """
     former = checkpoint.load(folder)
-    kept = former.options
-    try:
-        paths = [kept["data"], kept["tensorboard"], kept.get("test"), kept["devices"]]
-        if not all(text is None or isinstance(text, str) for text in paths):
-            raise TypeError("options")
-        own = Asked(
-            data=Path(kept["data"]) if kept["data"] else None,
-            devices=kept["devices"],
-            out=folder,
-            save=bool(kept["save"]),
-            tensorboard=Path(kept["tensorboard"]) if kept["tensorboard"] else None,
-            reading=ReadOptions.from_json(kept["reading"]) if "reading" in kept else ReadOptions(),
-            test=Path(kept["test"]) if kept.get("test") else None,
-        )
-    except (KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"{folder / checkpoint.NAME} was not made by the train command; resume it in "
-            "Python, as it was started."
-        ) from None
+    own = Asked.from_kept(former.options, folder)
     if asked.save and not own.save and asked.plan.get("all_ratings") is None:
         former = replace(former, plan=replace(former.plan, all_ratings=True))
-    if asked.recipe is not None and find_recipe(asked.recipe).recipe.but(**asked.changes) != (
-        former.plan.recipe
-    ):
-        raise InputError("--recipe cannot be changed with --resume; leave it out.")
+    if asked.recipe is not None:
+        recipe = find_recipe(asked.recipe).recipe.but(**asked.changes)
+        if recipe != former.plan.recipe:
+            raise InputError("--recipe cannot be changed with --resume; leave it out.")
     plan = resume.plan_to_go_on(former.plan, asked.changes, with_whole_path(asked.plan))
     if asked.test is not None and own.test is None:
         raise InputError(f"--test: the run has --split {former.plan.split}; leave it out.")
@@ -120,7 +81,7 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
             "--epochs cannot be raised any more: the model has been scored and is being trained "
             "again on all ratings; leave it out."
         )
-    wanted = {name: getattr(asked, name) for name in ("devices", "out")}
+    wanted = {"devices": asked.devices, "out": asked.out}
     given = {name: value for name, value in wanted.items() if value is not None}
     resume.refuse_others(given, {**vars(own), "devices": own.devices or "cpu"})
     own = replace(

@@ -20,7 +20,7 @@ from d2l_autorec.data.formats import Ratings
 from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.autorec import AutoRec
 from d2l_autorec.models.recipes import RECIPES
-from d2l_autorec.runtime import seed_everything
+from d2l_autorec.runtime import num_threads, seed_everything
 from d2l_autorec.training import checkpoint, dense, run
 from d2l_autorec.training.distributed.group import group_from_environment
 from d2l_autorec.training.sparse import train_sparse
@@ -116,7 +116,7 @@ def main():
     wanted = json.loads(sys.argv[1])
     group = group_from_environment()
     print("pid", os.getpid(), flush=True)
-    print("threads", group.threads, file=sys.stderr)
+    print("threads", num_threads(), file=sys.stderr)
     ratings, _ = toy()
     net = AutoRec(COLS, Architecture(hidden=(7,)))
     net.initialize()

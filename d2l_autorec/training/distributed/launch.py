@@ -81,18 +81,15 @@ def launch(
     """
     if not command or command[0] != "train":
         raise InputError("launch runs the train command only: put -- train and its options last.")
-    start = partial(
-        run_group, workers=workers, servers=servers, hosts=hosts, step_timeout=step_timeout
-    )
-    program = (sys.executable, "-m", "d2l_autorec")
 
-    def first(command: Sequence[str]) -> int:
-        return start([*program, *command], threads=threads)
+    def start(
+        command: Sequence[str], as_before: int | None = None, leave_out: bool = False
+    ) -> int:
+        program = (sys.executable, "-m", "d2l_autorec", *command)
+        own = as_before if threads is None else threads
+        return run_group(program, workers, servers, hosts, own, step_timeout, leave_out)
 
-    def again(command: Sequence[str], as_before: int | None) -> int:
-        return start([*program, *command], threads=threads or as_before, leave_out=True)
-
-    return with_restarts(command, restarts, first, again)
+    return with_restarts(command, restarts, start, partial(start, leave_out=True))
 
 
 def run_group(

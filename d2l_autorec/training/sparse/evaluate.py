@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -16,9 +15,6 @@ from d2l_autorec.training.sparse.hidden import forward, pad
 from d2l_autorec.training.sparse.state import SparseState
 from d2l_autorec.training.sparse.tuples import Steps
 
-if TYPE_CHECKING:
-    from d2l_autorec.training.distributed.group import Group
-
 
 def evaluate_sparse(
     state: SparseState,
@@ -28,14 +24,12 @@ def evaluate_sparse(
     clip: Clip = None,
     num_threads: int | None = None,
     batch_size: int = CHAPTER.eval_batch_size,
-    group: Group | None = None,
 ) -> float:
     """Pooled RMSE over held-out ratings, each predicted from its row's training ratings.
 
     Parameters
     ----------
     state : SparseState
-        From ``SparseState.from_net``, or in training.
     train, test : scipy.sparse.csr_matrix
         (num_rows, num_cols); only rows of ``test`` with ratings are read, and only its stored
         entries are predicted.
@@ -45,22 +39,15 @@ def evaluate_sparse(
         `d2l_autorec.runtime.num_threads` where none is given.
     batch_size : int
         Rows worked on at a time.
-    group : Group, optional
-        The workers to share the columns with; each needs the state of its own ones only.
 
     Returns
     -------
     float
         nan where ``test`` is empty.
-
-    Raises
-    ------
-    InputError
-        If the matrices do not fit each other and the state.
     """
     check_matrices(train, test, len(state.out_bias))
     train, test = canonical(train), canonical(test)
-    threads = share_out(train, group, num_threads)
+    threads = share_out(train, None, num_threads)
     return pooled_rmse(state, train, test, clip, threads, batch_size)
 
 

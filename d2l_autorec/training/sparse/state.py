@@ -33,18 +33,10 @@ def padded(width: int) -> int:
 
 @dataclass
 class Columns:
-    """A large weight matrix, one row for each column of the ratings.
+    """A large weight matrix, float32, one row for each column of the ratings."""
 
-    Attributes
-    ----------
-    weight : numpy.ndarray
-        float32, (num_cols, padded width).
-    moments : numpy.ndarray
-        Adam's mean and variance, float32, (num_cols, 2, padded width).
-    """
-
-    weight: np.ndarray
-    moments: np.ndarray
+    weight: np.ndarray  # (num_cols, padded width)
+    moments: np.ndarray  # (num_cols, 2, padded width): Adam's mean and variance
 
 
 @dataclass
@@ -91,16 +83,7 @@ class SparseState:
     def new(
         cls, architecture: Architecture, num_cols: int, draws: NumPyDraws, init: str = "normal"
     ) -> SparseState:
-        """Draw initial weights; MXNet is not needed.
-
-        Parameters
-        ----------
-        architecture : Architecture
-        num_cols : int
-            Columns of the ratings.
-        draws : NumPyDraws
-        init : {"normal", "xavier"}
-        """
+        """Draw initial weights, "normal" or "xavier"; MXNet is not needed."""
         weights = {
             name: np.zeros(shape, np.float32) if len(shape) == 1 else draws.weight(shape, init)
             for name, shape in architecture.weight_shapes(num_cols).items()
@@ -132,13 +115,7 @@ class SparseState:
 
     @classmethod
     def from_net(cls, net: AutoRec) -> SparseState:
-        """Copy the weights of a net; Adam starts anew.
-
-        Raises
-        ------
-        InputError
-            If the net has not been initialised.
-        """
+        """Copy the weights of a net; Adam starts anew. An InputError if it is not initialised."""
         from d2l_autorec.models.autorec import get_weights
 
         return cls.from_weights(net.architecture, get_weights(net), GlobalDraws())
@@ -164,37 +141,32 @@ class SparseState:
 
     def layers(self) -> tuple[Layer, Layer]:
         """Return the input and the output layer for the kernels, at the start of an epoch."""
-        layers = []
-        for part, bias, activation in (
-            (self.V, self.out_bias[:0], self.architecture.encoder),
-            (self.W, self.out_bias, self.architecture.decoder),
-        ):
-            done = np.zeros(len(part.weight), np.int32)
-            kind = ACTIVATIONS.index(activation)
-            layers.append(Layer(part.weight, part.moments, bias, done, kind))
-        return layers[0], layers[1]
+        kinds = (self.architecture.encoder, self.architecture.decoder)
+        input_layer, output_layer = (
+            Layer(part.weight, part.moments, bias, np.zeros(len(part.weight), np.int32), kind)
+            for part, bias, kind in zip(
+                (self.V, self.W), (self.out_bias[:0], self.out_bias), map(ACTIVATIONS.index, kinds)
+            )
+        )
+        return input_layer, output_layer
 
     def network_weights(self) -> dict[str, np.ndarray]:
         """Copy the weights, named as in `Network`."""
-        self._check()
-        hidden = self.architecture.hidden
-        weights = {"0.weight": np.ascontiguousarray(self.V.weight[:, : hidden[0]].T)}
+        live, hidden = self.arrays(), self.architecture.hidden
+        weights = {"0.weight": np.ascontiguousarray(live["V"][:, : hidden[0]].T)}
         for i, part in enumerate(self.dense):  # bias, weight, bias, ...
             weights[f"{(i + 1) // 2}.{'weight' if i % 2 else 'bias'}"] = part.value.copy()
-        weights[f"{len(hidden)}.weight"] = self.W.weight[:, : hidden[-1]].copy()
-        weights[f"{len(hidden)}.bias"] = self.out_bias[:, 0].copy()
+        weights[f"{len(hidden)}.weight"] = live["W"][:, : hidden[-1]].copy()
+        weights[f"{len(hidden)}.bias"] = live["out_bias"][:, 0].copy()
         return weights
 
-    def _check(self) -> None:
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the live arrays by name. With ``step`` they are all that a checkpoint needs."""
         if self.torn:
             raise InputError(
                 "An epoch was interrupted half-way, and its weights cannot be used; make a new "
                 "state, or resume from a checkpoint."
             )
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the live arrays by name. With ``step`` they are all that a checkpoint needs."""
-        self._check()
         named = {"V": self.V.weight, "V_moments": self.V.moments, "out_bias": self.out_bias}
         named.update({"W": self.W.weight, "W_moments": self.W.moments})
         for i, part in enumerate(self.dense):
@@ -236,13 +208,9 @@ def array_shapes(architecture: Architecture, num_cols: int) -> dict[str, tuple[i
     """Return names and shapes of `SparseState.arrays`."""
     hidden = architecture.hidden
     first, last = padded(hidden[0]), padded(hidden[-1])
-    shapes: dict[str, tuple[int, ...]] = {
-        "V": (num_cols, first),
-        "V_moments": (num_cols, 2, first),
-        "out_bias": (num_cols, 3),
-        "W": (num_cols, last),
-        "W_moments": (num_cols, 2, last),
-    }
+    shapes: dict[str, tuple[int, ...]] = {"V": (num_cols, first), "W": (num_cols, last)}
+    shapes.update({f"{name}_moments": (num_cols, 2, shapes[name][1]) for name in "VW"})
+    shapes["out_bias"] = (num_cols, 3)
     small = list(architecture.weight_shapes(num_cols).values())[1:-2]
     for i, shape in enumerate(small):
         shapes.update({f"{i}": shape, f"{i}_mean": shape, f"{i}_var": shape})
