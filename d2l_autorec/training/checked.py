@@ -99,12 +99,6 @@ def _count(value: Any) -> int:
     return value
 
 
-def check_arrays(arrays: Arrays, shapes: Shapes) -> None:
-    """Raise an InputError unless arrays from a checkpoint have the names and shapes needed."""
-    if {name: array.shape for name, array in arrays.items()} != shapes:
-        raise _unfit("arrays")
-
-
 def check_fits(
     former: Checkpoint,
     recipe: Recipe,
@@ -116,24 +110,14 @@ def check_fits(
 ) -> None:
     """Raise an InputError unless a checkpoint can be of a network's training.
 
-    Parameters
-    ----------
-    former : Checkpoint
-    recipe : Recipe
-        Of the network, for these ratings.
-    num_rows : int
-        Rows that it is trained on.
-    shapes : (dict, dict)
-        Of the arrays, and of the weights kept as the best: `engines.array_shapes`.
-    scored : {"test", "validation"} or None
-        What is held out, if anything is.
-    refit : bool
-        Whether the network is trained again.
-    num_epochs : int
-        After which its training ends.
+    It is trained on ``num_rows`` rows until ``num_epochs``, a second time for a ``refit``, and
+    ``scored`` on "test" or "validation" ratings, if on any. ``shapes`` are those of the arrays,
+    and of the weights kept as the best: `engines.array_shapes`.
     """
-    check_arrays(former.arrays, shapes[0])
-    check_arrays(former.best_weights, shapes[1] if scored == "validation" else {})
+    best_shapes = shapes[1] if scored == "validation" else {}
+    for arrays, needed in ((former.arrays, shapes[0]), (former.best_weights, best_shapes)):
+        if {name: array.shape for name, array in arrays.items()} != needed:
+            raise _unfit("arrays")
     for name, array in former.arrays.items():
         if _variance(name, array).min(initial=0.0) < 0:
             raise _unfit("arrays")

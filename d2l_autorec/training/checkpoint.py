@@ -83,49 +83,27 @@ class Checkpoint:
 
 @dataclass
 class Keep:
-    """Where a run writes its checkpoints, and the checkpoint that it resumes from.
-
-    Attributes
-    ----------
-    folder : Path
-        The run's.
-    options : dict
-        For the checkpoint, see there; JSON must be able to hold it.
-    former : Checkpoint or None
-        Where an earlier process has come to.
-    stopping : callable
-        Asked after every epoch: True to leave a checkpoint and raise KeyboardInterrupt.
-    """
+    """Where a run writes its checkpoints, and the checkpoint that it resumes from."""
 
     folder: Path
-    options: dict[str, Any] = field(default_factory=dict)
-    former: Checkpoint | None = None
+    options: dict[str, Any] = field(default_factory=dict)  # for the checkpoint, as JSON can hold
+    former: Checkpoint | None = None  # where an earlier process has come to
     stopping: Callable[[], bool] = field(default=lambda: False)
+    """Asked after every epoch: True to leave a checkpoint and raise KeyboardInterrupt."""
 
 
 class Keeper:
-    """Writes the checkpoints of a run.
+    """Writes the checkpoints of a run; none without a `Keep`.
 
-    Parameters
-    ----------
-    keep : Keep or None
-        None leaves none.
-    plan : Plan
-    digests : (str, str)
-        Of the data and the split; an InputError if a run goes on with others.
-    start : float
-        When the run began, by ``time.perf_counter``.
-    group : Group, optional
-        Of its workers only the first writes; the others send what is written.
-    scored : dict, optional
-        As in `Checkpoint`.
+    The run began at ``start``, by ``time.perf_counter``; the digests of data and split must be
+    those of the former checkpoint. Of a group's workers only the first writes; the others send
+    what is written. ``scored`` is as in `Checkpoint`.
 
     Attributes
     ----------
     former : Checkpoint or None
         What the training of the network at hand goes on from.
-    chosen : sequence of Epoch
-    gain : float
+    chosen, gain
         As in `Checkpoint`.
     stops : bool
         Whether the run is to end after this epoch.

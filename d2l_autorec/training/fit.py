@@ -60,10 +60,9 @@ def fit(
     seed : int
         For the validation split and all draws. The networks that are averaged have the seeds
         ``seed``, ``seed + 1000`` and so on.
-    rows : numpy.ndarray, optional
-        The rows of the table that hold the training ratings; all by default.
-    split : (numpy.ndarray, numpy.ndarray), optional
-        Which of these to train on, and which to validate with; `holdout_split` by default.
+    rows, split : numpy.ndarray and (numpy.ndarray, numpy.ndarray), optional
+        The rows of the table that hold the training ratings, all by default; and which of these to
+        train on, and which to validate with, `holdout_split` by default.
     test : scipy.sparse.csr_matrix, optional
         Ratings (num_items, num_users) to score after each epoch where there is no validation; for
         the history only.
@@ -133,7 +132,7 @@ def fit_network(
     place: Place | None = None,
     initial: Mapping[str, np.ndarray] | None = None,
 ) -> TrainedModel:
-    """Train one network.
+    """Train one network; return a model with it alone, and with the history of its epochs.
 
     Parameters
     ----------
@@ -143,10 +142,9 @@ def fit_network(
         Of one network; its validation share, refit and seeds are left aside.
     seed : int
         For the initial weights, dropout and the order of rows.
-    validation : scipy.sparse.csr_matrix, optional
-        Held-out ratings of the same shape; the weights of the epoch that is best on them are kept.
-    test : scipy.sparse.csr_matrix, optional
-        Scored after each epoch where there is no validation, and without any effect.
+    validation, test : scipy.sparse.csr_matrix, optional
+        Held-out ratings of the same shape. The weights of the epoch that is best on the first are
+        kept; without them the second are scored after each epoch, without any effect.
     stop : int, optional
         End after this epoch, with a schedule that is still for ``num_epochs``.
     compute : Compute, optional
@@ -155,11 +153,6 @@ def fit_network(
         For the history.
     initial : mapping, optional
         Weights to begin with, named as in `Network`, for the sparse engine; drawn by default.
-
-    Returns
-    -------
-    TrainedModel
-        With this network alone; the history holds its epochs.
     """
     compute, place = compute or Compute(), place or Place()
     keeper = compute.keeper

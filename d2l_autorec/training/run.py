@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from d2l_autorec.training.checkpoint import Keep
     from d2l_autorec.training.distributed.group import Group
 
-__all__ = ["Plan", "Result", "Split", "baselines", "check", "history_table", "record", "split"]
+__all__ = ["Plan", "Result", "Scored", "Split", "baselines", "check", "history_table", "record"]
+__all__ += ["split", "train", "train_on_all"]
 
 
 def train(

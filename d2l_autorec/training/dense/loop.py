@@ -113,22 +113,9 @@ def evaluate_fast(
 ) -> float:
     """Compute the RMSE over the held-out ratings, as the chapter's evaluator does.
 
-    Parameters
-    ----------
-    net : AutoRec
-    train, test : scipy.sparse.csr_matrix, shape (num_rows, net.num_inputs)
-        The rows that are read, and the ratings to predict.
-    devices : list of mxnet.Context, optional
-        The first one works.
-    group : Group, optional
-        The workers to share the rows with; all have the whole net.
-    clip : (float, float), optional
-        Range that predictions are clipped to.
-
-    Returns
-    -------
-    float
-        nan where ``test`` is empty.
+    What is read and what is to be predicted is (num_rows, net.num_inputs). The first device works;
+    a group's workers, who all have the whole net, share the rows. Predictions are clipped to the
+    range ``clip``. It is nan where ``test`` is empty.
     """
     check_matrices(train, test, net.num_inputs)
     job = Job(train, test, iter(()), Updates(), clip, group)

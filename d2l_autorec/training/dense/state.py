@@ -12,7 +12,6 @@ from mxnet import autograd, gluon, npx
 from scipy import sparse
 
 from d2l_autorec.models.autorec import AutoRec, get_weights
-from d2l_autorec.training.checked import check_arrays
 from d2l_autorec.training.distributed.group import Group
 from d2l_autorec.training.job import Updates
 
@@ -88,17 +87,13 @@ class DenseState:
         return named
 
     def load(self, arrays: dict[str, np.ndarray], step: int) -> None:
-        """Restore what `arrays` returned; call it before the first step."""
-        shapes = {f"{i}": p.shape for i, p in enumerate(self.net.collect_params().values())}
-        moments = ("mean", "var")
-        all_shapes = {f"{i}_{m}": shape for i, shape in shapes.items() for m in moments}
-        check_arrays(arrays, {**shapes, **all_shapes})
+        """Restore what `arrays` returned, of the same shapes; call it before the first step."""
         self.set_weights(arrays)
         optimizer = self.trainer.optimizer
         optimizer.begin_num_update = optimizer.num_update = step
         for updater, device in zip(self.trainer._updaters, self.devices):
             for i, place in enumerate(self._places()):
-                own = [arrays[f"{i}_{m}"] for m in moments]
+                own = [arrays[f"{i}_{name}"] for name in ("mean", "var")]
                 if self.shard is not None:
                     own = [self.shard.own(i, values) for values in own]
                 updater.states[place] = tuple(mx.nd.array(values, ctx=device) for values in own)

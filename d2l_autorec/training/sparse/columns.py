@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray as Array
 from scipy import sparse
 
 from d2l_autorec.errors import InputError
@@ -33,15 +34,10 @@ class Batch(NamedTuple):
 
 @jit
 def sort_by_column(
-    indptr: np.ndarray,
-    indices: np.ndarray,
-    data: np.ndarray,
-    batch: np.ndarray,
-    ptr: np.ndarray,
-    rows: np.ndarray,
-    ratings: np.ndarray,
+    indptr: Array, indices: Array, data: Array, batch: Array, entries: Entries
 ) -> None:
-    """Counting sort of a batch's entries of a CSR matrix: fills ``ptr``, ``rows``, ``ratings``."""
+    """Counting sort of a batch's entries of a CSR matrix: fills ``entries``."""
+    ptr, rows, values = entries
     ptr[:] = 0
     for i in range(batch.size):
         for k in range(indptr[batch[i]], indptr[batch[i] + 1]):
@@ -53,7 +49,7 @@ def sort_by_column(
         for k in range(indptr[batch[i]], indptr[batch[i] + 1]):
             ptr[indices[k] + 1] -= 1
             rows[ptr[indices[k] + 1]] = i
-            ratings[ptr[indices[k] + 1]] = data[k]
+            values[ptr[indices[k] + 1]] = data[k]
     # ... after which ptr[c + 1] is where column c starts.
     for c in range(ptr.size - 1):
         ptr[c] = ptr[c + 1]
@@ -61,7 +57,7 @@ def sort_by_column(
 
 
 @jit
-def share_columns(ptr: np.ndarray, next_ptr: np.ndarray, bounds: np.ndarray) -> None:
+def share_columns(ptr: Array, next_ptr: Array, bounds: Array) -> None:
     """Cut the columns into shares of about equal work: ``bounds[i]`` to ``bounds[i + 1]``.
 
     A column that is in either batch costs about as much as five entries.
@@ -92,13 +88,13 @@ def read_batch(
 ) -> Batch:
     """Take some rows of a matrix, and draw their input's dropout."""
     count = int((matrix.indptr[rows + 1] - matrix.indptr[rows]).sum())
-    ptr = np.empty(matrix.shape[1] + 1, np.int32)
-    places, ratings = np.empty(count, np.int32), np.empty(count, np.float32)
-    sort_by_column(matrix.indptr, matrix.indices, matrix.data, rows, ptr, places, ratings)
-    inputs = ratings
-    if draws is not None and input_dropout > 0 and count > 0:
-        inputs = ratings * draws.mask((count,), input_dropout)()
-    return Batch(Entries(ptr, places, ratings), Entries(ptr, places, inputs))
+    ptr, places = np.empty(matrix.shape[1] + 1, np.int32), np.empty(count, np.int32)
+    rated = Entries(ptr, places, np.empty(count, np.float32))
+    sort_by_column(matrix.indptr, matrix.indices, matrix.data, rows, rated)
+    if draws is None or input_dropout == 0 or count == 0:
+        return Batch(rated, rated)
+    inputs = rated.values * draws.mask((count,), input_dropout)()
+    return Batch(rated, rated._replace(values=inputs))
 
 
 def no_ratings(num_cols: int) -> Batch:

@@ -70,10 +70,9 @@ def train_sparse(
     ----------
     net : AutoRec or None
         Initialised. None where there is a state: MXNet is then not needed.
-    train : scipy.sparse.csr_matrix
-        Ratings, (num_rows, net.num_inputs); what is stored is rated, zeros and negatives too.
-    test : scipy.sparse.csr_matrix, optional
-        Held-out ratings of the same shape, for ``Epoch.rmse``.
+    train, test : scipy.sparse.csr_matrix
+        Ratings, (num_rows, net.num_inputs), and held-out ratings for ``Epoch.rmse``, if there are
+        some; what is stored is rated, zeros and negatives too.
     num_epochs, batch_size : int
         Passes, and rows in a batch.
     lr, wd, objective, decay_biases

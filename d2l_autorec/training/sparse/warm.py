@@ -35,7 +35,7 @@ def compile_kernels() -> None:
     zero, table = np.float32(0), np.zeros((1, 3), np.float32)
     batch, steps = Entries(ints, ints, floats), Steps(0, floats, zero, zero)
     layer = Layer(table, np.zeros((1, 2, 3), np.float32), table, ints, 0)
-    columns.sort_by_column(longs, ints, floats, longs[:0], ints, ints, floats)
+    columns.sort_by_column(longs, ints, floats, longs[:0], batch)
     columns.share_columns(ints, ints, longs)
     kernels.adam(floats, floats, floats, floats, zero, zero)
     kernels.decoder_pass(0, 0, batch, table, zero, layer, steps, table, floats)
