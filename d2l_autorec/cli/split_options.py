@@ -21,8 +21,7 @@ Split = Annotated[
 ]
 TestRatio = Annotated[float, _of_split("Share held out, for random and time.")]
 TestFile = Annotated[
-    Optional[Path],
-    _of_split("File of ratings to score with instead, read with the same options."),
+    Optional[Path], _of_split("File of ratings to score with instead, read with the same options.")
 ]
 Folds = Annotated[
     Optional[int], _of_split("Train once for each of so many parts, held out in turn.", min=2)

@@ -214,10 +214,7 @@ def _report_folds(asked: Asked, num_folds: int, quiet: bool, as_json: bool) -> N
 
 
 @app.command()
-def recipes(
-    name: options.ToPrint = None,
-    as_json: Json = False,
-) -> None:
+def recipes(name: options.ToPrint = None, as_json: Json = False) -> None:
     """List the recipes that train can follow, or print one, to change and give back to it."""
     from d2l_autorec.models.recipes import EXPLAINED, RECIPES, find_recipe, to_toml
 

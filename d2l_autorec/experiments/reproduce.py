@@ -173,7 +173,7 @@ def reproduce_with(
     from d2l_autorec.models.recipes import RECIPES
     from d2l_autorec.progress import epochs_bar
     from d2l_autorec.training import run
-    from d2l_autorec.training.session import compilation
+    from d2l_autorec.training.session import compilation, follower
 
     devices = devices or [mx.cpu()]
     if engine == "book":
@@ -183,9 +183,7 @@ def reproduce_with(
     recipe = RECIPES["chapter"].but(num_epochs=num_epochs)
     plan = run.Plan(recipe, engine, seed=seed)
     with epochs_bar(num_epochs, quiet, before=compilation(engine)) as advance:
-        _, found, history = run.train(
-            ratings, plan, devices, lambda epoch: advance(epoch.train_loss, epoch.rmse)
-        )
+        _, found, history = run.train(ratings, plan, devices, follower(advance))
     batches = ratings.num_items * num_epochs // CHAPTER.batch_size
     rows_per_second = batches * CHAPTER.batch_size / found.seconds
     reproduction = Reproduction(

@@ -31,36 +31,19 @@ _PATHS = ("data", "tensorboard", "test")
 class Asked:
     """The options given on the command line of a training run; None or empty where not given.
 
-    Attributes
-    ----------
-    recipe : str or None
-        Name or TOML file. The chapter's for MovieLens 100K, "default" for other ratings.
-    changes, plan : dict
-        Fields of the recipe, or of its architecture; other fields of the plan.
-    data, test : Path or None
-        The ratings, MovieLens 100K by default; ratings to score with in place of a split.
-    devices : str or None
-        As `d2l_autorec.runtime.parse_devices` reads it.
-    out : Path or None
-        The run's folder; under ``runs`` by default.
-    save : bool
-        Leave the model in ``model`` below the run's folder.
-    tensorboard : Path or None
-        Where to log.
-    reading : ReadOptions
-        How the files of ratings are read.
+    The default recipe is the chapter's for MovieLens 100K, "default" for other ratings.
     """
 
-    recipe: str | None = None
-    changes: dict[str, Any] = field(default_factory=dict)
-    plan: dict[str, Any] = field(default_factory=dict)
-    data: Path | None = None
-    devices: str | None = None
-    out: Path | None = None
-    save: bool = False
-    tensorboard: Path | None = None
-    reading: ReadOptions = field(default_factory=ReadOptions)
-    test: Path | None = None
+    recipe: str | None = None  # name or TOML file
+    changes: dict[str, Any] = field(default_factory=dict)  # fields of the recipe
+    plan: dict[str, Any] = field(default_factory=dict)  # other fields of the plan
+    data: Path | None = None  # MovieLens 100K by default
+    devices: str | None = None  # as `d2l_autorec.runtime.parse_devices` reads it
+    out: Path | None = None  # the run's folder; under ``runs`` by default
+    save: bool = False  # leave the model in ``model`` below the run's folder
+    tensorboard: Path | None = None  # where to log
+    reading: ReadOptions = field(default_factory=ReadOptions)  # of both files of ratings
+    test: Path | None = None  # ratings to score with, in place of a split
 
     def kept(self) -> dict[str, Any]:
         """Return what a checkpoint keeps beside the plan."""

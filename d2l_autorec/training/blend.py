@@ -78,7 +78,7 @@ def stacked(
     asked: np.ndarray,
     asked_sides: np.ndarray,
 ) -> np.ndarray:
-    """Predict with weights that depend on the user and the item.
+    """Predict with weights that depend on the user and the item; not clipped.
 
     Each member's weight is a linear function of the side values and of the blend's prediction. It
     is fitted by ridge regression to what the blend of fixed weights leaves over. Sill, Takács,
@@ -87,16 +87,9 @@ def stacked(
     Parameters
     ----------
     guesses, asked : numpy.ndarray, shape (num_members, num_pairs)
-        Each member's predictions, for the validation ratings and for what is asked.
+        Each member's predictions, for the validation ratings ``stars`` and for what is asked.
     sides, asked_sides : numpy.ndarray, shape (num_pairs, num_values)
         Side values of these pairs.
-    stars : numpy.ndarray
-        The validation ratings.
-
-    Returns
-    -------
-    numpy.ndarray
-        A prediction for each pair asked, not clipped.
     """
     weights = blend_weights(list(guesses), stars)
 
@@ -132,18 +125,14 @@ def damped_weights(
     Parameters
     ----------
     guesses, base : arrays
-        Each member's predictions for the validation ratings; those of the biases.
+        Each member's predictions for the validation ratings ``stars``; those of the biases.
     are_damped : sequence of bool
         Which members are above biases and may be damped; at least one.
-    stars : numpy.ndarray
-        The validation ratings.
 
     Returns
     -------
-    weights : numpy.ndarray
-        One for each member.
-    gain : float
-        The factor of what those above biases add.
+    weights, gain : numpy.ndarray and float
+        Weights of the members, and the factor of what those above biases add.
     """
     from scipy.optimize import nnls
 

@@ -37,48 +37,22 @@ FORMAT = 3
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run at the end of an epoch.
-
-    Attributes
-    ----------
-    plan : Plan
-    options : dict
-        What else the run's command was given, for that command to read.
-    data_digest, split_digest : str
-        As in the result; the data must be the same when the run goes on.
-    chosen, history : tuple of Epoch
-        The epochs of the training that has chosen the epoch, where the network is being trained
-        again on all ratings, else none; and the epochs so far.
-    step, seconds
-        Updates made, and time spent so far, evaluation included.
-    computed_with : tuple of (int, int)
-        Numbers of threads and of workers: the first ones, and each time that they changed.
-    rest : numpy.ndarray
-        Rows that filled no batch yet, int64.
-    arrays, best_weights : dict of str to numpy.ndarray
-        Weights and Adam's moments; weights after the best epoch, where validation ratings choose
-        it, else none.
-    scored : dict or None
-        Where the network has been scored and is being trained again on all ratings, what
-        `d2l_autorec.training.run.Scored.to_dict` returned.
-    gain : float
-        Of the network, where it is being trained again; see `d2l_autorec.models.biases.Scale`.
-    """
+    """The state of a run at the end of an epoch."""
 
     plan: Plan
-    options: dict[str, Any]
-    data_digest: str
+    options: dict[str, Any]  # what else the run's command was given, for that command to read
+    data_digest: str  # as in the result; the data must be the same when the run goes on
     split_digest: str
-    chosen: tuple[Epoch, ...]
-    history: tuple[Epoch, ...]
-    step: int
-    computed_with: tuple[tuple[int, int], ...]
-    seconds: float
-    rest: np.ndarray
-    arrays: dict[str, np.ndarray]
-    best_weights: dict[str, np.ndarray]
-    scored: dict[str, Any] | None = None
-    gain: float = 1.0
+    chosen: tuple[Epoch, ...]  # of the training that chose the epoch, once that is over
+    history: tuple[Epoch, ...]  # the epochs so far, of the training at hand
+    step: int  # updates made
+    computed_with: tuple[tuple[int, int], ...]  # threads and workers at first and at each change
+    seconds: float  # spent so far, evaluation included
+    rest: np.ndarray  # rows that filled no batch yet, int64
+    arrays: dict[str, np.ndarray]  # weights and Adam's moments
+    best_weights: dict[str, np.ndarray]  # of the epoch that is best on validation ratings, if any
+    scored: dict[str, Any] | None = None  # `run.Scored.to_dict`, in training on all ratings
+    gain: float = 1.0  # of a network trained again; see `d2l_autorec.models.biases.Scale`
 
 
 @dataclass

@@ -109,28 +109,14 @@ class Cosine:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What a training loop reads, beside the state that it changes.
+    """What a training loop reads, beside the state that it changes."""
 
-    Attributes
-    ----------
-    train, test : scipy.sparse.csr_matrix
-        What the network reads, and what is scored after each epoch, if anything is;
-        (num_rows, num_cols).
-    batches : iterator
-        Row numbers of the batches of each epoch.
-    updates : Updates
-    clip : (float, float) or None
-        Range that predictions are clipped to in evaluation.
-    group : Group or None
-        The workers to share the work with.
-    """
-
-    train: sparse.csr_matrix
-    test: sparse.csr_matrix | None
-    batches: Iterator[list[np.ndarray]]
+    train: sparse.csr_matrix  # (num_rows, num_cols): what the network reads
+    test: sparse.csr_matrix | None  # the same shape: what is scored after each epoch
+    batches: Iterator[list[np.ndarray]]  # row numbers of the batches of each epoch
     updates: Updates
-    clip: Clip = None
-    group: Group | None = None
+    clip: Clip = None  # range that predictions are clipped to in evaluation
+    group: Group | None = None  # the workers to share the work with
 
     def column_means(self) -> np.ndarray:
         """Return the shrunken mean of what is read in each column."""

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from d2l_autorec.training.checkpoint import Keep
     from d2l_autorec.training.distributed.group import Group
 
-__all__ = ["Plan", "Result", "Scored", "Split", "baselines", "check", "history_table", "record"]
-__all__ += ["split", "train", "train_on_all"]
+__all__ = ["Plan", "Result", "check", "history_table", "record", "split", "train"]
 
 
 def train(
@@ -48,8 +47,6 @@ def train(
 
     Parameters
     ----------
-    ratings : Ratings
-    plan : Plan
     devices : sequence of mxnet.Context
         For the dense engine; one CPU by default.
     follow : callable

@@ -28,6 +28,10 @@ from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan
 from d2l_autorec.training.tensorboard import tensorboard
 
+_TRAINED_ON = {
+    False: "training ratings",
+    True: "all ratings; the result is of the model trained on the training ratings alone",
+}
 SaveModel = Callable[[Path, TrainedModel, Ratings, dict[str, Any]], None]
 
 
@@ -131,7 +135,11 @@ def _train(
         if asked.test is not None:
             record["test_file"] = str(asked.test.resolve())
         if asked.save:
-            record["saved"] = saved_record(plan, model)
+            record["saved"] = {
+                "trained_on": _TRAINED_ON[plan.all_ratings],
+                "num_ratings": int(model.ratings.nnz),
+                "epochs": [network.epoch for network in model.networks],
+            }
             # A former process may have been stopped just before it wrote run.json.
             shutil.rmtree(folder / "model", ignore_errors=True)
             save_model(folder / "model", model, ratings, record)
@@ -148,11 +156,7 @@ def _train(
 
 
 def _epochs(
-    ready: Prepared,
-    watched: Path | None,
-    group: Group | None,
-    keep: checkpoint.Keep,
-    quiet: bool,
+    ready: Prepared, watched: Path | None, group: Group | None, keep: checkpoint.Keep, quiet: bool
 ) -> tuple[TrainedModel, run.Scored]:
     """Train and score and, if the plan says so, train again on all ratings."""
     ratings, plan, contexts = ready.ratings, ready.plan, ready.contexts
@@ -168,11 +172,7 @@ def _epochs(
         if scored is None:
             total = most_epochs(plan.recipe)
             with tensorboard(watched, done + 1) as log, bar(total, done=done, before=before) as on:
-
-                def follow(epoch: Epoch) -> None:
-                    on(epoch.train_loss, epoch.rmse)
-                    log(epoch)
-
+                follow = follower(on, log)
                 model, result, history = run.train(
                     ratings, plan, contexts, follow, group, keep, ready.rows
                 )
@@ -183,27 +183,22 @@ def _epochs(
             total, label = sum(scored.epochs), "training on all ratings"
             with bar(total, done=done, before=before, label=label) as on:
                 model = run.train_on_all(
-                    ratings,
-                    plan,
-                    scored,
-                    contexts,
-                    lambda epoch: on(epoch.train_loss, epoch.rmse),
-                    group,
-                    keep,
+                    ratings, plan, scored, contexts, follower(on), group, keep
                 )
         return model, scored
 
 
-def saved_record(plan: Plan, model: TrainedModel) -> dict[str, Any]:
-    """Return what ``run.json`` says of the model that is saved."""
-    which = "training ratings"
-    if plan.all_ratings:
-        which = "all ratings; the result is of the model trained on the training ratings alone"
-    return {
-        "trained_on": which,
-        "num_ratings": int(model.ratings.nnz),
-        "epochs": [network.epoch for network in model.networks],
-    }
+def follower(
+    advance: Callable[[float, float | None], None],
+    log: Callable[[Epoch], None] = lambda epoch: None,
+) -> Callable[[Epoch], None]:
+    """Return what advances a bar and logs, to be told of each epoch."""
+
+    def follow(epoch: Epoch) -> None:
+        advance(epoch.train_loss, epoch.rmse)
+        log(epoch)
+
+    return follow
 
 
 def most_epochs(recipe: Recipe) -> int:

@@ -56,8 +56,6 @@ def train_fast(
     ----------
     net : AutoRec
         Initialised on `devices`.
-    train, test : scipy.sparse.csr_matrix
-        Ratings and held-out ratings, (num_rows, net.num_inputs).
     devices : list of mxnet.Context, optional
         Each batch is split evenly over them. One CPU by default.
     state : DenseState, optional

@@ -24,11 +24,7 @@ class DenseState:
     """
 
     def __init__(
-        self,
-        net: AutoRec,
-        devices: list[mx.Context],
-        updates: Updates,
-        group: Group | None = None,
+        self, net: AutoRec, devices: list[mx.Context], updates: Updates, group: Group | None = None
     ) -> None:
         net.hybridize(static_alloc=True)
         self.net, self.devices, self.updates = net, devices, updates

@@ -60,24 +60,16 @@ def launch(
         File with the machines, see `read_hosts`; the processes are dealt out over them in turn.
         Each is reached with ssh and needs the same Python, data and folder at the same path;
         worker 0 writes the run's folder on the first.
-    threads : int, optional
-        Of each worker. By default its share of its machine's cores, or ``OMP_NUM_THREADS``.
-    step_timeout : float, optional
-        Seconds a worker waits for the others before it gives up; 120 by default.
+    threads, step_timeout : int and float, optional
+        Threads of each worker, by default its share of its machine's cores, or
+        ``OMP_NUM_THREADS``; seconds it waits for the others before it gives up, by default 120.
     restarts : int, optional
         How often the run is started again from its last checkpoint after a process or a machine
         was lost. Machines that do not answer are left out then. With as many threads as before it
         ends with the bits of a run without a loss.
 
-    Returns
-    -------
-    int
-        0, or the exit code of the process that failed first; 130 after Ctrl-C.
-
-    Raises
-    ------
-    InputError
-        If the command is not ``train``, a number cannot be used, or a machine.
+    Returns 0, or the exit code of the process that failed first; 130 after Ctrl-C. Raises an
+    InputError if the command is not ``train``, a number cannot be used, or a machine.
     """
     if not command or command[0] != "train":
         raise InputError("launch runs the train command only: put -- train and its options last.")

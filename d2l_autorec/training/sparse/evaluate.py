@@ -27,23 +27,9 @@ def evaluate_sparse(
 ) -> float:
     """Pooled RMSE over held-out ratings, each predicted from its row's training ratings.
 
-    Parameters
-    ----------
-    state : SparseState
-    train, test : scipy.sparse.csr_matrix
-        (num_rows, num_cols); only rows of ``test`` with ratings are read, and only its stored
-        entries are predicted.
-    clip : (float, float), optional
-        Range that predictions are clipped to.
-    num_threads : int, optional
-        `d2l_autorec.runtime.num_threads` where none is given.
-    batch_size : int
-        Rows worked on at a time.
-
-    Returns
-    -------
-    float
-        nan where ``test`` is empty.
+    Both matrices are (num_rows, num_cols). Only rows of ``test`` with ratings are read,
+    ``batch_size`` at a time, and only its stored entries are predicted, clipped to the range
+    ``clip``. The RMSE is nan where there are none.
     """
     check_matrices(train, test, len(state.out_bias))
     train, test = canonical(train), canonical(test)

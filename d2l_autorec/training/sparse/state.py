@@ -50,33 +50,16 @@ class Dense:
 
 @dataclass
 class SparseState:
-    """All that changes while the sparse engine trains; consistent after each epoch.
-
-    Attributes
-    ----------
-    architecture : Architecture
-    V, W : Columns
-        Input layer, transposed, and output layer: rows of hidden[0] and of hidden[-1].
-    out_bias : numpy.ndarray
-        float32, (num_cols, 3): the output's bias, its mean and its variance.
-    dense : list of Dense
-        Bias of the input layer, then weight (out, in) and bias of each layer between.
-    step : int
-        Updates made.
-    draws : Draws
-        Where dropout comes from.
-    torn : bool
-        Whether an epoch has failed half-way. The weights are then of no use.
-    """
+    """All that changes while the sparse engine trains; consistent after each epoch."""
 
     architecture: Architecture
-    V: Columns
-    W: Columns
-    out_bias: np.ndarray
-    dense: list[Dense]
-    step: int = 0
-    draws: Draws = field(default_factory=GlobalDraws)
-    torn: bool = False
+    V: Columns  # the input layer, transposed: rows of hidden[0]
+    W: Columns  # the output layer: rows of hidden[-1]
+    out_bias: np.ndarray  # float32, (num_cols, 3): the output's bias, its mean and its variance
+    dense: list[Dense]  # the input layer's bias, then weight (out, in), bias of each layer between
+    step: int = 0  # updates made
+    draws: Draws = field(default_factory=GlobalDraws)  # where dropout comes from
+    torn: bool = False  # an epoch has failed half-way: the weights are of no use
 
     @classmethod
     def new(
