@@ -174,7 +174,7 @@ def _sparse(
     from d2l_autorec.training.sparse.loop import epochs
     from d2l_autorec.training.sparse.state import SparseState
 
-    num_cols = job.train.shape[1]
+    job, num_cols = job.canonical(), job.train.shape[1]
     if resumed:
         state = SparseState.blank(recipe.architecture, num_cols, draws)
     elif isinstance(draws, NumPyDraws):

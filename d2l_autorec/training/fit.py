@@ -18,8 +18,7 @@ from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.blend import Weighed, blend, member_seeds, weigh
 from d2l_autorec.training.checked import check_fits
 from d2l_autorec.training.engines import Compute, Engine, array_shapes, make_engine
-from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.stopping import BestEpoch
+from d2l_autorec.training.stopping import BestEpoch, check_finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,15 +222,6 @@ def fit_network(
         next(loop, None)  # close would do nothing where it has not begun
     engine.state.forget_moments()
     return model(best.best if validation is not None else len(history))
-
-
-def check_finite(epoch: Epoch) -> None:
-    """Raise an InputError if an epoch's loss or RMSE is not finite."""
-    if not np.isfinite([epoch.train_loss, epoch.rmse or 0.0]).all():
-        raise InputError(
-            f"Training diverged: in epoch {epoch.epoch} loss or RMSE is not finite; train with a "
-            "lower learning rate (--lr)."
-        )
 
 
 def _finite_weights(engine: Engine) -> dict[str, np.ndarray]:

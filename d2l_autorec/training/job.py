@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Optional, Union
 
 import numpy as np
@@ -117,6 +117,11 @@ class Job:
     updates: Updates
     clip: Clip = None  # range that predictions are clipped to in evaluation
     group: Group | None = None  # the workers to share the work with
+
+    def canonical(self) -> Job:
+        """Return the job with matrices of the types for which kernels are compiled."""
+        test = None if self.test is None else canonical(self.test)
+        return replace(self, train=canonical(self.train), test=test)
 
     def column_means(self) -> np.ndarray:
         """Return the shrunken mean of what is read in each column."""

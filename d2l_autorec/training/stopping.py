@@ -1,10 +1,13 @@
-"""Choosing the epoch on validation ratings."""
+"""Choosing the epoch on validation ratings, and stopping where training diverges."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from d2l_autorec.errors import InputError
+from d2l_autorec.training.history import Epoch
 
 Arrays = dict[str, np.ndarray]
 
@@ -38,3 +41,12 @@ class BestEpoch:
     def is_over(self) -> bool:
         """Whether the patience is used up."""
         return self.patience is not None and len(self.rmses) - self.best >= self.patience
+
+
+def check_finite(epoch: Epoch) -> None:
+    """Raise an InputError if an epoch's loss or RMSE is not finite."""
+    if not np.isfinite([epoch.train_loss, epoch.rmse or 0.0]).all():
+        raise InputError(
+            f"Training diverged: in epoch {epoch.epoch} loss or RMSE is not finite; train with a "
+            "lower learning rate (--lr)."
+        )

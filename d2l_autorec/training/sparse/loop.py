@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.job import Clip, Job, Rate, Updates, canonical, check_matrices
+from d2l_autorec.training.job import Clip, Job, Rate, Updates, check_matrices
 from d2l_autorec.training.sparse import kernels
 from d2l_autorec.training.sparse.columns import Batch, Threads, no_ratings, read_batch, share_out
 from d2l_autorec.training.sparse.evaluate import pooled_rmse
@@ -107,16 +106,14 @@ def train_sparse(
         batches = RolloverBatches(train.shape[0], batch_size, draws=state.draws)
         if isinstance(lr, (Sequence, np.ndarray)):
             updates.rates(state.step, train.shape[0] * num_epochs // batch_size)
-    job = Job(train, test, batches, updates, clip, group)
+    job = Job(train, test, batches, updates, clip, group).canonical()
     return epochs(state, job, share_out(train, group, num_threads), num_epochs, net)
 
 
 def epochs(
     state: SparseState, job: Job, threads: Threads, num_epochs: int, net: AutoRec | None = None
 ) -> Generator[Epoch, None, None]:
-    """Do a job whose matrices have been checked; see `train_sparse`."""
-    test = None if job.test is None else canonical(job.test)
-    job = replace(job, train=canonical(job.train), test=test)
+    """Do a job whose matrices have been checked and are canonical; see `train_sparse`."""
     try:
         with whole_at_end(state, threads):
             for epoch in range(1, num_epochs + 1):
@@ -125,8 +122,8 @@ def epochs(
                 loss = _train_epoch(state, job, rows, threads)
                 seconds = time.perf_counter() - start
                 rmse = None
-                if test is not None:
-                    rmse = pooled_rmse(state, job.train, test, job.clip, threads)
+                if job.test is not None:
+                    rmse = pooled_rmse(state, job.train, job.test, job.clip, threads)
                 yield Epoch(epoch, loss, rmse, seconds)
     finally:
         if net is not None and not state.torn:  # also where the caller stops early
