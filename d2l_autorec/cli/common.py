@@ -95,41 +95,50 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def reads_ratings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say how a ratings file is read.
+def with_options(
+    name: str, options: dict[str, tuple[Any, Any]], make: Callable[[dict[str, Any]], Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command options, and their values as one argument.
 
-    The command takes them as one argument ``reading``, a `d2l_autorec.data.options.ReadOptions`.
+    ``options`` holds the annotation and the default of each. The command takes what ``make``
+    returns of the values as its argument ``name``.
     """
 
-    @functools.wraps(command)
-    def wrapper(**given: Any) -> None:
-        said = {name: given.pop(name) for name in READING}
-        reading = ReadOptions(
-            columns=parse_columns(said["columns"]) if said["columns"] else {},
-            separator=said["sep"],
-            decimal=said["decimal"],
-            encoding=said["encoding"],
-            not_rated=tuple(said["not_rated"] or ()),
-            titles=said["titles"],
-            duplicates=said["duplicates"],
-        )
-        command(**given, reading=reading)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapper(**given: Any) -> None:
+            said = {option: given.pop(option) for option in options}
+            command(**given, **{name: make(said)})
 
-    own = inspect.signature(_resolved(command))
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    kept = [
-        parameter.replace(kind=keyword)
-        for parameter in own.parameters.values()
-        if parameter.name != "reading"
-    ]
-    added = [
-        inspect.Parameter(name, keyword, default=default, annotation=kind)
-        for name, (kind, default) in READING.items()
-    ]
-    wrapper.__signature__ = own.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in (*kept, *added)}
-    del wrapper.__wrapped__
-    return wrapper
+        own = inspect.signature(_resolved(command))
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        kept = [p.replace(kind=keyword) for p in own.parameters.values() if p.name != name]
+        kept += [
+            inspect.Parameter(option, keyword, default=default, annotation=kind)
+            for option, (kind, default) in options.items()
+        ]
+        wrapper.__signature__ = own.replace(parameters=kept)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in kept}
+        del wrapper.__wrapped__
+        return wrapper
+
+    return decorate
+
+
+def _reading(said: dict[str, Any]) -> ReadOptions:
+    return ReadOptions(
+        columns=parse_columns(said["columns"]) if said["columns"] else {},
+        separator=said["sep"],
+        decimal=said["decimal"],
+        encoding=said["encoding"],
+        not_rated=tuple(said["not_rated"] or ()),
+        titles=said["titles"],
+        duplicates=said["duplicates"],
+    )
+
+
+reads_ratings = with_options("reading", READING, _reading)
+"""Gives a command the options that say how a ratings file is read, as one `ReadOptions`."""
 
 
 def stands_there(context: typer.Context, name: str) -> bool:

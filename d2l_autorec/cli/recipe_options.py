@@ -6,11 +6,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-
-def of_recipe(text: str, *names: str) -> Any:
-    """Make an option that changes the recipe; what is left out is the recipe's."""
-    return typer.Option(*names, help=text, rich_help_panel="The recipe", show_default=False)
-
+from d2l_autorec.cli.common import with_options
 
 RecipeName = Annotated[
     Optional[str],
@@ -25,34 +21,53 @@ Engine = Annotated[
 ]
 ToPrint = Annotated[Optional[str], typer.Argument(help="Print this one as TOML.")]
 
-By = Annotated[Optional[str], of_recipe("What a row is: item or user.")]
-Hidden = Annotated[Optional[str], of_recipe("Sizes of the hidden layers: 500,100,500.")]
-Encoder = Annotated[
-    Optional[str], of_recipe("Hidden layers: identity, sigmoid, tanh, relu, elu or selu.")
-]
-Decoder = Annotated[Optional[str], of_recipe("Output: one of the same.")]
-Dropout = Annotated[Optional[float], of_recipe("Share of the code dropped.")]
-InputDropout = Annotated[Optional[float], of_recipe("Share of the ratings dropped.")]
-Objective = Annotated[Optional[str], of_recipe("Squared errors: mean over columns, or sum.")]
-Targets = Annotated[Optional[str], of_recipe("What is learned: stars, unit, mean or biases.")]
-Lr = Annotated[Optional[float], of_recipe("Adam's learning rate.")]
-Schedule = Annotated[Optional[str], of_recipe("Of it: constant or cosine.")]
-Wd = Annotated[Optional[float], of_recipe("Weight decay.")]
-Lam = Annotated[Optional[float], of_recipe("λ in its place, for the sum.")]
-BatchSize = Annotated[Optional[int], of_recipe("Rows in a batch.")]
-Epochs = Annotated[Optional[int], of_recipe("Passes over the rows.")]
-RatingRange = Annotated[Optional[str], of_recipe("LOW,HIGH to keep predictions in.")]
-Init = Annotated[Optional[str], of_recipe("First weights: normal or xavier.")]
-Start = Annotated[Optional[str], of_recipe("First output bias: zero or mean.")]
-Draws = Annotated[Optional[str], of_recipe("Random draws: numpy, mxnet or book.")]
-ValRatio = Annotated[Optional[float], of_recipe("Share held out to choose the epoch on.")]
-Patience = Annotated[Optional[int], of_recipe("With it: epochs to wait for a better one.")]
-Refit = Annotated[
-    Optional[bool],
-    of_recipe(
-        "With it: before the test, train again on training and validation ratings, up to the "
-        "epoch chosen.",
-        "--refit/--no-refit",
-    ),
-]
-Seeds = Annotated[Optional[int], of_recipe("Networks to average.")]
+_AGAIN = "before the test, train again on training and validation ratings, up to the epoch chosen."
+CHANGES = {
+    "by": (str, "What a row is: item or user."),
+    "hidden": (str, "Sizes of the hidden layers: 500,100,500."),
+    "encoder": (str, "Hidden layers: identity, sigmoid, tanh, relu, elu or selu."),
+    "decoder": (str, "Output: one of the same."),
+    "dropout": (float, "Share of the code dropped."),
+    "input_dropout": (float, "Share of the ratings dropped."),
+    "objective": (str, "Squared errors: mean over columns, or sum."),
+    "targets": (str, "What is learned: stars, unit, mean or biases."),
+    "lr": (float, "Adam's learning rate."),
+    "schedule": (str, "Of it: constant or cosine."),
+    "wd": (float, "Weight decay."),
+    "lam": (float, "λ in its place, for the sum."),
+    "batch_size": (int, "Rows in a batch."),
+    "epochs": (int, "Passes over the rows."),
+    "rating_range": (str, "LOW,HIGH to keep predictions in."),
+    "init": (str, "First weights: normal or xavier."),
+    "start": (str, "First output bias: zero or mean."),
+    "draws": (str, "Random draws: numpy, mxnet or book."),
+    "val_ratio": (float, "Share held out to choose the epoch on."),
+    "patience": (int, "With it: epochs to wait for a better one."),
+    "refit": (bool, f"With it: {_AGAIN}"),
+    "seeds": (int, "Networks to average."),
+}
+"""Options that change a field of the recipe: type and help. What is left out is the recipe's."""
+
+
+def _of_recipe(kind: type, text: str) -> Any:
+    option = typer.Option(help=text, rich_help_panel="The recipe", show_default=False)
+    return Annotated[Optional[kind], option]
+
+
+def _changes(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the recipe that are given, by their names there."""
+    from d2l_autorec.training.plan import parse_hidden, parse_range
+
+    fields = {"epochs": "num_epochs", "seeds": "num_seeds", "rating_range": "clip"}
+    parsers = {"hidden": parse_hidden, "rating_range": parse_range}
+    return {
+        fields.get(name, name): parsers[name](value) if name in parsers else value
+        for name, value in said.items()
+        if value is not None
+    }
+
+
+changes_recipe = with_options(
+    "changes", {name: (_of_recipe(*of), None) for name, of in CHANGES.items()}, _changes
+)
+"""Gives a command the options of ``CHANGES``, as one dictionary of a recipe's fields."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from d2l_autorec import runtime
-from d2l_autorec.cli import keep_options as keeping
 from d2l_autorec.cli import recipe_options as options
 from d2l_autorec.cli import split_options as splits
 from d2l_autorec.cli.common import (
@@ -36,6 +36,26 @@ from d2l_autorec.progress import tell
 if TYPE_CHECKING:
     from d2l_autorec.training.asked import Asked
 
+_of_kept = partial(typer.Option, rich_help_panel="The model that is kept")
+_during = partial(typer.Option, rich_help_panel="During training")
+
+Save = Annotated[bool, _of_kept("--save", help="Keep the model, for recommend and others.")]
+AllRatings = Annotated[
+    Optional[bool],
+    _of_kept(
+        "--all-ratings/--no-all-ratings",
+        show_default=False,
+        help="With --save: after the test, train again on all ratings, those of the test too, and "
+        "keep that model (the default; about as long again), or keep the model that was tested.",
+    ),
+]
+CheckpointEvery = Annotated[
+    int, _during(min=0, help="Epochs between two checkpoints, for --resume; 0 for none.")
+]
+Resume = Annotated[
+    Optional[Path], _during(help="Go on with the run in this folder, where it was stopped.")
+]
+TensorBoard = Annotated[Optional[Path], _during(help="Folder to log RMSE and loss in.")]
 Hosts = Annotated[
     Optional[Path], typer.Option(help="File: a machine on each line, reached with ssh.")
 ]
@@ -93,9 +113,11 @@ def reproduce(
 
 @app.command()
 @reads_ratings
+@options.changes_recipe
 def train(
     context: typer.Context,
     reading: ReadOptions,
+    changes: dict[str, Any],
     data: Ratings = None,
     recipe: options.RecipeName = None,
     engine: options.Engine = None,
@@ -106,78 +128,24 @@ def train(
     seed: Seed = 0,
     devices: Devices = "cpu",
     out: Out = None,
-    save: keeping.Save = False,
-    all_ratings: keeping.AllRatings = None,
-    checkpoint_every: keeping.CheckpointEvery = 0,
-    resume: keeping.Resume = None,
-    tensorboard: keeping.TensorBoard = None,
+    save: Save = False,
+    all_ratings: AllRatings = None,
+    checkpoint_every: CheckpointEvery = 0,
+    resume: Resume = None,
+    tensorboard: TensorBoard = None,
     as_json: Json = False,
     quiet: Quiet = False,
-    by: options.By = None,
-    hidden: options.Hidden = None,
-    encoder: options.Encoder = None,
-    decoder: options.Decoder = None,
-    dropout: options.Dropout = None,
-    input_dropout: options.InputDropout = None,
-    objective: options.Objective = None,
-    targets: options.Targets = None,
-    lr: options.Lr = None,
-    schedule: options.Schedule = None,
-    wd: options.Wd = None,
-    lam: options.Lam = None,
-    batch_size: options.BatchSize = None,
-    epochs: options.Epochs = None,
-    rating_range: options.RatingRange = None,
-    init: options.Init = None,
-    start: options.Start = None,
-    draws: options.Draws = None,
-    val_ratio: options.ValRatio = None,
-    patience: options.Patience = None,
-    refit: options.Refit = None,
-    seeds: options.Seeds = None,
 ) -> None:
     """Train AutoRec on ratings of your own, or with another recipe than the chapter's."""
     from d2l_autorec.serving.folder import make_model, save_model
     from d2l_autorec.training import session
     from d2l_autorec.training.asked import Asked
-    from d2l_autorec.training.plan import parse_hidden, parse_range
 
-    values = {
-        "by": by,
-        "encoder": encoder,
-        "decoder": decoder,
-        "dropout": dropout,
-        "input_dropout": input_dropout,
-        "objective": objective,
-        "targets": targets,
-        "lr": lr,
-        "schedule": schedule,
-        "wd": wd,
-        "lam": lam,
-        "batch_size": batch_size,
-        "num_epochs": epochs,
-        "init": init,
-        "start": start,
-        "draws": draws,
-        "val_ratio": val_ratio,
-        "patience": patience,
-        "refit": refit,
-        "num_seeds": seeds,
-        "hidden": None if hidden is None else parse_hidden(hidden),
-        "clip": None if rating_range is None else parse_range(rating_range),
-    }
-    plan = {
-        "engine": engine,
-        "split": split,
-        "test_ratio": test_ratio,
-        "seed": seed,
-        "checkpoint_every": checkpoint_every,
-        "all_ratings": all_ratings,
-    }
+    settings = ("engine", "split", "test_ratio", "seed", "checkpoint_every", "all_ratings")
     asked = Asked(
         recipe,
-        {name: value for name, value in values.items() if value is not None},
-        {name: value for name, value in plan.items() if stands_there(context, name)},
+        changes,
+        {name: context.params[name] for name in settings if stands_there(context, name)},
         data,
         devices if stands_there(context, "devices") else None,
         out,
@@ -196,8 +164,7 @@ def train(
         _report_folds(asked, folds, quiet, as_json)
         return
     if resume is not None:
-        given = {name for name in READING if stands_there(context, name)}
-        if changed := sorted(given):
+        if changed := sorted(name for name in READING if stands_there(context, name)):
             raise InputError(
                 f"--{changed[0].replace('_', '-')} cannot be changed with --resume: the ratings "
                 "are read as they were; leave it out."
@@ -207,27 +174,24 @@ def train(
         done = session.begin(asked, keep, quiet)
     if done is None:  # another worker than the first
         return
-    result = done.result
+    result, one = done.result, done.result.epoch is not None
     way = Path(done.record.get("test_file", done.plan.split)).name
-    table = [] if way == "random" else [("split", plain(way))]
-    table += [
+    saved = done.record.get("saved", {}).get("num_ratings")
+    rows = [
+        ("split", None if way == "random" else plain(way)),
         ("test RMSE", f"{result.test_rmse:.4f}"),
         ("  of plain user and item biases", f"{result.biases_rmse:.4f}"),
         ("  of the mean rating", f"{result.mean_rmse:.4f}"),
+        ("validation RMSE", None if result.val_rmse is None else f"{result.val_rmse:.4f}"),
+        ("networks", None if one else str(result.networks)),
+        ("epoch", str(result.epoch) if one else None),
+        ("train loss", f"{result.train_loss:.4f}" if one else None),
+        ("network damped to", f"{result.gain:.0%}" if one and result.gain is not None else None),
+        ("ratings trained on", f"{result.num_train:,}"),
+        ("seconds of training", f"{result.seconds:.2f}"),
+        ("ratings in the saved model", None if saved is None else f"{saved:,}"),
     ]
-    if result.val_rmse is not None:
-        table.append(("validation RMSE", f"{result.val_rmse:.4f}"))
-    if result.epoch is None:
-        table.append(("networks", str(result.networks)))
-    else:
-        table.append(("epoch", str(result.epoch)))
-        table.append(("train loss", f"{result.train_loss:.4f}"))
-        if result.gain is not None:
-            table.append(("network damped to", f"{result.gain:.0%}"))
-    table.append(("ratings trained on", f"{result.num_train:,}"))
-    table.append(("seconds of training", f"{result.seconds:.2f}"))
-    if "saved" in done.record:
-        table.append(("ratings in the saved model", f"{done.record['saved']['num_ratings']:,}"))
+    table = [(name, value) for name, value in rows if value is not None]
     report(done.folder, done.record, (done.name, f"{done.plan.engine} engine"), table, as_json)
     tell(result.warning(), quiet)
     if not as_json and kind(done.folder / "model"):
@@ -250,10 +214,7 @@ def _report_folds(asked: Asked, num_folds: int, quiet: bool, as_json: bool) -> N
 
 
 @app.command()
-def recipes(
-    name: options.ToPrint = None,
-    as_json: Json = False,
-) -> None:
+def recipes(name: options.ToPrint = None, as_json: Json = False) -> None:
     """List the recipes that train can follow, or print one, to change and give back to it."""
     from d2l_autorec.models.recipes import EXPLAINED, RECIPES, find_recipe, to_toml
 

@@ -17,7 +17,7 @@ from d2l_autorec.progress import epochs_bar, tell
 from d2l_autorec.training import run
 from d2l_autorec.training.asked import Asked, Prepared, prepare
 from d2l_autorec.training.distributed.group import group_from_environment
-from d2l_autorec.training.session import compilation, most_epochs
+from d2l_autorec.training.session import compilation, follower, most_epochs
 
 SCORES = {"model": "test_rmse", "biases": "biases_rmse", "mean": "mean_rmse"}
 """What is scored on each fold, and the field of the result that holds its RMSE."""
@@ -80,7 +80,7 @@ def _train_each(
         for number, rows in enumerate(parts, 1):
             plan = replace(ready.plan, split=f"fold {number} of {len(parts)}")
             model, result, history = run.train(
-                ready.ratings, plan, ready.contexts, advance, rows=rows
+                ready.ratings, plan, ready.contexts, follower(advance), rows=rows
             )
             record = run.record(replace(plan, recipe=model.recipe), result)
             runs.save(folder / f"fold-{number}", record, *run.history_table(history))

@@ -79,10 +79,10 @@ def search(
             if not is_default:
                 prune(epoch)
 
-        compute, once = Compute(plan.engine, ground.contexts), recipe.but(refit=False)
-        to_fit = (ground.table, ground.shape, once, plan.seed)
+        compute = Compute(plan.engine, ground.contexts, follow=follow)
+        to_fit = (ground.table, ground.shape, recipe.but(refit=False), plan.seed)
         try:
-            model = fit(*to_fit, split=ground.halves, compute=compute, follow=follow)
+            model = fit(*to_fit, split=ground.halves, compute=compute)
         except InputError:  # such as one that diverged
             if is_default:
                 raise

@@ -23,6 +23,7 @@ from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.batches import RolloverBatches
+from d2l_autorec.training.engines import Compute
 from d2l_autorec.training.fit import fit
 from d2l_autorec.training.history import Epoch
 
@@ -135,4 +136,5 @@ def autorec(
         if watch:
             watch(epoch.epoch, model.predict)
 
-    return fit(table, shape, chapter, seed, watch=follow if watch else None).predict
+    compute = Compute(watch=follow if watch else None)
+    return fit(table, shape, chapter, seed, compute=compute).predict

@@ -16,7 +16,7 @@ from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.progress import epochs_bar
 from d2l_autorec.runtime import check_shares, seed_everything
 from d2l_autorec.training import run
-from d2l_autorec.training.session import compilation
+from d2l_autorec.training.session import compilation, follower
 
 if TYPE_CHECKING:
     from d2l_autorec.chapter.quiet import Training
@@ -152,7 +152,7 @@ def reproduce_with(
         return result, list(zip(epochs, training.train_loss, training.test_rmse))
     plan = run.Plan(RECIPES["chapter"].but(num_epochs=num_epochs), engine, seed=seed)
     with epochs_bar(num_epochs, quiet, before=compilation(engine)) as advance:
-        _, found, history = run.train(ratings, plan, devices, advance)
+        _, found, history = run.train(ratings, plan, devices, follower(advance))
     batches = ratings.num_items * num_epochs // CHAPTER.batch_size
     rows_per_second = batches * CHAPTER.batch_size / found.seconds
     reproduction = Reproduction(

@@ -24,56 +24,50 @@ from d2l_autorec.training.engines import choose_engine
 from d2l_autorec.training.memory import Size, check_memory, shared_here
 from d2l_autorec.training.plan import TEST_FILE, Plan, check, check_batch_size, check_engine
 
+_PATHS = ("data", "tensorboard", "test")
+
 
 @dataclass(frozen=True)
 class Asked:
     """The options given on the command line of a training run; None or empty where not given.
 
-    Attributes
-    ----------
-    recipe : str or None
-        Name or TOML file. The chapter's for MovieLens 100K, "default" for other ratings.
-    changes : dict
-        Fields of the recipe, or of its architecture.
-    plan : dict
-        Other fields of the plan.
-    data : Path or None
-        The ratings; MovieLens 100K by default.
-    devices : str or None
-        As `d2l_autorec.runtime.parse_devices` reads it.
-    out : Path or None
-        The run's folder; under ``runs`` by default.
-    save : bool
-        Leave the model in ``model`` below the run's folder.
-    tensorboard : Path or None
-        Where to log.
-    reading : ReadOptions
-        How the file of ratings is read.
-    test : Path or None
-        A file of ratings to score with, in place of a split; read as ``data`` is.
+    The default recipe is the chapter's for MovieLens 100K, "default" for other ratings.
     """
 
-    recipe: str | None = None
-    changes: dict[str, Any] = field(default_factory=dict)
-    plan: dict[str, Any] = field(default_factory=dict)
-    data: Path | None = None
-    devices: str | None = None
-    out: Path | None = None
-    save: bool = False
-    tensorboard: Path | None = None
-    reading: ReadOptions = field(default_factory=ReadOptions)
-    test: Path | None = None
+    recipe: str | None = None  # name or TOML file
+    changes: dict[str, Any] = field(default_factory=dict)  # fields of the recipe
+    plan: dict[str, Any] = field(default_factory=dict)  # other fields of the plan
+    data: Path | None = None  # MovieLens 100K by default
+    devices: str | None = None  # as `d2l_autorec.runtime.parse_devices` reads it
+    out: Path | None = None  # the run's folder; under ``runs`` by default
+    save: bool = False  # leave the model in ``model`` below the run's folder
+    tensorboard: Path | None = None  # where to log
+    reading: ReadOptions = field(default_factory=ReadOptions)  # of both files of ratings
+    test: Path | None = None  # ratings to score with, in place of a split
 
     def kept(self) -> dict[str, Any]:
         """Return what a checkpoint keeps beside the plan."""
-        return {
-            "data": str(self.data.resolve()) if self.data else None,
-            "devices": self.devices,
-            "save": self.save,
-            "tensorboard": str(self.tensorboard.resolve()) if self.tensorboard else None,
-            "reading": self.reading.as_json(),
-            "test": str(self.test.resolve()) if self.test else None,
-        }
+        paths = {name: vars(self)[name] for name in _PATHS}
+        kept = {name: str(path.resolve()) if path else None for name, path in paths.items()}
+        other = {"devices": self.devices, "save": self.save, "reading": self.reading.as_json()}
+        return {**kept, **other}
+
+    @classmethod
+    def from_kept(cls, kept: dict[str, Any], folder: Path) -> Asked:
+        """Return what the run in a folder was asked for, from what `kept` has returned."""
+        try:
+            texts = [kept["data"], kept["tensorboard"], kept["devices"], kept.get("test")]
+            if not all(text is None or isinstance(text, str) for text in texts):
+                raise TypeError("options")
+            own: dict[str, Any] = {name: Path(kept[name]) for name in _PATHS if kept.get(name)}
+            if "reading" in kept:
+                own["reading"] = ReadOptions.from_json(kept["reading"])
+            return cls(devices=kept["devices"], out=folder, save=bool(kept["save"]), **own)
+        except (KeyError, TypeError, AttributeError):
+            raise InputError(
+                f"{folder / checkpoint.NAME} was not made by the train command; resume it in "
+                "Python, as it was started."
+            ) from None
 
     def check_split(self) -> None:
         """Raise an InputError if options of the split contradict each other."""
@@ -91,13 +85,7 @@ class Asked:
 
 
 def make_plan(asked: Asked, ratings: Ratings) -> tuple[Plan, str | None]:
-    """Return the plan for the ratings, and a notice of what was chosen by default.
-
-    Raises
-    ------
-    InputError
-        If the recipe cannot be used.
-    """
+    """Return the plan for the ratings, and a notice of what was chosen by default."""
     name = asked.recipe or ("default" if asked.data else "chapter")
     shape = ratings.num_users, ratings.num_items
     found = for_size(find_recipe(name), len(ratings.table), *shape)
@@ -134,22 +122,12 @@ def with_whole_path(settings: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Ratings and a checked plan for them.
-
-    Attributes
-    ----------
-    ratings : Ratings
-    rows : (numpy.ndarray, numpy.ndarray) or None
-        The rows to train and to test on; None where they are drawn as the plan says.
-    plan : Plan
-    contexts : list of mxnet.Context
-        For the dense engine.
-    """
+    """Ratings and a checked plan for them."""
 
     ratings: Ratings
-    rows: run.Split | None
+    rows: run.Split | None  # to train and to test on; None where they are drawn as the plan says
     plan: Plan
-    contexts: list[Any]
+    contexts: list[Any]  # MXNet's devices, for the dense engine
 
 
 def prepare(
@@ -158,13 +136,7 @@ def prepare(
     quiet: bool = False,
     num_workers: int = 1,
 ) -> Prepared:
-    """Read what a training run needs, and check it before anything is written.
-
-    Raises
-    ------
-    InputError
-        If something given cannot be used.
-    """
+    """Read what a training run needs, and check it before anything is written."""
     if (former.plan.engine if former else asked.plan.get("engine")) == "fast":
         from d2l_autorec import doctor
 

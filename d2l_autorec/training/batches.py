@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import sparse
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.training.draws import Draws, GlobalDraws
@@ -23,22 +22,14 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
     ----------
     num_rows, batch_size : int
         Rows there are, and rows in every batch.
-    rest : numpy.ndarray, optional
-        Rows left over by an earlier run, int64.
+    rest, epoch : numpy.ndarray of int64 and int, optional
+        Rows that an earlier run left over, and epochs that it has been through. Both are kept up
+        as attributes: rows that filled no batch yet, for a checkpoint to resume in step.
     seed : int, optional
         Seed the draws for each epoch, from this and the epoch's number. They are then not the
         book's, but those of any epoch can be found again: MXNet's generator cannot be read back.
-    epoch : int
-        Epochs that an earlier run has been through.
     draws : Draws, optional
         Where the order comes from; NumPy's global generator, as in the book, by default.
-
-    Attributes
-    ----------
-    rest : numpy.ndarray
-        Rows that filled no batch yet; a checkpoint keeps them to resume in step.
-    epoch : int
-        Epochs that have been handed out.
 
     Raises
     ------
@@ -61,11 +52,8 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
                 f"batch_size is {batch_size}; give 1 to {num_rows}, the number of rows."
             )
         rest = np.empty(0, np.int64) if rest is None else rest
-        if (
-            rest.dtype != np.int64
-            or rest.ndim != 1
-            or not np.isin(rest, np.arange(num_rows)).all()
-        ):
+        are_rows = rest.dtype == np.int64 and rest.ndim == 1
+        if not are_rows or not np.isin(rest, np.arange(num_rows)).all():
             raise InputError(
                 f"rest is not a list of row numbers below {num_rows}; take an empty one."
             )
@@ -83,10 +71,3 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
         full = len(rows) // self.batch_size * self.batch_size
         self.rest = rows[full:]
         return list(rows[:full].reshape(-1, self.batch_size))
-
-
-def ratings_and_mask(batch: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Make a batch dense: its ratings, and 1 where there is one; (batch, num_inputs) each."""
-    ones = np.ones_like(batch.data)
-    rated = sparse.csr_matrix((ones, batch.indices, batch.indptr), batch.shape)
-    return batch.toarray(), rated.toarray()

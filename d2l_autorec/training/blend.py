@@ -18,8 +18,6 @@ from d2l_autorec.training.result import pooled_rmse
 if TYPE_CHECKING:
     import pandas as pd
 
-    from d2l_autorec.training.history import Epoch
-
 EQUAL_PARTS = 10_000
 """Validation ratings that weigh as much as the wish for equal parts, in `damped_weights`."""
 
@@ -36,15 +34,9 @@ def mean_prediction(
 def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.ndarray:
     """Return the least-squares weights of a blend, none below zero.
 
-    Their sum is free: an average of models varies less than the ratings' own means do. If none is
-    above zero, as where all predictions have the wrong sign, the models are averaged.
-
-    Parameters
-    ----------
-    predictions : sequence of numpy.ndarray
-        One of each model, for the validation ratings.
-    ratings : numpy.ndarray
-        These ratings.
+    There is an array of predictions for each model, of the validation ``ratings``. The weights'
+    sum is free: an average of models varies less than the ratings' own means do. If none is above
+    zero, as where all predictions have the wrong sign, the models are averaged.
     """
     from scipy.optimize import nnls
 
@@ -53,12 +45,7 @@ def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.
 
 
 def side_values(ratings: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Describe items and users by their ratings, for `stacked`.
-
-    Parameters
-    ----------
-    ratings : scipy.sparse.csr_matrix
-        (num_items, num_users), those trained on.
+    """Describe items and users by their training ratings (num_items, num_users), for `stacked`.
 
     Returns
     -------
@@ -91,7 +78,7 @@ def stacked(
     asked: np.ndarray,
     asked_sides: np.ndarray,
 ) -> np.ndarray:
-    """Predict with weights that depend on the user and the item.
+    """Predict with weights that depend on the user and the item; not clipped.
 
     Each member's weight is a linear function of the side values and of the blend's prediction. It
     is fitted by ridge regression to what the blend of fixed weights leaves over. Sill, Takács,
@@ -100,16 +87,9 @@ def stacked(
     Parameters
     ----------
     guesses, asked : numpy.ndarray, shape (num_members, num_pairs)
-        Each member's predictions, for the validation ratings and for what is asked.
+        Each member's predictions, for the validation ratings ``stars`` and for what is asked.
     sides, asked_sides : numpy.ndarray, shape (num_pairs, num_values)
         Side values of these pairs.
-    stars : numpy.ndarray
-        The validation ratings.
-
-    Returns
-    -------
-    numpy.ndarray
-        A prediction for each pair asked, not clipped.
     """
     weights = blend_weights(list(guesses), stars)
 
@@ -144,21 +124,15 @@ def damped_weights(
 
     Parameters
     ----------
-    guesses : sequence of numpy.ndarray
-        Each member's predictions for the validation ratings.
-    base : numpy.ndarray
-        Those of the biases.
+    guesses, base : arrays
+        Each member's predictions for the validation ratings ``stars``; those of the biases.
     are_damped : sequence of bool
         Which members are above biases and may be damped; at least one.
-    stars : numpy.ndarray
-        The validation ratings.
 
     Returns
     -------
-    weights : numpy.ndarray
-        One for each member.
-    gain : float
-        The factor of what those above biases add.
+    weights, gain : numpy.ndarray and float
+        Weights of the members, and the factor of what those above biases add.
     """
     from scipy.optimize import nnls
 
@@ -191,64 +165,46 @@ def member_seeds(seed: int, num_seeds: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Weighed:
-    """What the validation ratings say of some models.
+    """What the validation ratings say of some models."""
 
-    Attributes
-    ----------
-    weights : numpy.ndarray
-        Of each member of the recipe.
-    gain : float
-        Of the networks above biases; see `d2l_autorec.models.biases.Scale`.
-    rmse : float or None
-        Of the blend, over the validation ratings.
-    """
-
-    weights: np.ndarray
-    gain: float
-    rmse: float | None
+    weights: np.ndarray | tuple[float, ...] = (1.0,)  # of each member of the recipe
+    gain: float = 1.0  # of the networks above biases; see `d2l_autorec.models.biases.Scale`
+    rmse: float | None = None  # of the blend, over the validation ratings
 
 
-def weigh(
-    recipe: Recipe, members: Sequence[Sequence[TrainedModel]], held_out: pd.DataFrame | None
-) -> Weighed:
+def weigh(recipe: Recipe, fits: Sequence[TrainedModel], held_out: pd.DataFrame | None) -> Weighed:
     """Choose the weights of a recipe's members, and how far those above biases are damped.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    members : sequence of sequence of TrainedModel
-        The networks of each member, one for each seed, trained beside the validation ratings,
-        where there are some.
-    held_out : pandas.DataFrame or None
-        These.
+    ``fits`` are the networks, one member's after the other's, trained beside the validation
+    ratings ``held_out``, where there are some.
     """
-    weights, gain = np.ones(1), 1.0
-    are_damped = [part.is_damped for part in recipe.parts]
-    if recipe.weights:
-        weights = np.array(recipe.weights)
+    weights, gain = np.array(recipe.weights or (1.0,)), 1.0
     if held_out is None:
-        return Weighed(weights, gain, None)
+        return Weighed(weights)
+    are_damped, num_seeds = [part.is_damped for part in recipe.parts], recipe.num_seeds
     pairs = held_out["user"].to_numpy(), held_out["item"].to_numpy()
-    guesses = [mean_prediction(member, *pairs) for member in members]
     stars = held_out["rating"].to_numpy(float)
+
+    def guess(i: int, gain: float | None = None) -> np.ndarray:
+        models = fits[i * num_seeds : (i + 1) * num_seeds]
+        if gain is not None:
+            models = [damped(model, gain) for model in models]
+        return mean_prediction(models, *pairs)
+
+    guesses = [guess(i) for i in range(len(are_damped))]
     if any(are_damped) and not recipe.weights:
-        first = members[are_damped.index(True)][0]
-        base = damped(first, 0.0).predict(*pairs)
+        base = damped(fits[are_damped.index(True) * num_seeds], 0.0).predict(*pairs)
         if recipe.members:
             weights, gain = damped_weights(guesses, base, are_damped, stars)
         else:
             gain = least_squares_gain(guesses[0] - base, stars - base)
-        members = [
-            [damped(model, gain) for model in member] if is_damped else member
-            for member, is_damped in zip(members, are_damped)
-        ]
-        guesses = [mean_prediction(member, *pairs) for member in members]
+        guesses = [guess(i, gain) if own else guesses[i] for i, own in enumerate(are_damped)]
     elif recipe.members and not recipe.weights:
         weights = blend_weights(guesses, stars)
-    guess = weights @ np.stack(guesses)
+    blended = weights @ np.stack(guesses)
     if isinstance(recipe.clip, tuple):
-        guess = guess.clip(*recipe.clip)
-    return Weighed(weights, gain, pooled_rmse(guess, stars))
+        blended = blended.clip(*recipe.clip)
+    return Weighed(weights, gain, pooled_rmse(blended, stars))
 
 
 def blend(
@@ -256,44 +212,22 @@ def blend(
     ratings: sparse.csr_matrix,
     weighed: Weighed,
     model_of: Callable[[int, float], TrainedModel],
-    history: Sequence[Epoch],
 ) -> TrainedModel:
-    """Put the networks of a recipe together.
+    """Put the networks of a recipe together, but for those of weight zero.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    ratings : scipy.sparse.csr_matrix
-        What the model reads, (num_items, num_users).
-    weighed : Weighed
-    model_of : callable
-        Returns or trains a network, given its place and its gain.
-    history : sequence of Epoch
-        Of the training that the weights have been chosen after.
-
-    Returns
-    -------
-    TrainedModel
-        Networks of weight zero are left out.
+    The model reads ``ratings`` (num_items, num_users); ``model_of`` returns or trains a network,
+    given its place and its gain. The history is left to the caller.
     """
-    weights, epochs, num_seeds = weighed.weights, list(history), recipe.num_seeds
     networks: list[Network] = []
     factors: list[float] = []
-    for i, (part, weight) in enumerate(zip(recipe.parts, weights)):
-        for j in range(num_seeds):
-            if weight == 0 and len(weights) > 1:
-                continue
-            gain = weighed.gain if part.is_damped else 1.0
-            model = damped(model_of(i * num_seeds + j, gain), gain)
-            if recipe.refit:
-                epochs.extend(model.history)
-            networks += model.networks
-            factors.append(float(weight) / num_seeds)
-    return TrainedModel(
-        replace(recipe, weights=tuple(map(float, weights)) if recipe.members else ()),
-        tuple(networks),
-        tuple(factors),
-        ratings,
-        tuple(epochs),
-        weighed.rmse,
-    )
+    for place in range(recipe.num_networks):
+        member = place // recipe.num_seeds
+        weight = float(weighed.weights[member])
+        if weight or not recipe.members:
+            gain = weighed.gain if recipe.parts[member].is_damped else 1.0
+            networks += damped(model_of(place, gain), gain).networks
+            factors.append(weight / recipe.num_seeds)
+    if recipe.members:
+        recipe = replace(recipe, weights=tuple(map(float, weighed.weights)))
+    kept = tuple(networks), tuple(factors)
+    return TrainedModel(recipe, *kept, ratings, val_rmse=weighed.rmse)

@@ -25,12 +25,7 @@ _LARGEST = 2**53  # of a count
 def checked_fields(described: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     """Return the fields of a `Checkpoint`, each of the type that it must have.
 
-    Parameters
-    ----------
-    described : dict
-        From the file's description, without the format.
-    arrays : dict of str to numpy.ndarray
-        From the file.
+    ``described`` is the file's description without the format; ``arrays`` are from the file.
 
     Raises
     ------
@@ -42,48 +37,34 @@ def checked_fields(described: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
         check_seed(plan.seed)
     except InputError as error:
         raise ValueError(str(error)) from None
-    if plan.checkpoint_every < 1 or plan.recipe.num_networks != 1:
-        raise ValueError("plan")
     chosen, history = (_epochs(described.pop(name)) for name in ("chosen", "history"))
-    for epoch in chosen:
-        if epoch.scored != "validation" or epoch.rmse is None or not plan.recipe.refit:
-            raise ValueError("chosen")
-    if not history:
-        raise ValueError("history")
-    for name in ("data_digest", "split_digest"):
-        if not re.fullmatch("[0-9a-f]{64}", described[name]):
-            raise ValueError(name)
-    if not isinstance(described["options"], dict):
-        raise ValueError("options")
-    _number(described["seconds"])
-    if _number(described.get("gain", 1.0)) > 1:
-        raise ValueError("gain")
-    if not isinstance(described.get("scored"), (dict, type(None))):
-        raise ValueError("scored")
-    _count(described["step"])
     computed_with = tuple(
         (_count(threads), _count(workers)) for threads, workers in described.pop("computed_with")
     )
-    if not computed_with:
-        raise ValueError("computed_with")
     rest = arrays.pop("rest")
-    if rest.ndim != 1 or rest.dtype != np.int64:
-        raise ValueError("rest")
+    _count(described["step"])
+    _number(described["seconds"])
+    sound = [
+        plan.checkpoint_every >= 1 and plan.recipe.num_networks == 1,
+        not chosen or plan.recipe.refit,
+        all(epoch.scored == "validation" and epoch.rmse is not None for epoch in chosen),
+        *(re.fullmatch("[0-9a-f]{64}", described[f"{of}_digest"]) for of in ("data", "split")),
+        isinstance(described["options"], dict),
+        _number(described.get("gain", 1.0)) <= 1,
+        isinstance(described.get("scored"), (dict, type(None))),
+        history and computed_with,
+        rest.ndim == 1 and rest.dtype == np.int64,
+    ]
+    if not all(sound):
+        raise ValueError("a field")
     parts: dict[str, Arrays] = {"arrays": {}, "best_weights": {}}
     for full_name, array in arrays.items():
         kind, _, name = full_name.partition("/")
         if array.dtype != np.float32 or not np.isfinite(array).all():
             raise ValueError(full_name)
         parts[kind][name] = array
-    return {
-        "plan": plan,
-        "chosen": chosen,
-        "history": history,
-        "computed_with": computed_with,
-        "rest": rest,
-        **parts,
-        **described,
-    }
+    read = {"plan": plan, "chosen": chosen, "history": history, "computed_with": computed_with}
+    return {**read, "rest": rest, **parts, **described}
 
 
 def _epochs(entries: Any) -> tuple[Epoch, ...]:
@@ -91,15 +72,16 @@ def _epochs(entries: Any) -> tuple[Epoch, ...]:
     epochs = tuple(Epoch(**entry) for entry in entries)
     for number, epoch in enumerate(epochs, 1):
         _number(epoch.seconds)
+        _number(epoch.train_loss)
         if epoch.rmse is not None:
             _number(epoch.rmse)
-        if (type(epoch.epoch), epoch.epoch, epoch.network) != (int, number, 1):
+        sound = [
+            (type(epoch.epoch), epoch.epoch, epoch.network) == (int, number, 1),
+            type(epoch.refit) is bool and epoch.refit == epochs[0].refit,
+            epoch.scored in ("test", "validation") and epoch.scored == epochs[0].scored,
+        ]
+        if not all(sound):
             raise ValueError("epoch")
-        if type(epoch.refit) is not bool or epoch.refit != epochs[0].refit:
-            raise ValueError("refit")
-        if epoch.scored not in ("test", "validation") or epoch.scored != epochs[0].scored:
-            raise ValueError("scored")
-        _number(epoch.train_loss)
     return epochs
 
 
@@ -117,12 +99,6 @@ def _count(value: Any) -> int:
     return value
 
 
-def check_arrays(arrays: Arrays, shapes: Shapes) -> None:
-    """Raise an InputError unless arrays from a checkpoint have the names and shapes needed."""
-    if {name: array.shape for name, array in arrays.items()} != shapes:
-        raise _unfit("arrays")
-
-
 def check_fits(
     former: Checkpoint,
     recipe: Recipe,
@@ -134,34 +110,21 @@ def check_fits(
 ) -> None:
     """Raise an InputError unless a checkpoint can be of a network's training.
 
-    Parameters
-    ----------
-    former : Checkpoint
-    recipe : Recipe
-        Of the network, for these ratings.
-    num_rows : int
-        Rows that it is trained on.
-    shapes : (dict, dict)
-        Of the arrays, and of the weights kept as the best; from
-        `d2l_autorec.training.engines.array_shapes`.
-    scored : {"test", "validation"} or None
-        What is held out, if anything is.
-    refit : bool
-        Whether the network is trained again.
-    num_epochs : int
-        After which its training ends.
+    It is trained on ``num_rows`` rows until ``num_epochs``, a second time for a ``refit``, and
+    ``scored`` on "test" or "validation" ratings, if on any. ``shapes`` are those of the arrays,
+    and of the weights kept as the best: `engines.array_shapes`.
     """
-    check_arrays(former.arrays, shapes[0])
-    check_arrays(former.best_weights, shapes[1] if scored == "validation" else {})
+    best_shapes = shapes[1] if scored == "validation" else {}
+    for arrays, needed in ((former.arrays, shapes[0]), (former.best_weights, best_shapes)):
+        if {name: array.shape for name, array in arrays.items()} != needed:
+            raise _unfit("arrays")
     for name, array in former.arrays.items():
         if _variance(name, array).min(initial=0.0) < 0:
             raise _unfit("arrays")
     epochs = former.history
-    if epochs[0].refit != refit or epochs[0].scored != (scored or "test"):
-        raise _unfit("epochs")
-    if any((epoch.rmse is None) != (scored is None) for epoch in epochs):
-        raise _unfit("epochs")
-    if len(epochs) > num_epochs:
+    expected = (refit, scored or "test", scored is None)
+    found = {(epoch.refit, epoch.scored, epoch.rmse is None) for epoch in epochs}
+    if found != {expected} or len(epochs) > num_epochs:
         raise _unfit("epochs")
     rows, rest = len(epochs) * num_rows, former.rest
     if former.step * recipe.batch_size + len(rest) != rows or len(rest) >= recipe.batch_size:

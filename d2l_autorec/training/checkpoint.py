@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,14 @@ from d2l_autorec.data.blobs import readable
 from d2l_autorec.data.npz import read_stored_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind, open_file, require_file
+from d2l_autorec.runtime import num_threads
 from d2l_autorec.training.checked import checked_fields
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan
 from d2l_autorec.training.stopping import BestEpoch
 
 if TYPE_CHECKING:
+    from d2l_autorec.training.distributed.group import Group
     from d2l_autorec.training.engines import Engine
 
 NAME = "checkpoint.npz"
@@ -35,100 +37,47 @@ FORMAT = 3
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run at the end of an epoch.
-
-    Attributes
-    ----------
-    plan : Plan
-    options : dict
-        What else the run's command was given, for that command to read.
-    data_digest, split_digest : str
-        As in the result; the data must be the same when the run goes on.
-    chosen : tuple of Epoch
-        The epochs of the training that has chosen the epoch, where the network is being trained
-        again on all ratings; else empty.
-    history : tuple of Epoch
-        The epochs so far.
-    step : int
-        Updates made.
-    computed_with : tuple of (int, int)
-        Numbers of threads and of workers: the first ones, and each time that they changed.
-    seconds : float
-        Spent so far, evaluation included.
-    rest : numpy.ndarray
-        Rows that filled no batch yet, int64.
-    arrays : dict of str to numpy.ndarray
-        Weights and Adam's moments.
-    best_weights : dict of str to numpy.ndarray
-        Weights after the best epoch, where validation ratings choose it; else empty.
-    scored : dict or None
-        Where the network has been scored and is being trained again on all ratings, what
-        `d2l_autorec.training.again.Scored.to_dict` returned.
-    gain : float
-        Of the network, where it is being trained again; see `d2l_autorec.models.biases.Scale`.
-    """
+    """The state of a run at the end of an epoch."""
 
     plan: Plan
-    options: dict[str, Any]
-    data_digest: str
+    options: dict[str, Any]  # what else the run's command was given, for that command to read
+    data_digest: str  # as in the result; the data must be the same when the run goes on
     split_digest: str
-    chosen: tuple[Epoch, ...]
-    history: tuple[Epoch, ...]
-    step: int
-    computed_with: tuple[tuple[int, int], ...]
-    seconds: float
-    rest: np.ndarray
-    arrays: dict[str, np.ndarray]
-    best_weights: dict[str, np.ndarray]
-    scored: dict[str, Any] | None = None
-    gain: float = 1.0
+    chosen: tuple[Epoch, ...]  # of the training that chose the epoch, once that is over
+    history: tuple[Epoch, ...]  # the epochs so far, of the training at hand
+    step: int  # updates made
+    computed_with: tuple[tuple[int, int], ...]  # threads and workers at first and at each change
+    seconds: float  # spent so far, evaluation included
+    rest: np.ndarray  # rows that filled no batch yet, int64
+    arrays: dict[str, np.ndarray]  # weights and Adam's moments
+    best_weights: dict[str, np.ndarray]  # of the epoch that is best on validation ratings, if any
+    scored: dict[str, Any] | None = None  # `run.Scored.to_dict`, in training on all ratings
+    gain: float = 1.0  # of a network trained again; see `d2l_autorec.models.biases.Scale`
 
 
 @dataclass
 class Keep:
-    """Where a run writes its checkpoints, and the checkpoint that it resumes from.
-
-    Attributes
-    ----------
-    folder : Path
-        The run's.
-    options : dict
-        For the checkpoint, see there; JSON must be able to hold it.
-    former : Checkpoint or None
-        Where an earlier process has come to.
-    stopping : callable
-        Asked after every epoch: True to leave a checkpoint and raise KeyboardInterrupt.
-    """
+    """Where a run writes its checkpoints, and the checkpoint that it resumes from."""
 
     folder: Path
-    options: dict[str, Any] = field(default_factory=dict)
-    former: Checkpoint | None = None
+    options: dict[str, Any] = field(default_factory=dict)  # for the checkpoint, as JSON can hold
+    former: Checkpoint | None = None  # where an earlier process has come to
     stopping: Callable[[], bool] = field(default=lambda: False)
+    """Asked after every epoch: True to leave a checkpoint and raise KeyboardInterrupt."""
 
 
 class Keeper:
-    """Writes the checkpoints of a run.
+    """Writes the checkpoints of a run; none without a `Keep`.
 
-    Parameters
-    ----------
-    keep : Keep or None
-        None leaves none.
-    plan : Plan
-    data_digest, split_digest : str
-    start : float
-        When the run began, by ``time.perf_counter``.
-    computed_with : tuple of (int, int)
-        As in `Checkpoint`.
-    writes : bool
-        False on all workers of a group but the first, which only send what is written.
+    The run began at ``start``, by ``time.perf_counter``; the digests of data and split must be
+    those of the former checkpoint. Of a group's workers only the first writes; the others send
+    what is written. ``scored`` is as in `Checkpoint`.
 
     Attributes
     ----------
     former : Checkpoint or None
         What the training of the network at hand goes on from.
-    chosen : tuple of Epoch
-    scored : dict or None
-    gain : float
+    chosen, gain
         As in `Checkpoint`.
     stops : bool
         Whether the run is to end after this epoch.
@@ -138,46 +87,30 @@ class Keeper:
         self,
         keep: Keep | None,
         plan: Plan,
-        data_digest: str,
-        split_digest: str,
+        digests: tuple[str, str],
         start: float,
-        computed_with: tuple[tuple[int, int], ...],
-        writes: bool = True,
+        group: Group | None = None,
+        scored: dict[str, Any] | None = None,
     ) -> None:
-        self.keep, self.plan, self.start, self.writes = keep, plan, start, writes
-        self.computed_with = computed_with
-        self.digests = {"data_digest": data_digest, "split_digest": split_digest}
-        self.former = keep.former if keep else None
-        self.chosen = self.former.chosen if self.former else ()
-        self.scored = self.former.scored if self.former else None
-        self.gain = self.former.gain if self.former else 1.0
-        self.stops = False
-
-    @property
-    def epoch_seed(self) -> int:
-        """The seed of the draws of all epochs."""
-        return self.plan.seed
-
-    @property
-    def refits(self) -> bool:
-        """Whether the epoch has been chosen already."""
-        return bool(self.chosen)
+        self.keep, self.plan, self.digests = keep, plan, digests
+        self.start, self.scored, self.stops = start, scored, False
+        self.writes = group is None or group.is_first
+        former = self.former = keep.former if keep else None
+        if former is not None:
+            check_data(former, *digests)
+        self.chosen: Sequence[Epoch] = former.chosen if former else ()
+        self.gain = former.gain if former else 1.0
+        self.computed_with = computed_with_so_far(former, group)
 
     @property
     def chosen_epoch(self) -> int:
         """The epoch that the network is trained again up to."""
-        best = BestEpoch(None, [epoch.rmse or 0.0 for epoch in self.chosen])
-        return best.best
+        return BestEpoch(None, [epoch.rmse or 0.0 for epoch in self.chosen]).best
 
-    def begin_refit(self, chosen: tuple[Epoch, ...], gain: float) -> None:
-        """Record the chosen epoch and the gain."""
+    def begin_refit(self, chosen: Sequence[Epoch], gain: float) -> None:
+        """Record the epochs of which one has been chosen, and the gain."""
         if not self.chosen:
-            self.chosen, self.gain, self.former = chosen, gain, None
-
-    def begin_on_all(self, scored: dict[str, Any]) -> None:
-        """Record that the model has been scored and is being trained again on all ratings."""
-        if self.scored is None:
-            self.scored, self.chosen, self.former = scored, (), None
+            self.chosen, self.gain, self.former = tuple(chosen), gain, None
 
     def after(self, history: list[Epoch], best: BestEpoch, engine: Engine, is_over: bool) -> None:
         """Write a checkpoint after an epoch, if one is due; all workers call this."""
@@ -191,8 +124,8 @@ class Keeper:
             reached = Checkpoint(
                 self.plan,
                 self.keep.options,
-                **self.digests,
-                chosen=self.chosen,
+                *self.digests,
+                chosen=tuple(self.chosen),
                 history=tuple(history),
                 step=engine.state.step,
                 computed_with=self.computed_with,
@@ -206,14 +139,21 @@ class Keeper:
             save(self.keep.folder, reached)
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint. The former one stays until the new one is complete.
+def computed_with(group: Group | None) -> tuple[int, int]:
+    """Return the numbers of threads and of workers, on which the last bits depend."""
+    return num_threads(), group.num_workers if group else 1
 
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
+
+def computed_with_so_far(
+    former: Checkpoint | None, group: Group | None
+) -> tuple[tuple[int, int], ...]:
+    """Return all these numbers of a run, from the first ones to those of this process."""
+    before, now = former.computed_with if former else (), computed_with(group)
+    return before if before[-1:] == (now,) else (*before, now)
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint. The former one stays until the new one is complete."""
     described = dict(vars(checkpoint))
     arrays = {"rest": described.pop("rest")}
     for group in ("arrays", "best_weights"):
@@ -236,13 +176,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(folder: Path) -> Checkpoint:
-    """Read the checkpoint of an unfinished run.
-
-    Raises
-    ------
-    InputError
-        If there is none, the run is finished, or the file is damaged or of a newer format.
-    """
+    """Read the checkpoint of an unfinished run."""
     path = folder / NAME
     with readable(str(path)):
         finished, there = kind(folder / "run.json"), kind(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Union
 
 import numpy as np
 
@@ -14,44 +14,25 @@ from d2l_autorec.runtime import seed_everything
 Mask = Callable[[], np.ndarray]
 
 
-class Draws(Protocol):
-    """A source of random numbers for training.
-
-    Attributes
-    ----------
-    name : {"mxnet", "numpy"}
-    """
-
-    name: str
-
-    def seed(self, seed: int) -> None:
-        """Seed the draws."""
-
-    def shuffle(self, rows: np.ndarray) -> None:
-        """Bring row numbers into a random order, in place."""
-
-    def mask(self, shape: tuple[int, ...], rate: float) -> Mask:
-        """Begin to draw dropout's mask, 0 or ``1 / (1 - rate)``; return a function to get it."""
-
-
 class GlobalDraws:
     """The book's draws: dropout from MXNet's global generator, the order of rows from NumPy's.
 
     Initial weights come from MXNet's too, when a net is initialised.
     """
 
-    name = "mxnet"
-
     def seed(self, seed: int) -> None:
         """Seed both generators."""
         seed_everything(seed)
 
     def shuffle(self, rows: np.ndarray) -> None:
-        """Shuffle with the generator that Gluon's sampler draws from."""
+        """Bring row numbers into a random order, in place, as Gluon's sampler does."""
         np.random.shuffle(rows)  # noqa: NPY002
 
     def mask(self, shape: tuple[int, ...], rate: float) -> Mask:
-        """Let MXNet draw, beside what follows, what ``nn.Dropout`` would."""
+        """Begin to draw dropout's mask, 0 or ``1 / (1 - rate)``; return a function to get it.
+
+        MXNet draws what ``nn.Dropout`` would, beside what follows.
+        """
         import mxnet as mx
 
         with mx.autograd.train_mode():
@@ -59,14 +40,7 @@ class GlobalDraws:
 
 
 class NumPyDraws:
-    """All draws from one NumPy generator. MXNet is not needed.
-
-    Parameters
-    ----------
-    seed : int
-    """
-
-    name = "numpy"
+    """The same from one NumPy generator. MXNet is not needed."""
 
     def __init__(self, seed: int) -> None:
         self.seed(seed)
@@ -76,11 +50,11 @@ class NumPyDraws:
         self.generator = np.random.default_rng(seed)
 
     def shuffle(self, rows: np.ndarray) -> None:
-        """Shuffle."""
+        """Bring row numbers into a random order, in place."""
         self.generator.shuffle(rows)
 
     def mask(self, shape: tuple[int, ...], rate: float) -> Mask:
-        """Draw."""
+        """Draw dropout's mask; return a function to get it."""
         kept = self.generator.random(shape, np.float32) >= rate
         mask = kept * np.float32(1 / (1 - rate))
         return lambda: mask
@@ -88,17 +62,16 @@ class NumPyDraws:
     def weight(self, shape: tuple[int, ...], init: str) -> np.ndarray:
         """Draw an initial weight (out, in): float32.
 
-        Parameters
-        ----------
-        shape : tuple of int
-        init : {"normal", "xavier"}
-            The chapter's normal distribution, or MXNet's default for Xavier: uniform within
-            ``sqrt(6 / (in + out))``, from Glorot and Bengio (2010).
+        From the chapter's "normal" distribution, or as MXNet's default for "xavier": uniform
+        within ``sqrt(6 / (in + out))``, from Glorot and Bengio (2010).
         """
         if init == "normal":
             return np.float32(CHAPTER.sigma) * self.generator.standard_normal(shape, np.float32)
         bound = math.sqrt(6 / sum(shape))
         return self.generator.uniform(-bound, bound, shape).astype(np.float32)
+
+
+Draws = Union[GlobalDraws, NumPyDraws]
 
 
 def has_mxnet() -> bool:

@@ -12,14 +12,13 @@ from scipy import sparse
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.architecture import Architecture
-from d2l_autorec.models.biases import Scale, shrunken_means
+from d2l_autorec.models.biases import Scale
 from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.draws import Draws, GlobalDraws, NumPyDraws, has_mxnet
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.job import Job
-from d2l_autorec.training.matrix import check_matrices
-from d2l_autorec.training.updates import Updates
+from d2l_autorec.training.job import Job, Updates, check_matrices
 
 if TYPE_CHECKING:
     from d2l_autorec.training.checkpoint import Keeper
@@ -37,7 +36,7 @@ Whole = Callable[[Arrays], tuple[Arrays, Arrays]]
 
 @dataclass(frozen=True)
 class Compute:
-    """What a network is trained with.
+    """How networks are trained, whatever the recipe.
 
     Attributes
     ----------
@@ -47,27 +46,27 @@ class Compute:
         For the dense engine; one CPU where there is none.
     group : Group or None
         The workers to share the work with; the result is the same on all of them.
+    follow, watch : callable
+        Told of each epoch; ``watch`` with the network as it is then, too.
+    keeper : Keeper or None
+        For the checkpoints of a recipe with one network.
     """
 
     engine: str = "sparse"
     devices: tuple[Any, ...] = ()
     group: Group | None = None
+    follow: Callable[[Epoch], None] = lambda epoch: None
+    watch: Callable[[Epoch, TrainedModel], None] | None = None
+    keeper: Keeper | None = None
 
 
 @dataclass(frozen=True)
 class Engine:
     """A network that is ready to be trained.
 
-    Attributes
-    ----------
-    state : DenseState or SparseState
-        What changes in training.
-    epochs : callable
-        Takes a number of epochs and gives the generator that trains them.
-    whole : callable
-        Takes a copy of weights; gives what a checkpoint is to hold: all arrays of the state, and
-        those weights, whole. All workers call it.
-    batches : RolloverBatches
+    ``epochs`` takes a number of epochs and gives the generator that trains them. ``whole`` takes a
+    copy of weights and gives what a checkpoint is to hold: all arrays of the state, and those
+    weights, whole; all workers call it.
     """
 
     state: DenseState | SparseState
@@ -110,22 +109,12 @@ def make_engine(
     held_out: sparse.csr_matrix | None,
     seed: int,
     compute: Compute,
-    keeper: Keeper | None = None,
 ) -> Engine:
-    """Draw initial weights and prepare the engine.
+    """Draw initial weights and prepare the engine for the recipe of one network.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        Of one network, for these ratings.
-    scale : Scale
-        What the matrices have been made with.
-    train, held_out : scipy.sparse.csr_matrix
-        What the network reads, and what is scored after each epoch; (num_rows, num_cols).
-    seed : int
-    compute : Compute
-    keeper : Keeper, optional
-        What the batches begin with, where the run leaves checkpoints.
+    The network reads ``train`` and is scored on ``held_out`` after each epoch, if on anything;
+    both are (num_rows, num_cols), made with ``scale``. Where there are checkpoints, the batches go
+    on from the former one.
 
     Raises
     ------
@@ -134,23 +123,24 @@ def make_engine(
     """
     num_rows, num_cols = train.shape
     check_matrices(train, held_out, num_cols)
+    if compute.engine == "fast" and not has_mxnet():
+        raise InputError("The engine fast needs MXNet, which is not here; use the engine sparse.")
     draws: Draws = GlobalDraws()
     if choose_draws(recipe, compute.engine) == "numpy":
         draws = NumPyDraws(seed)
     elif recipe.draws != "book":
         draws.seed(seed)
-    if compute.engine == "fast" and not has_mxnet():
-        raise InputError("The engine fast needs MXNet, which is not here; use the engine sparse.")
     clip = None
     if isinstance(recipe.clip, tuple) and recipe.targets != "biases":
         low, high = ((end - scale.mean) / scale.unit for end in recipe.clip)
         clip = (low, high)
+    keeper = compute.keeper
     former = keeper.former if keeper else None
     batches = RolloverBatches(
         num_rows,
         recipe.batch_size,
         former.rest if former else None,
-        keeper.epoch_seed if keeper else None,
+        keeper.plan.seed if keeper else None,
         len(former.history) if former else 0,
         draws,
     )
@@ -159,14 +149,6 @@ def make_engine(
     if compute.engine == "fast":
         return Engine(*_dense(recipe, job, compute.devices), batches)
     return Engine(*_sparse(recipe, job, draws, former is not None), batches)
-
-
-def _first_bias(recipe: Recipe, train: sparse.csr_matrix) -> np.ndarray | None:
-    """Return the initial bias of the output, None for zeros."""
-    if recipe.start != "mean":
-        return None
-    mean = float(train.data.mean())
-    return mean + shrunken_means(train.indices, train.data - mean, train.shape[1])
 
 
 def _dense(recipe: Recipe, job: Job, devices: Sequence[Any]) -> tuple[DenseState, Epochs, Whole]:
@@ -179,9 +161,8 @@ def _dense(recipe: Recipe, job: Job, devices: Sequence[Any]) -> tuple[DenseState
     devices = list(devices) or [mx.cpu()]
     net = AutoRec(job.train.shape[1], recipe.architecture)
     initialize(net, recipe.init, devices)
-    first_bias = _first_bias(recipe, job.train)
-    if first_bias is not None:
-        net.dense_layers()[-1].bias.set_data(mx.np.array(first_bias))
+    if recipe.start == "mean":
+        net.dense_layers()[-1].bias.set_data(mx.np.array(job.column_means()))
     state = DenseState(net, devices, job.updates, job.group)
     return state, partial(epochs, state, job), lambda weights: (state.arrays(), weights)
 
@@ -193,25 +174,20 @@ def _sparse(
     from d2l_autorec.training.sparse.loop import epochs
     from d2l_autorec.training.sparse.state import SparseState
 
-    num_cols = job.train.shape[1]
+    job, num_cols = job.canonical(), job.train.shape[1]
     if resumed:
-        state = SparseState.zeros(recipe.architecture, num_cols, draws)
+        state = SparseState.blank(recipe.architecture, num_cols, draws)
     elif isinstance(draws, NumPyDraws):
         state = SparseState.new(recipe.architecture, num_cols, draws, recipe.init)
     else:
         state = SparseState.from_mxnet(recipe.architecture, num_cols, recipe.init)
-    first_bias = _first_bias(recipe, job.train)
-    if first_bias is not None:
-        state.out_bias[:, 0] = first_bias
+    if recipe.start == "mean":
+        state.out_bias[:, 0] = job.column_means()
     threads = share_out(job.train, job.group)
 
     def whole(weights: Arrays) -> tuple[Arrays, Arrays]:
-        if job.group is not None:
-            span = (threads.lo, threads.hi)
-            state.gather(job.group, span, moments=True)
-            for name in ("V", "W", "out_bias"):
-                if weights:
-                    job.group.gather(weights[name], *span)
+        state.gather(threads, moments=True)
+        threads.gather(weights[name] for name in ("V", "W", "out_bias") if weights)
         return state.arrays(), weights
 
     return state, partial(epochs, state, job, threads), whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,20 +15,13 @@ from d2l_autorec.models.biases import Scale, shrinkage_of
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.training.blend import blend, damped, member_seeds, weigh
+from d2l_autorec.training.blend import Weighed, blend, member_seeds, weigh
 from d2l_autorec.training.checked import check_fits
-from d2l_autorec.training.draws import NumPyDraws
 from d2l_autorec.training.engines import Compute, Engine, array_shapes, make_engine
-from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.stopping import BestEpoch
+from d2l_autorec.training.stopping import BestEpoch, check_finite
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from d2l_autorec.training.checkpoint import Keeper
-
-Follow = Callable[[Epoch], None]
-Watch = Callable[[Epoch, TrainedModel], None]
 
 
 @dataclass(frozen=True)
@@ -49,9 +42,6 @@ def fit(
     split: tuple[np.ndarray, np.ndarray] | None = None,
     test: sparse.csr_matrix | None = None,
     compute: Compute | None = None,
-    follow: Follow = lambda epoch: None,
-    watch: Watch | None = None,
-    keeper: Keeper | None = None,
 ) -> TrainedModel:
     """Train the model of a recipe: one network, the average of several, or a blend.
 
@@ -69,21 +59,14 @@ def fit(
     seed : int
         For the validation split and all draws. The networks that are averaged have the seeds
         ``seed``, ``seed + 1000`` and so on.
-    rows : numpy.ndarray, optional
-        The rows of the table that hold the training ratings; all by default.
-    split : (numpy.ndarray, numpy.ndarray), optional
-        Which of these to train on, and which to validate with; `holdout_split` by default.
+    rows, split : numpy.ndarray and (numpy.ndarray, numpy.ndarray), optional
+        The rows of the table that hold the training ratings, all by default; and which of these to
+        train on, and which to validate with, `holdout_split` by default.
     test : scipy.sparse.csr_matrix, optional
         Ratings (num_items, num_users) to score after each epoch where there is no validation; for
         the history only.
     compute : Compute, optional
         The sparse engine by default.
-    follow : callable
-        Told of each epoch.
-    watch : callable, optional
-        Told of each epoch, with the network as it is then.
-    keeper : Keeper, optional
-        For the checkpoints of a recipe with one network.
 
     Raises
     ------
@@ -104,46 +87,36 @@ def fit(
     if not recipe.refit:
         whole = kept
     del rows, split  # large, as what follows is
-    seeds = member_seeds(seed, recipe.num_seeds)
-    places = [(part, own) for part in recipe.parts for own in seeds]
-    resumed = keeper is not None and keeper.refits
-    train = partial(fit_network, compute=compute, follow=follow, watch=watch, keeper=keeper)
-    fits = [
-        train(
-            kept,
-            replace(part, patience=recipe.patience),
-            own,
-            validation=validation,
-            test=test,
-            place=Place(i),
-        )
-        for i, (part, own) in enumerate([] if resumed else places, 1)
-    ]
-    histories, chosen = [one.history for one in fits], [one.epoch for one in fits]
-
-    def refit(place: int, gain: float) -> TrainedModel:
-        part, own = places[place]
-        if keeper is not None:
-            keeper.begin_refit(histories[place] if histories else (), gain)
-        stop = keeper.chosen_epoch if keeper is not None else chosen[place]
-        seen = test if len(places) == 1 else None
-        return train(whole, part, own, test=seen, stop=stop, place=Place(place + 1, True))
-
-    if keeper is not None and resumed:
-        model = damped(refit(0, keeper.gain), keeper.gain)
-        return replace(model, recipe=recipe, history=(*keeper.chosen, *model.history))
-    members = [fits[i : i + len(seeds)] for i in range(0, len(fits), len(seeds))]
-    weighed = weigh(recipe, members, held_out)
-    del members
+    places = [(part, own) for part in recipe.parts for own in member_seeds(seed, recipe.num_seeds)]
+    train, keeper = partial(fit_network, compute=compute), compute.keeper if compute else None
+    if keeper is not None and keeper.chosen:  # resumed, with the epoch chosen before
+        fits: list[TrainedModel] = []
+        history, chosen = list(keeper.chosen), [keeper.chosen_epoch]
+        weighed = Weighed(gain=keeper.gain)
+    else:
+        beside = partial(train, kept, validation=validation, test=test)
+        fits = [
+            beside(replace(part, patience=recipe.patience), own, place=Place(i))
+            for i, (part, own) in enumerate(places, 1)
+        ]
+        history, chosen = [e for one in fits for e in one.history], [one.epoch for one in fits]
+        weighed = weigh(recipe, fits, held_out)
     if recipe.refit:  # of the networks so far no more is needed
         fits.clear()
-    return blend(
-        recipe,
-        whole,
-        weighed,
-        lambda place, gain: refit(place, gain) if recipe.refit else fits[place],
-        [epoch for history in histories for epoch in history],
-    )
+
+    def final(place: int, gain: float) -> TrainedModel:
+        if not recipe.refit:
+            return fits[place]
+        part, own = places[place]
+        if keeper is not None:
+            keeper.begin_refit(history, gain)
+        seen = test if len(places) == 1 else None
+        where = Place(place + 1, True)
+        model = train(whole, part, own, test=seen, stop=chosen[place], place=where)
+        history.extend(model.history)
+        return model
+
+    return replace(blend(recipe, whole, weighed, final), history=tuple(history))
 
 
 def fit_network(
@@ -155,13 +128,10 @@ def fit_network(
     test: sparse.csr_matrix | None = None,
     stop: int | None = None,
     compute: Compute | None = None,
-    follow: Follow = lambda epoch: None,
-    watch: Watch | None = None,
-    keeper: Keeper | None = None,
     place: Place | None = None,
     initial: Mapping[str, np.ndarray] | None = None,
 ) -> TrainedModel:
-    """Train one network.
+    """Train one network; return a model with it alone, and with the history of its epochs.
 
     Parameters
     ----------
@@ -171,27 +141,22 @@ def fit_network(
         Of one network; its validation share, refit and seeds are left aside.
     seed : int
         For the initial weights, dropout and the order of rows.
-    validation : scipy.sparse.csr_matrix, optional
-        Held-out ratings of the same shape; the weights of the epoch that is best on them are kept.
-    test : scipy.sparse.csr_matrix, optional
-        Scored after each epoch where there is no validation, and without any effect.
+    validation, test : scipy.sparse.csr_matrix, optional
+        Held-out ratings of the same shape. The weights of the epoch that is best on the first are
+        kept; without them the second are scored after each epoch, without any effect.
     stop : int, optional
         End after this epoch, with a schedule that is still for ``num_epochs``.
-    compute, follow, watch, keeper
-        As for `fit`.
+    compute : Compute, optional
+        The sparse engine by default.
     place : Place, optional
         For the history.
     initial : mapping, optional
         Weights to begin with, named as in `Network`, for the sparse engine; drawn by default.
-
-    Returns
-    -------
-    TrainedModel
-        With this network alone; the history holds its epochs.
     """
     compute, place = compute or Compute(), place or Place()
-    num_items, num_users = ratings.shape
-    recipe = recipe.for_ratings(num_users, num_items, rating_range(ratings))
+    keeper = compute.keeper
+    ends, (num_items, num_users) = rating_range(ratings), ratings.shape
+    recipe = recipe.for_ratings(num_users, num_items, ends)
     recipe = shrinkage_of(recipe, ratings)
     watched, scored = (test, "test") if validation is None else (validation, "validation")
     train, held_out = ratings, watched
@@ -204,17 +169,12 @@ def fit_network(
     history = list(former.history) if former else []
     num_epochs = stop or recipe.num_epochs
     if former is not None:
-        check_fits(
-            former,
-            recipe,
-            train.shape[0],
-            array_shapes(compute.engine, recipe.architecture, train.shape[1]),
-            None if watched is None else scored,
-            place.refit,
-            num_epochs,
-        )
-    engine = make_engine(recipe, scale, train, held_out, seed, compute, keeper)
+        shapes = array_shapes(compute.engine, recipe.architecture, train.shape[1])
+        told = None if watched is None else scored
+        check_fits(former, recipe, train.shape[0], shapes, told, place.refit, num_epochs)
+    engine = make_engine(recipe, scale, train, held_out, seed, compute)
     if initial is not None:
+        from d2l_autorec.training.draws import NumPyDraws
         from d2l_autorec.training.sparse.state import SparseState
 
         given = SparseState.from_weights(recipe.architecture, dict(initial), NumPyDraws(seed))
@@ -247,9 +207,9 @@ def fit_network(
             best.add(rmse, engine.state.weights)
         if keeper is not None:
             keeper.after(history, best, engine, is_over())
-        follow(epoch)
-        if watch is not None:
-            watch(epoch, model(number))
+        compute.follow(epoch)
+        if compute.watch is not None:
+            compute.watch(epoch, model(number))
         if keeper is not None and keeper.stops and not is_over():
             loop.close()
             raise KeyboardInterrupt
@@ -262,15 +222,6 @@ def fit_network(
         next(loop, None)  # close would do nothing where it has not begun
     engine.state.forget_moments()
     return model(best.best if validation is not None else len(history))
-
-
-def check_finite(epoch: Epoch) -> None:
-    """Raise an InputError if an epoch's loss or RMSE is not finite."""
-    if not np.isfinite([epoch.train_loss, epoch.rmse or 0.0]).all():
-        raise InputError(
-            f"Training diverged: in epoch {epoch.epoch} loss or RMSE is not finite; train with a "
-            "lower learning rate (--lr)."
-        )
 
 
 def _finite_weights(engine: Engine) -> dict[str, np.ndarray]:

@@ -7,30 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training rows.
+    """One pass over the training rows."""
 
-    Attributes
-    ----------
-    epoch : int
-        Its number, from 1.
-    train_loss : float
-        Mean over its batches of the batch's mean loss.
-    rmse : float or None
-        Pooled RMSE over held-out ratings after the epoch, where there are some.
-    seconds : float
-        Time spent in training, without evaluation.
-    scored : {"test", "validation"}
-        Which held-out ratings these are.
-    network : int
-        Which network of the model is trained, from 1.
-    refit : bool
-        Whether it is trained on all training ratings, after the epoch has been chosen.
-    """
-
-    epoch: int
-    train_loss: float
-    rmse: float | None
-    seconds: float
-    scored: str = "test"
-    network: int = 1
-    refit: bool = False
+    epoch: int  # its number, from 1
+    train_loss: float  # mean over its batches of the batch's mean loss
+    rmse: float | None  # pooled over held-out ratings after the epoch, where there are some
+    seconds: float  # spent in training, without evaluation
+    scored: str = "test"  # or "validation": which held-out ratings these are
+    network: int = 1  # which network of the model is trained, from 1
+    refit: bool = False  # on all training ratings, after the epoch has been chosen

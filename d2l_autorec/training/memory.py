@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.runtime import memory_there
 from d2l_autorec.training.plan import Plan
@@ -21,12 +19,14 @@ _OF_WEIGHTS = {"fast": 4, "sparse": 3}  # weights and moments; the dense engine'
 _OF_BATCH = {"fast": 4, "sparse": 0}  # ratings, mask, output and error, (batch, columns)
 
 
-@dataclass(frozen=True)
-class Shared:
+class Shared(NamedTuple):
     """How many workers share a run, and how many of them are on this machine."""
 
     workers: int = 1
     here: int = 1
+
+
+ALONE = Shared()
 
 
 def shared_here(workers: int) -> Shared:
@@ -35,8 +35,7 @@ def shared_here(workers: int) -> Shared:
     return Shared(workers, int(told) if told.isdecimal() else 1)
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """How many users, items and ratings there are."""
 
     users: int
@@ -49,18 +48,11 @@ class Size:
         return cls(ratings.num_users, ratings.num_items, len(ratings.table))
 
 
-def needed(recipe: Recipe, engine: str, size: Size, shared: Shared = Shared()) -> int:
+def needed(recipe: Recipe, engine: str, size: Size, shared: Shared = ALONE) -> int:
     """Return the bytes that a recipe needs at least, while its largest network is trained.
 
     What Python, MXNet and the table of ratings take comes on top. Of several workers each has all
     weights to begin and to end with, and its share of the rest.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    engine : {"fast", "sparse"}
-    size : Size
-    shared : Shared
     """
     largest = max(_of_network(part, recipe, engine, size, shared) for part in recipe.parts)
     return largest + shared.here * size.ratings * _of_rating(recipe)
@@ -68,7 +60,7 @@ def needed(recipe: Recipe, engine: str, size: Size, shared: Shared = Shared()) -
 
 def _of_network(part: Recipe, recipe: Recipe, engine: str, size: Size, shared: Shared) -> int:
     rows, cols = part.architecture.oriented(size.users, size.items)
-    weights = _num_weights(part.architecture, cols)
+    weights = sum(map(math.prod, part.architecture.weight_shapes(cols).values()))
     kept = bool(recipe.val_ratio)  # the weights of the best epoch
     others = weights * (_OF_WEIGHTS[engine] - 1 + kept)
     others += min(part.batch_size, rows) * cols * _OF_BATCH[engine]
@@ -81,11 +73,7 @@ def _of_rating(recipe: Recipe) -> int:
     return 16 + 8 * recipe.refit + 4 * scaled
 
 
-def _num_weights(architecture: Architecture, cols: int) -> int:
-    return sum(map(math.prod, architecture.weight_shapes(cols).values()))
-
-
-def check_memory(plan: Plan, size: Size, shared: Shared = Shared()) -> None:
+def check_memory(plan: Plan, size: Size, shared: Shared = ALONE) -> None:
     """Raise an InputError if a run needs more memory than there is on this machine.
 
     The sentence says which engine or which setting would fit. On a GPU, or where the system does
@@ -95,7 +83,9 @@ def check_memory(plan: Plan, size: Size, shared: Shared = Shared()) -> None:
     need = needed(plan.recipe, plan.engine, size, shared)
     if there is None or need <= there:
         return
-    what = f"--engine {plan.engine} with --hidden {_hidden(plan.recipe)}"
+    largest = max(plan.recipe.parts, key=lambda part: sum(part.architecture.hidden))
+    hidden = ",".join(map(str, largest.architecture.hidden))
+    what = f"--engine {plan.engine} with --hidden {hidden}"
     if shared.here > 1:
         what += f" in {shared.here} workers on this machine"
     raise InputError(
@@ -106,10 +96,9 @@ def check_memory(plan: Plan, size: Size, shared: Shared = Shared()) -> None:
 
 def _remedy(plan: Plan, size: Size, there: int, shared: Shared) -> str:
     recipe = plan.recipe
-    if plan.engine == "fast":
-        other = needed(recipe, "sparse", size, shared)
-        if other <= there:
-            return f"use --engine sparse, which needs {_gb(other)} or more"
+    other = needed(recipe, "sparse", size, shared)
+    if plan.engine == "fast" and other <= there:
+        return f"use --engine sparse, which needs {_gb(other)} or more"
     left = there - shared.here * size.ratings * _of_rating(recipe)
     low, high = 0, max(width for part in recipe.parts for width in part.architecture.hidden)
     while high - low > 1:
@@ -123,12 +112,6 @@ def _remedy(plan: Plan, size: Size, there: int, shared: Shared) -> str:
     if low:
         return f"use --engine sparse with --hidden {low} or less"
     return "train on fewer users and items, or on a machine with more memory"
-
-
-def _hidden(recipe: Recipe) -> str:
-    """Return the hidden sizes of the part with most weights, as the option has them."""
-    largest = max(recipe.parts, key=lambda part: sum(part.architecture.hidden))
-    return ",".join(map(str, largest.architecture.hidden))
 
 
 def _gb(size: int) -> str:

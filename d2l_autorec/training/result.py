@@ -35,20 +35,18 @@ class Result:
         Mean batch loss of that epoch, or of the last one where there are several networks.
     networks : int
         How many the model has.
-    seconds : float
-        Training alone, over all epochs run.
-    total_seconds : float
-        From the split on, evaluation included.
+    seconds, total_seconds : float
+        Training alone, over all epochs run; and from the split on, evaluation included.
     num_train, num_val, num_test : int
         Ratings. With a refit, those for validation are trained on too.
     draws : {"mxnet", "numpy"}
         Where random numbers came from.
+    data_digest, split_digest : str
+        SHA-256 of the ratings file and of the held-out row numbers.
     gain : float or None
         The first network's, where it is damped; see `d2l_autorec.models.biases.Scale`.
     single_users : float
         Share of the users with training ratings who have only one.
-    data_digest, split_digest : str
-        SHA-256 of the ratings file and of the held-out row numbers.
     computed_with : sequence of (int, int)
         Numbers of threads and of workers: the first ones, and each time that they changed.
     """
@@ -75,10 +73,8 @@ class Result:
     def warning(self) -> str | None:
         """Say by what the model is not beaten, and why that may be; None where it is good."""
         told = []
-        others = {
-            "the mean rating": self.mean_rmse,
-            "plain user and item biases": self.biases_rmse,
-        }
+        others = {"the mean rating": self.mean_rmse}
+        others["plain user and item biases"] = self.biases_rmse
         if beaten := [name for name, rmse in others.items() if self.test_rmse >= rmse]:
             told.append(f"The model is no better than {' and than '.join(beaten)}.")
         if self.single_users > 0.5:
@@ -99,27 +95,18 @@ def record(plan: Plan, result: Result) -> dict[str, Any]:
 
 def history_table(history: Sequence[Epoch]) -> tuple[list[str], list[list[Any]]]:
     """Return columns and rows of ``history.csv``: an RMSE's column says what it is over."""
-    columns = ["epoch", "train_loss", "test_rmse", "val_rmse", "seconds", "network", "refit"]
-    rows = [
-        [
-            e.epoch,
-            e.train_loss,
-            e.rmse if e.scored == "test" else None,
-            e.rmse if e.scored == "validation" else None,
-            e.seconds,
-            e.network,
-            int(e.refit),
-        ]
-        for e in history
-    ]
-    several = len({(e.network, e.refit) for e in history}) > 1
-    kept = [
-        i
-        for i, name in enumerate(columns)
-        if several or name not in ("network", "refit")
-        if "rmse" not in name or any(row[i] is not None for row in rows)
-    ]
-    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    found: dict[str, list[Any]] = {
+        "epoch": [e.epoch for e in history],
+        "train_loss": [e.train_loss for e in history],
+        "test_rmse": [e.rmse if e.scored == "test" else None for e in history],
+        "val_rmse": [e.rmse if e.scored == "validation" else None for e in history],
+        "seconds": [e.seconds for e in history],
+    }
+    kept = {name: column for name, column in found.items() if set(column) != {None}}
+    if len({(e.network, e.refit) for e in history}) > 1:
+        kept["network"] = [e.network for e in history]
+        kept["refit"] = [int(e.refit) for e in history]
+    return list(kept), [list(row) for row in zip(*kept.values())]
 
 
 def pooled_rmse(predicted: np.ndarray, stars: np.ndarray) -> float:

@@ -18,16 +18,9 @@ from d2l_autorec.training.plan import Plan
 
 
 def plan_to_go_on(former: Plan, changes: Mapping[str, Any], asked: Mapping[str, Any]) -> Plan:
-    """Return a resumed run's plan: its own, with more epochs where these are asked for.
+    """Return a resumed run's plan: that of the checkpoint, with more epochs where asked for.
 
-    Parameters
-    ----------
-    former : Plan
-        From the checkpoint.
-    changes : mapping
-        Fields of the recipe that stand on the command line.
-    asked : mapping
-        Other fields of the plan that stand there.
+    On the command line stand fields of the recipe, ``changes``, and others of the plan, ``asked``.
 
     Raises
     ------
@@ -80,15 +73,8 @@ def refuse_others(wanted: Mapping[str, Any], had: Mapping[str, Any]) -> None:
 def interrupt_after_epoch(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     """Let the first Ctrl-C wait for the end of the epoch; a second one interrupts at once.
 
-    Parameters
-    ----------
-    say : callable
-        Told what is going to happen.
-
-    Yields
-    ------
-    callable
-        Returns whether Ctrl-C has been pressed.
+    ``say`` is told what is going to happen. Yields a function that returns whether Ctrl-C has been
+    pressed.
     """
     pressed = threading.Event()
 

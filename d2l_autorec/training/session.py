@@ -14,7 +14,6 @@ from typing import Any
 from d2l_autorec import runs
 from d2l_autorec.atomic import lock_folder
 from d2l_autorec.data.formats import Ratings
-from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import find_recipe
@@ -22,13 +21,17 @@ from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.paths import kind
 from d2l_autorec.progress import epochs_bar, tell
 from d2l_autorec.training import checkpoint, resume, run
-from d2l_autorec.training.again import Scored, saved_record, train_on_all
 from d2l_autorec.training.asked import Asked, Prepared, prepare, with_whole_path
 from d2l_autorec.training.distributed.group import Group, group_from_environment
 from d2l_autorec.training.engines import choose_draws
+from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan
 from d2l_autorec.training.tensorboard import tensorboard
 
+_TRAINED_ON = {
+    False: "training ratings",
+    True: "all ratings; the result is of the model trained on the training ratings alone",
+}
 SaveModel = Callable[[Path, TrainedModel, Ratings, dict[str, Any]], None]
 
 
@@ -46,18 +49,8 @@ class Done:
 def begin(asked: Asked, save_model: SaveModel, quiet: bool = False) -> Done | None:
     """Train in a new folder.
 
-    Parameters
-    ----------
-    asked : Asked
-    save_model : callable
-        Writes a model folder.
-    quiet : bool
-        Show nothing.
-
-    Returns
-    -------
-    Done or None
-        None on all workers of a group but the first.
+    ``save_model`` writes a model folder. The outcome is None on all workers of a group but the
+    first.
 
     Raises
     ------
@@ -71,47 +64,19 @@ def begin(asked: Asked, save_model: SaveModel, quiet: bool = False) -> Done | No
 
 
 def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False) -> Done | None:
-    """Resume an interrupted run in its folder.
+    """Resume an interrupted run in its folder; otherwise as `begin`.
 
-    What is not asked for is taken from the checkpoint.
-
-    Parameters
-    ----------
-    folder : Path
-    asked, save_model, quiet
-        As for `begin`.
-
-    Raises
-    ------
-    InputError
-        As `begin`; if there is no checkpoint to go on from; if an option contradicts it.
+    What is not asked for is taken from the checkpoint. Raises an InputError, too, if there is no
+    checkpoint to go on from, or if an option contradicts it.
     """
     former = checkpoint.load(folder)
-    kept = former.options
-    try:
-        paths = [kept["data"], kept["tensorboard"], kept.get("test"), kept["devices"]]
-        if not all(text is None or isinstance(text, str) for text in paths):
-            raise TypeError("options")
-        own = Asked(
-            data=Path(kept["data"]) if kept["data"] else None,
-            devices=kept["devices"],
-            out=folder,
-            save=bool(kept["save"]),
-            tensorboard=Path(kept["tensorboard"]) if kept["tensorboard"] else None,
-            reading=ReadOptions.from_json(kept["reading"]) if "reading" in kept else ReadOptions(),
-            test=Path(kept["test"]) if kept.get("test") else None,
-        )
-    except (KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"{folder / checkpoint.NAME} was not made by the train command; resume it in "
-            "Python, as it was started."
-        ) from None
+    own = Asked.from_kept(former.options, folder)
     if asked.save and not own.save and asked.plan.get("all_ratings") is None:
         former = replace(former, plan=replace(former.plan, all_ratings=True))
-    if asked.recipe is not None and find_recipe(asked.recipe).recipe.but(**asked.changes) != (
-        former.plan.recipe
-    ):
-        raise InputError("--recipe cannot be changed with --resume; leave it out.")
+    if asked.recipe is not None:
+        recipe = find_recipe(asked.recipe).recipe.but(**asked.changes)
+        if recipe != former.plan.recipe:
+            raise InputError("--recipe cannot be changed with --resume; leave it out.")
     plan = resume.plan_to_go_on(former.plan, asked.changes, with_whole_path(asked.plan))
     if asked.test is not None and own.test is None:
         raise InputError(f"--test: the run has --split {former.plan.split}; leave it out.")
@@ -120,7 +85,7 @@ def go_on(folder: Path, asked: Asked, save_model: SaveModel, quiet: bool = False
             "--epochs cannot be raised any more: the model has been scored and is being trained "
             "again on all ratings; leave it out."
         )
-    wanted = {name: getattr(asked, name) for name in ("devices", "out")}
+    wanted = {"devices": asked.devices, "out": asked.out}
     given = {name: value for name, value in wanted.items() if value is not None}
     resume.refuse_others(given, {**vars(own), "devices": own.devices or "cpu"})
     own = replace(
@@ -148,7 +113,7 @@ def _train(
         folder = runs.new_folder(asked.out, f"train-seed{plan.seed}", make=False)
         new = not kind(folder)
     if former is not None:
-        say(resume.other_computation(former.computed_with[-1], run.computed_with(group)))
+        say(resume.other_computation(former.computed_with[-1], checkpoint.computed_with(group)))
     wanted = plan.recipe.parts[0].draws
     if wanted != choose_draws(plan.recipe.parts[0], plan.engine) == "numpy":
         say("MXNet is not here: the random draws are NumPy's, not the book's.")
@@ -170,7 +135,11 @@ def _train(
         if asked.test is not None:
             record["test_file"] = str(asked.test.resolve())
         if asked.save:
-            record["saved"] = saved_record(plan, model)
+            record["saved"] = {
+                "trained_on": _TRAINED_ON[plan.all_ratings],
+                "num_ratings": int(model.ratings.nnz),
+                "epochs": [network.epoch for network in model.networks],
+            }
             # A former process may have been stopped just before it wrote run.json.
             shutil.rmtree(folder / "model", ignore_errors=True)
             save_model(folder / "model", model, ratings, record)
@@ -187,15 +156,12 @@ def _train(
 
 
 def _epochs(
-    ready: Prepared,
-    watched: Path | None,
-    group: Group | None,
-    keep: checkpoint.Keep,
-    quiet: bool,
-) -> tuple[TrainedModel, Scored]:
+    ready: Prepared, watched: Path | None, group: Group | None, keep: checkpoint.Keep, quiet: bool
+) -> tuple[TrainedModel, run.Scored]:
     """Train and score and, if the plan says so, train again on all ratings."""
-    former, plan, recipe = keep.former, ready.plan, ready.plan.recipe
-    scored = Scored.from_dict(former.scored) if former and former.scored else None
+    ratings, plan, contexts = ready.ratings, ready.plan, ready.contexts
+    former = keep.former
+    scored = run.Scored.from_dict(former.scored) if former and former.scored else None
     done = len(former.history) + len(former.chosen) if former else 0
     with contextlib.ExitStack() as stack:
         if plan.checkpoint_every:
@@ -204,19 +170,35 @@ def _epochs(
         bar = partial(epochs_bar, quiet=quiet, lines=group is not None)
         before = compilation(plan.engine)
         if scored is None:
-            total = most_epochs(recipe)
+            total = most_epochs(plan.recipe)
             with tensorboard(watched, done + 1) as log, bar(total, done=done, before=before) as on:
+                follow = follower(on, log)
                 model, result, history = run.train(
-                    ready.ratings, plan, ready.contexts, on, group, keep, log, ready.rows
+                    ratings, plan, contexts, follow, group, keep, ready.rows
                 )
-            scored, done, before = Scored.of(model, result, history), 0, None
+            scored, done, before = run.Scored.of(model, result, history), 0, None
             if plan.all_ratings:
                 del model  # not beside the next one
         if plan.all_ratings:
             total, label = sum(scored.epochs), "training on all ratings"
             with bar(total, done=done, before=before, label=label) as on:
-                model = train_on_all(ready.ratings, plan, scored, ready.contexts, on, group, keep)
+                model = run.train_on_all(
+                    ratings, plan, scored, contexts, follower(on), group, keep
+                )
         return model, scored
+
+
+def follower(
+    advance: Callable[[float, float | None], None],
+    log: Callable[[Epoch], None] = lambda epoch: None,
+) -> Callable[[Epoch], None]:
+    """Return what advances a bar and logs, to be told of each epoch."""
+
+    def follow(epoch: Epoch) -> None:
+        advance(epoch.train_loss, epoch.rmse)
+        log(epoch)
+
+    return follow
 
 
 def most_epochs(recipe: Recipe) -> int:

@@ -1,4 +1,4 @@
-"""Choosing the epoch on validation ratings."""
+"""Choosing the epoch on validation ratings, and stopping where training diverges."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from d2l_autorec.errors import InputError
+from d2l_autorec.training.history import Epoch
+
 Arrays = dict[str, np.ndarray]
 
 
 class BestEpoch:
     """Follow the validation RMSE of each epoch, and keep the weights of the best.
 
-    Parameters
-    ----------
-    patience : int, optional
-        Epochs without a better one after which training is over.
-    rmses : sequence of float
-        Of epochs that an earlier process has been through.
-    weights : dict of str to numpy.ndarray
-        Those of the best of these.
+    Training is over after ``patience`` epochs without a better one. An earlier process may have
+    been through some epochs; then ``rmses`` are theirs, and ``weights`` those of the best of them.
 
     Attributes
     ----------
@@ -44,3 +41,12 @@ class BestEpoch:
     def is_over(self) -> bool:
         """Whether the patience is used up."""
         return self.patience is not None and len(self.rmses) - self.best >= self.patience
+
+
+def check_finite(epoch: Epoch) -> None:
+    """Raise an InputError if an epoch's loss or RMSE is not finite."""
+    if not np.isfinite([epoch.train_loss, epoch.rmse or 0.0]).all():
+        raise InputError(
+            f"Training diverged: in epoch {epoch.epoch} loss or RMSE is not finite; train with a "
+            "lower learning rate (--lr)."
+        )

@@ -14,19 +14,10 @@ from d2l_autorec.training.history import Epoch
 
 @contextlib.contextmanager
 def tensorboard(folder: Path | None, first_epoch: int = 1) -> Iterator[Callable[[Epoch], None]]:
-    """Log loss, RMSE and seconds of each epoch for ``tensorboard --logdir``.
+    """Log loss, RMSE and seconds of each epoch in a folder, for ``tensorboard --logdir``.
 
-    Parameters
-    ----------
-    folder : Path or None
-        For the event files; None logs nothing.
-    first_epoch : int
-        What an earlier process has logged from here on is no longer shown.
-
-    Yields
-    ------
-    callable
-        To be called with each `Epoch`.
+    Yields a function of each `Epoch`; without a folder it logs nothing. What an earlier process
+    has logged from ``first_epoch`` on is no longer shown.
 
     Raises
     ------
@@ -43,7 +34,6 @@ def tensorboard(folder: Path | None, first_epoch: int = 1) -> Iterator[Callable[
         raise InputError(
             f"--tensorboard {folder} cannot be written ({error.strerror}); name another folder."
         ) from None
-
     steps = itertools.count(first_epoch)
 
     def log(epoch: Epoch) -> None:

@@ -20,11 +20,11 @@ from d2l_autorec.data.formats import Ratings
 from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.autorec import AutoRec
 from d2l_autorec.models.recipes import RECIPES
-from d2l_autorec.runtime import seed_everything
+from d2l_autorec.runtime import num_threads, seed_everything
 from d2l_autorec.training import checkpoint, dense, run
 from d2l_autorec.training.distributed.group import group_from_environment
 from d2l_autorec.training.sparse import train_sparse
-from d2l_autorec.training.sparse.columns import own_columns
+from d2l_autorec.training.sparse.columns import share_out
 from d2l_autorec.training.sparse.state import SparseState
 
 ROWS, COLS, BATCH, LR, WD = 41, 23, 8, 0.002, 0.01  # 5 batches an epoch, the columns are odd
@@ -61,7 +61,7 @@ def train(engine, group=None, epochs=4, **shape):
         state = SparseState.from_net(net)
         history = list(train_sparse(net, ratings, test, state=state, num_threads=2, **settings))
         if group is not None:
-            state.gather(group, own_columns(group, ratings), moments=True)
+            state.gather(share_out(ratings, group), moments=True)
         result = dict(state.arrays())
     return result | learned(net, history)
 
@@ -116,7 +116,7 @@ def main():
     wanted = json.loads(sys.argv[1])
     group = group_from_environment()
     print("pid", os.getpid(), flush=True)
-    print("threads", group.threads, file=sys.stderr)
+    print("threads", num_threads(), file=sys.stderr)
     ratings, _ = toy()
     net = AutoRec(COLS, Architecture(hidden=(7,)))
     net.initialize()

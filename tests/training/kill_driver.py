@@ -18,7 +18,7 @@ import test_run
 from d2l_autorec.atomic import sweep
 from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.training import checkpoint, dense, run, sparse
-from d2l_autorec.training.again import Scored, train_on_all
+from d2l_autorec.training.run import Scored, train_on_all
 
 RECIPE = RECIPES["chapter"].but(
     hidden=(8,),

@@ -22,9 +22,9 @@ from d2l_autorec.models.recipes import RECIPES
 from d2l_autorec.serving.folder import load_model
 from d2l_autorec.serving.recommend import recommend
 from d2l_autorec.training import checkpoint, run
-from d2l_autorec.training.again import Scored, train_on_all
 from d2l_autorec.training.engines import Compute
 from d2l_autorec.training.fit import fit_network
+from d2l_autorec.training.run import Scored, train_on_all
 
 CHAPTER = RECIPES["chapter"].but(hidden=(4,), batch_size=10, num_epochs=4, lr=0.05)
 DEFAULT = RECIPES["default"].but(hidden=(4,), batch_size=10, num_epochs=6)

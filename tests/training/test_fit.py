@@ -17,8 +17,8 @@ from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.engines import Compute, choose_engine
 from d2l_autorec.training.fit import check_finite, fit, fit_network
 from d2l_autorec.training.history import Epoch
+from d2l_autorec.training.job import Cosine, Updates
 from d2l_autorec.training.stopping import BestEpoch
-from d2l_autorec.training.updates import Cosine, Updates
 
 SMALL = Recipe(draws="numpy").but(
     objective="sum", lam=1.0, hidden=(4,), batch_size=8, num_epochs=3, clip=(-5.0, 5.0), lr=0.02
@@ -288,7 +288,10 @@ def test_epochs_are_told_of_with_the_network_as_it_is():
     table, seen = ratings(), []
     pairs = np.arange(20), np.arange(20) % 13
     model = fit(
-        table, (20, 13), SMALL, watch=lambda epoch, then: seen.append(then.predict(*pairs))
+        table,
+        (20, 13),
+        SMALL,
+        compute=Compute(watch=lambda epoch, then: seen.append(then.predict(*pairs))),
     )
     assert len(seen) == 3 and (seen[0] != seen[2]).any()
     np.testing.assert_array_equal(seen[-1], model.predict(*pairs))

@@ -40,7 +40,9 @@ def test_the_rmse_of_an_epoch_is_in_stars(targets):
     train, test = matrix(table.iloc[:100]), matrix(table.iloc[100:])
     recipe = SMALL.but(targets=targets, clip=(-5.0, 5.0))
     told = []
-    model = fit_network(train, recipe, test=test, watch=lambda *both: told.append(both))
+    model = fit_network(
+        train, recipe, test=test, compute=Compute(watch=lambda *both: told.append(both))
+    )
     assert where(model.history) == [
         (1, 1, False, "test"),
         (2, 1, False, "test"),
@@ -56,7 +58,8 @@ def test_each_network_is_scored_on_the_test_ratings():
     table = ratings()
     train, test = table.iloc[:100], matrix(table.iloc[100:])
     told = []
-    model = fit(train, SHAPE, SMALL.but(num_seeds=2), 5, test=test, follow=told.append)
+    follow = Compute(follow=told.append)
+    model = fit(train, SHAPE, SMALL.but(num_seeds=2), 5, test=test, compute=follow)
     assert told == list(model.history)
     assert where(told) == [(e, n, False, "test") for n in (1, 2) for e in (1, 2, 3)]
     for seed, last in ((5, told[2]), (1005, told[5])):
@@ -77,7 +80,8 @@ def test_a_refit_is_told_of_and_scored_on_the_test_ratings():
     def watch(epoch, then):
         watched.append((epoch, then.epoch))
 
-    model = fit(train, SHAPE, REFITTED, 4, test=test, follow=told.append, watch=watch)
+    compute = Compute(follow=told.append, watch=watch)
+    model = fit(train, SHAPE, REFITTED, 4, test=test, compute=compute)
     assert tuple(told) == model.history
     assert watched == [(epoch, epoch.epoch) for epoch in told]
     assert where(told) == [
@@ -170,8 +174,9 @@ def train(tmp_path):
         calls, told = itertools.count(1), []
         keep = checkpoint.Keep(tmp_path, {}, former, lambda: next(calls) == stop)
         plan = Plan(recipe, seed=4, checkpoint_every=4)
-        keeper = checkpoint.Keeper(keep, plan, "0" * 64, "1" * 64, 0.0, ((1, 1),))
-        return fit(ratings(), SHAPE, recipe, 4, keeper=keeper, follow=told.append), told
+        keeper = checkpoint.Keeper(keep, plan, ("0" * 64, "1" * 64), 0.0)
+        compute = Compute(follow=told.append, keeper=keeper)
+        return fit(ratings(), SHAPE, recipe, 4, compute=compute), told
 
     return go
 

@@ -20,6 +20,7 @@ from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.autorec import AutoRec, initialize
 from d2l_autorec.runtime import seed_everything
 from d2l_autorec.training.batches import RolloverBatches
+from d2l_autorec.training.job import canonical
 from d2l_autorec.training.sparse import (
     SparseState,
     compile_kernels,
@@ -28,7 +29,7 @@ from d2l_autorec.training.sparse import (
     kernels_are_cached,
     train_sparse,
 )
-from d2l_autorec.training.sparse.columns import Threads, share_columns, sort_by_column
+from d2l_autorec.training.sparse.columns import Threads, read_batch, share_columns
 from d2l_autorec.training.sparse.jit import jit
 from d2l_autorec.training.sparse.state import padded
 from d2l_autorec.training.sparse.warm import KERNELS
@@ -375,12 +376,7 @@ def test_a_batch_is_sorted_by_column():
     values, mask, _ = toy()
     matrix = csr(values, mask)
     rows = np.array([5, 0, 5, 39])  # a row may come twice where two epochs meet
-    ptr = np.empty(COLS + 1, np.int32)
-    count = int(mask[rows].sum())
-    places, ratings = np.empty(count, np.int32), np.empty(count, np.float32)
-    sort_by_column(
-        matrix.indptr.astype(np.int64), matrix.indices, matrix.data, rows, ptr, places, ratings
-    )
+    ptr, places, ratings = read_batch(canonical(matrix), rows).rated
     for c in range(COLS):
         part = slice(ptr[c], ptr[c + 1])
         assert places[part].tolist() == np.flatnonzero(mask[rows, c]).tolist()

@@ -13,6 +13,7 @@ from d2l_autorec.course.lab.material import Material
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.architecture import Architecture
 from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.training.engines import Compute
 from d2l_autorec.training.fit import fit_network
 
 if TYPE_CHECKING:
@@ -94,8 +95,8 @@ class Training:
         self.state = "running"
         try:
             train = material.train if self.settings.mask else material.unmasked
-            recipe = self.settings.recipe()
-            model = fit_network(train, recipe, test=material.test, follow=self._follow)
+            recipe, compute = self.settings.recipe(), Compute(follow=self._follow)
+            model = fit_network(train, recipe, test=material.test, compute=compute)
             # an entry that is no rating counts as none when the model is used
             self.model = replace(model, ratings=material.train)
             self.state = "done"

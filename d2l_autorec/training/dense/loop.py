@@ -25,9 +25,7 @@ from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.dense.state import DenseState
 from d2l_autorec.training.distributed.group import Group
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.job import Clip, Job
-from d2l_autorec.training.matrix import check_matrices
-from d2l_autorec.training.updates import Rate, Updates
+from d2l_autorec.training.job import Clip, Job, Rate, Updates, check_matrices
 
 
 def train_fast(
@@ -52,28 +50,17 @@ def train_fast(
     Draws from MXNet's and NumPy's global generators in the chapter's order, so that with equal
     seeds it ends where ``chapter.train_autorec`` ends.
 
+    The parameters that `d2l_autorec.training.sparse.train_sparse` has, too, are described there.
+
     Parameters
     ----------
     net : AutoRec
         Initialised on `devices`.
-    train : scipy.sparse.csr_matrix
-        Ratings, (num_rows, net.num_inputs); what is stored is rated, zeros and negatives too.
-    test : scipy.sparse.csr_matrix, optional
-        Held-out ratings of the same shape, for ``Epoch.rmse``.
-    num_epochs, batch_size : int
-        Passes, and rows in a batch.
-    lr, wd, objective, decay_biases
-        See `d2l_autorec.training.updates.Updates`.
-    clip : (float, float), optional
-        Range that predictions are clipped to in evaluation.
     devices : list of mxnet.Context, optional
         Each batch is split evenly over them. One CPU by default.
     state : DenseState, optional
         The net with its optimizer, to carry an earlier run on; it has the net, the devices, the
         updates and the group that count. Adam starts anew where none is given.
-    batches : iterator, optional
-        Batches of each epoch, of any sizes; `RolloverBatches` with the rest of an earlier run
-        resumes it in step. The chapter's order where none is given.
     group : Group, optional
         The workers to share the columns with, each on its first device. The net is whole on all
         of them whenever an epoch is given.
@@ -94,24 +81,23 @@ def train_fast(
 
 def epochs(state: DenseState, job: Job, num_epochs: int) -> Generator[Epoch, None, None]:
     """Do a job whose matrices have been checked; see `train_fast`."""
-    train, group = job.train, job.group
     for epoch in range(1, num_epochs + 1):
         start = time.perf_counter()
-        rows_of = next(job.batches)
-        losses = [state.update(train[rows]) for rows in rows_of]
+        batches = next(job.batches)
+        losses = [state.update(job.train[rows]) for rows in batches]
         mean = sum(
             float(part.item()) / len(rows)
-            for rows, parts in zip(rows_of, losses)
+            for rows, parts in zip(batches, losses)
             for part in parts
-        ) / (len(rows_of) * train.shape[1])
-        if group is not None:
-            mean = group.total(mean)
+        ) / (len(batches) * job.train.shape[1])
+        if job.group is not None:
+            mean = job.group.total(mean)
         if state.shard is not None:
             state.shard.write_to(state.net)
         seconds = time.perf_counter() - start
         rmse = None
         if job.test is not None:
-            rmse = evaluate_fast(state.net, train, job.test, state.devices, group, job.clip)
+            rmse = _pooled_rmse(state.net, job, job.test, state.devices[0])
         yield Epoch(epoch, 0.5 * mean, rmse, seconds)
 
 
@@ -125,27 +111,18 @@ def evaluate_fast(
 ) -> float:
     """Compute the RMSE over the held-out ratings, as the chapter's evaluator does.
 
-    Parameters
-    ----------
-    net : AutoRec
-    train, test : scipy.sparse.csr_matrix, shape (num_rows, net.num_inputs)
-        The rows that are read, and the ratings to predict.
-    devices : list of mxnet.Context, optional
-        The first one works.
-    group : Group, optional
-        The workers to share the rows with; all have the whole net.
-    clip : (float, float), optional
-        Range that predictions are clipped to.
-
-    Returns
-    -------
-    float
-        Root of the mean squared error over the entries stored in `test`; nan without any.
+    What is read and what is to be predicted is (num_rows, net.num_inputs). The first device works;
+    a group's workers, who all have the whole net, share the rows. Predictions are clipped to the
+    range ``clip``. It is nan where ``test`` is empty.
     """
     check_matrices(train, test, net.num_inputs)
-    low, high = clip or (-math.inf, math.inf)
-    device = (devices or [mx.cpu()])[0]
-    squared, count = 0.0, test.nnz
+    job = Job(train, test, iter(()), Updates(), clip, group)
+    return _pooled_rmse(net, job, test, (devices or [mx.cpu()])[0])
+
+
+def _pooled_rmse(net: AutoRec, job: Job, test: sparse.csr_matrix, device: mx.Context) -> float:
+    train, group, count, squared = job.train, job.group, test.nnz, 0.0
+    low, high = job.clip or (-math.inf, math.inf)
     if group is not None:
         train, test = (part[group.rank :: group.num_workers] for part in (train, test))
     for first in range(0, train.shape[0], CHAPTER.eval_batch_size):

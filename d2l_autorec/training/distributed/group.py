@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.runtime import num_threads
 from d2l_autorec.training.distributed.timeout import (
     STEP_TIMEOUT,
     Watch,
@@ -40,58 +39,33 @@ from d2l_autorec.training.distributed.timeout import (
 class Group:
     """The group of workers, as one of them sees it, with sums over all of them.
 
-    All workers must call the same methods in the same order with arrays of the same shapes.
-
-    Parameters
-    ----------
-    kv : mxnet.kvstore.KVStore
-        Of the type ``dist_sync``.
-    rank : int
-        From 0; worker 0 is the one that writes and prints.
-    num_workers : int
-    step_timeout : float
-        Seconds that one exchange may take before this process gives up.
-
-    Attributes
-    ----------
-    rank, num_workers
-        As given.
-    watch : Watch
-        To stand around each wait for other workers.
+    All workers must call the same methods in the same order with arrays of the same shapes. One
+    exchange may take ``step_timeout`` seconds before this process gives up: ``watch`` is to stand
+    around each wait for other workers. The KVStore ``kv`` is of the type ``dist_sync``.
     """
 
     def __init__(
         self, kv: Any, rank: int, num_workers: int, step_timeout: float = STEP_TIMEOUT
     ) -> None:
+        from mxnet.base import _LIB, check_call
+
         self.rank, self.num_workers = rank, num_workers
         self.watch = Watch(rank, step_timeout)
         self._kv = kv
         self._keys: dict[tuple[Any, ...], str] = {}
         # Else a worker that fails would wait at its exit for the others, who wait for it.
-        _no_barrier_before_exit(kv)
+        check_call(_LIB.MXKVStoreSetBarrierBeforeExit(kv.handle, ctypes.c_int(False)))
 
     @property
     def is_first(self) -> bool:
         """Whether this worker writes the run folder and shows the progress."""
         return self.rank == 0
 
-    @property
-    def threads(self) -> int:
-        """Number of threads of this worker: its share of the cores, set by the launcher."""
-        return num_threads()
-
     def span(self, work: np.ndarray) -> tuple[int, int]:
         """Return the first column of this worker and the one behind its last.
 
-        Parameters
-        ----------
-        work : numpy.ndarray, shape (num_columns,)
-            What each column costs; the workers get about equal sums of it.
-
-        Raises
-        ------
-        InputError
-            If there are fewer columns than workers.
+        The workers get about equal sums of ``work``, what each column costs. Raises an InputError
+        if there are fewer columns than workers.
         """
         if len(work) < self.num_workers:
             raise InputError(
@@ -108,37 +82,20 @@ class Group:
     def start_sum(self, arrays: Sequence[Any]) -> None:
         """Begin to add up MXNet arrays over the workers, in place; reading one waits.
 
-        The first time for a form waits too: call it within ``watch``.
-
-        Parameters
-        ----------
-        arrays : sequence of mxnet.np.ndarray
-            float32, on one device. They become the sums, equal on all workers to the last bit;
-            the first ones are sent first.
+        The arrays are float32, on one device; the first ones are sent first. The sums are equal on
+        all workers to the last bit. The first time for a form waits too: call it within ``watch``.
         """
         for i, array in enumerate(arrays):
-            held = array.as_nd_ndarray()
-            self._kv.pushpull(self._key(i, array), held, out=held, priority=-i)
-
-    def _key(self, i: int, array: Any) -> str:
-        form = (i, array.shape)
-        if form not in self._keys:
-            self._keys[form] = str(len(self._keys))
-            self._kv.init(self._keys[form], array.as_nd_ndarray())  # sums take its place
-        return self._keys[form]
+            held, form = array.as_nd_ndarray(), (i, array.shape)
+            if form not in self._keys:
+                self._keys[form] = str(len(self._keys))
+                self._kv.init(self._keys[form], held)  # sums take its place
+            self._kv.pushpull(self._keys[form], held, out=held, priority=-i)
 
     def sum(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Add up NumPy arrays over the workers.
+        """Add up NumPy arrays over the workers; the sums are equal on all to the last bit.
 
-        Parameters
-        ----------
-        arrays : sequence of numpy.ndarray
-            float32, of at least one dimension; MXNet's servers add up in no other type.
-
-        Returns
-        -------
-        list of numpy.ndarray
-            The sums, equal on all workers to the last bit.
+        They are float32, of at least one dimension: MXNet's servers add up in no other type.
         """
         return self.begin_sum(arrays)()
 
@@ -170,14 +127,7 @@ class Group:
     def gather(self, array: np.ndarray, lo: int, hi: int, chunk: int = 4096) -> None:
         """Make an array whole, in place, of which each worker has its own rows ``lo`` to ``hi``.
 
-        Parameters
-        ----------
-        array : numpy.ndarray, shape (num_columns, ...)
-            What stands outside of ``lo`` to ``hi`` is overwritten.
-        lo, hi : int
-            From `span`.
-        chunk : int
-            Rows sent at a time.
+        What stands outside of these is overwritten; ``chunk`` rows are sent at a time.
         """
         for start in range(0, len(array), chunk):
             part = array[start : start + chunk]
@@ -191,13 +141,7 @@ class Group:
         self.gather(array, 0, len(array) if self.is_first else 0)
 
     def agree(self, what: str, text: str) -> None:
-        """Compare something that must be the same on all workers.
-
-        Raises
-        ------
-        InputError
-            On every worker, naming those that differ from worker 0.
-        """
+        """Raise an InputError on every worker if a text is not the same on all of them."""
         digest = hashlib.sha256(text.encode()).digest()
         seen = self.each(np.frombuffer(digest, np.uint8))
         other = [str(rank) for rank in range(self.num_workers) if (seen[rank] != seen[0]).any()]
@@ -220,12 +164,7 @@ class Group:
 
 
 def group_from_environment() -> Group | None:
-    """Join the group that ``d2l-autorec launch`` has started this process in.
-
-    Returns
-    -------
-    Group or None
-        None where this process runs by itself.
+    """Join the group that ``d2l-autorec launch`` has started this process in, if it has.
 
     Raises
     ------
@@ -247,9 +186,3 @@ def group_from_environment() -> Group | None:
         kv = mx.kv.create("dist_sync")
     rank = rank if "D2L_AUTOREC_RANK" in os.environ else kv.rank
     return Group(kv, rank, kv.num_workers, step_timeout)
-
-
-def _no_barrier_before_exit(kv: Any) -> None:
-    from mxnet.base import _LIB, check_call
-
-    check_call(_LIB.MXKVStoreSetBarrierBeforeExit(kv.handle, ctypes.c_int(False)))

@@ -15,15 +15,7 @@ _NAME = re.compile(r"(?:[\w.-]+@)?[A-Za-z0-9][\w.-]*")
 
 @dataclass(frozen=True)
 class Host:
-    """A machine.
-
-    Attributes
-    ----------
-    name : str or None
-        As ssh knows it; None for this machine.
-    address : str
-        IPv4 address under which the other machines reach it.
-    """
+    """A machine: its name for ssh, None for this one, and its IPv4 address for the others."""
 
     name: str | None
     address: str
@@ -35,16 +27,9 @@ HERE = Host(None, "127.0.0.1")
 def read_hosts(path: Path) -> list[Host]:
     """Read a hosts file.
 
-    Parameters
-    ----------
-    path : Path
-        A line for each machine: its name for ssh and, where that name cannot be looked up, its
-        address: ``me@node1`` or ``node1 10.0.0.5``. What follows a ``#`` is a comment.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, names no machine, or holds a line that is none of the above.
+    It has a line for each machine: its name for ssh and, where that name cannot be looked up, its
+    address: ``me@node1`` or ``node1 10.0.0.5``. What follows a ``#`` is a comment. Raises an
+    InputError if the file cannot be read, names no machine, or holds another line.
     """
     try:
         with open_file(path) as file:

@@ -60,39 +60,28 @@ def launch(
         File with the machines, see `read_hosts`; the processes are dealt out over them in turn.
         Each is reached with ssh and needs the same Python, data and folder at the same path;
         worker 0 writes the run's folder on the first.
-    threads : int, optional
-        Of each worker. By default its share of its machine's cores, or ``OMP_NUM_THREADS``.
-    step_timeout : float, optional
-        Seconds a worker waits for the others before it gives up; 120 by default.
+    threads, step_timeout : int and float, optional
+        Threads of each worker, by default its share of its machine's cores, or
+        ``OMP_NUM_THREADS``; seconds it waits for the others before it gives up, by default 120.
     restarts : int, optional
         How often the run is started again from its last checkpoint after a process or a machine
         was lost. Machines that do not answer are left out then. With as many threads as before it
         ends with the bits of a run without a loss.
 
-    Returns
-    -------
-    int
-        0, or the exit code of the process that failed first; 130 after Ctrl-C.
-
-    Raises
-    ------
-    InputError
-        If the command is not ``train``, a number cannot be used, or a machine.
+    Returns 0, or the exit code of the process that failed first; 130 after Ctrl-C. Raises an
+    InputError if the command is not ``train``, a number cannot be used, or a machine.
     """
     if not command or command[0] != "train":
         raise InputError("launch runs the train command only: put -- train and its options last.")
-    start = partial(
-        run_group, workers=workers, servers=servers, hosts=hosts, step_timeout=step_timeout
-    )
-    program = (sys.executable, "-m", "d2l_autorec")
 
-    def first(command: Sequence[str]) -> int:
-        return start([*program, *command], threads=threads)
+    def start(
+        command: Sequence[str], as_before: int | None = None, leave_out: bool = False
+    ) -> int:
+        program = (sys.executable, "-m", "d2l_autorec", *command)
+        own = as_before if threads is None else threads
+        return run_group(program, workers, servers, hosts, own, step_timeout, leave_out)
 
-    def again(command: Sequence[str], as_before: int | None) -> int:
-        return start([*program, *command], threads=threads or as_before, leave_out=True)
-
-    return with_restarts(command, restarts, first, again)
+    return with_restarts(command, restarts, start, partial(start, leave_out=True))
 
 
 def run_group(

@@ -26,17 +26,7 @@ _MAX_LINE = 64 * 1024  # bytes; what is longer is shown in pieces
 
 @dataclass
 class Process:
-    """One process of the run.
-
-    Attributes
-    ----------
-    tail : deque of str
-        The last lines that it wrote.
-    greeted : bool
-        Whether its guard has answered; what came before is a login's banner.
-    silence : float
-        Seconds since the guard's last sign of life.
-    """
+    """One process of the run."""
 
     name: str
     host: Host
@@ -46,9 +36,9 @@ class Process:
     popen: subprocess.Popen[bytes] | None = None
     readers: list[threading.Thread] = field(default_factory=list)
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
-    greeted: bool = False
-    silence: float = 0.0
-    greeting: int = 0
+    greeted: bool = False  # its guard has answered; what came before is a login's banner
+    greeting: int = 0  # bytes before that
+    silence: float = 0.0  # seconds since the guard's last sign of life
     showing: int = 0
 
     @property
@@ -66,11 +56,9 @@ class Process:
         self.popen = _popen(self.host, self.program, self.environment)
         assert self.popen.stdout is not None and self.popen.stderr is not None
         for stream in (self.popen.stdout, self.popen.stderr):
-            reader = threading.Thread(
-                target=self._read, args=(stream, stream is self.popen.stdout), daemon=True
-            )
-            reader.start()
-            self.readers.append(reader)
+            read = (stream, stream is self.popen.stdout)
+            self.readers.append(threading.Thread(target=self._read, args=read, daemon=True))
+            self.readers[-1].start()
 
     def _read(self, stream: IO[bytes], is_stdout: bool) -> None:
         """Pass on the output in lines of bounded length; zero bytes are from the guard."""
@@ -128,13 +116,9 @@ def _popen(
         options = ("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5")
         guarded = ["ssh", *(f"-o{option}" for option in options), host.name, there]
         environment = dict(os.environ)
+    pipe = subprocess.PIPE
     return subprocess.Popen(
-        guarded,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
+        guarded, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
     )
 
 

@@ -20,23 +20,10 @@ def with_restarts(
     first: Callable[[Sequence[str]], int],
     again: Callable[[Sequence[str], int | None], int],
 ) -> int:
-    """Run a ``train`` command, and once more after each loss.
+    """Run a ``train`` command, and once more after each loss; return the last exit code.
 
-    Parameters
-    ----------
-    command : sequence of str
-        ``train`` and its options.
-    restarts : int
-        How often at most.
-    first : callable
-        Runs a command and returns its exit code.
-    again : callable
-        Does so after a loss; also takes the number of threads that the run had, if it is known.
-
-    Returns
-    -------
-    int
-        The last exit code.
+    ``first`` runs a command and returns its exit code. ``again`` does so after a loss, and also
+    takes the number of threads that the run had, if it is known.
 
     Raises
     ------

@@ -15,26 +15,14 @@ STEP_TIMEOUT = 120.0  # seconds
 
 
 def check_step_timeout(seconds: float, option: str) -> float:
-    """Return the seconds if a thread can wait that long.
-
-    Raises
-    ------
-    InputError
-        If it cannot, as for zero, ``inf`` and ``nan``. The sentence names the option.
-    """
+    """Return the seconds; an InputError that names the option if a thread cannot wait as long."""
     if not 0 < seconds <= threading.TIMEOUT_MAX:
         raise InputError(f"{option} is {seconds:g}; give a number of seconds, as 120.")
     return seconds
 
 
 def step_timeout_from_environment() -> float:
-    """Return the seconds in ``D2L_AUTOREC_STEP_TIMEOUT``, or the default of 120.
-
-    Raises
-    ------
-    InputError
-        If it is no number of seconds.
-    """
+    """Return the seconds in ``D2L_AUTOREC_STEP_TIMEOUT``, or the default of 120."""
     text = os.environ.get("D2L_AUTOREC_STEP_TIMEOUT") or str(STEP_TIMEOUT)
     try:
         seconds = float(text)

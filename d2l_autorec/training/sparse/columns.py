@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray as Array
 from scipy import sparse
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.runtime import num_threads
 from d2l_autorec.training.draws import Draws
 from d2l_autorec.training.sparse.jit import jit
-from d2l_autorec.training.sparse.kernels import Entries
+from d2l_autorec.training.sparse.tuples import Entries
 
 if TYPE_CHECKING:
     from d2l_autorec.training.distributed.group import Group
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The ratings of some rows, sorted by column; ``inputs`` differ by dropout only."""
+class Batch(NamedTuple):
+    """The ratings of some rows, sorted by column."""
 
-    ptr: np.ndarray  # (num_cols + 1,)
-    rows: np.ndarray  # (ratings,)
-    ratings: np.ndarray  # (ratings,)
-    inputs: np.ndarray  # (ratings,)
+    rated: Entries  # what the output layer predicts
+    read: Entries  # what the input layer reads: differs by dropout only
 
     @property
-    def read(self) -> Entries:
-        """What the input layer reads."""
-        return Entries(self.ptr, self.rows, self.inputs)
-
-    @property
-    def rated(self) -> Entries:
-        """What the output layer predicts."""
-        return Entries(self.ptr, self.rows, self.ratings)
+    def ptr(self) -> np.ndarray:
+        """Where each column's ratings begin: (num_cols + 1,)."""
+        return self.rated.ptr
 
 
 @jit
 def sort_by_column(
-    indptr: np.ndarray,
-    indices: np.ndarray,
-    data: np.ndarray,
-    batch: np.ndarray,
-    ptr: np.ndarray,
-    rows: np.ndarray,
-    ratings: np.ndarray,
+    indptr: Array, indices: Array, data: Array, batch: Array, entries: Entries
 ) -> None:
-    """Counting sort of a batch's entries of a CSR matrix: fills ``ptr``, ``rows``, ``ratings``."""
+    """Counting sort of a batch's entries of a CSR matrix: fills ``entries``."""
+    ptr, rows, values = entries
     ptr[:] = 0
     for i in range(batch.size):
         for k in range(indptr[batch[i]], indptr[batch[i] + 1]):
@@ -62,7 +49,7 @@ def sort_by_column(
         for k in range(indptr[batch[i]], indptr[batch[i] + 1]):
             ptr[indices[k] + 1] -= 1
             rows[ptr[indices[k] + 1]] = i
-            ratings[ptr[indices[k] + 1]] = data[k]
+            values[ptr[indices[k] + 1]] = data[k]
     # ... after which ptr[c + 1] is where column c starts.
     for c in range(ptr.size - 1):
         ptr[c] = ptr[c + 1]
@@ -70,7 +57,7 @@ def sort_by_column(
 
 
 @jit
-def share_columns(ptr: np.ndarray, next_ptr: np.ndarray, bounds: np.ndarray) -> None:
+def share_columns(ptr: Array, next_ptr: Array, bounds: Array) -> None:
     """Cut the columns into shares of about equal work: ``bounds[i]`` to ``bounds[i + 1]``.
 
     A column that is in either batch costs about as much as five entries.
@@ -101,19 +88,20 @@ def read_batch(
 ) -> Batch:
     """Take some rows of a matrix, and draw their input's dropout."""
     count = int((matrix.indptr[rows + 1] - matrix.indptr[rows]).sum())
-    ptr = np.empty(matrix.shape[1] + 1, np.int32)
-    places, ratings = np.empty(count, np.int32), np.empty(count, np.float32)
-    sort_by_column(matrix.indptr, matrix.indices, matrix.data, rows, ptr, places, ratings)
-    inputs = ratings
-    if draws is not None and input_dropout > 0 and count > 0:
-        inputs = ratings * draws.mask((count,), input_dropout)()
-    return Batch(ptr, places, ratings, inputs)
+    ptr, places = np.empty(matrix.shape[1] + 1, np.int32), np.empty(count, np.int32)
+    rated = Entries(ptr, places, np.empty(count, np.float32))
+    sort_by_column(matrix.indptr, matrix.indices, matrix.data, rows, rated)
+    if draws is None or input_dropout == 0 or count == 0:
+        return Batch(rated, rated)
+    inputs = rated.values * draws.mask((count,), input_dropout)()
+    return Batch(rated, rated._replace(values=inputs))
 
 
 def no_ratings(num_cols: int) -> Batch:
     """Make a batch without any."""
-    none = np.empty(0, np.float32)
-    return Batch(np.zeros(num_cols + 1, np.int32), np.empty(0, np.int32), none, none)
+    ptr, rows = np.zeros(num_cols + 1, np.int32), np.empty(0, np.int32)
+    none = Entries(ptr, rows, np.empty(0, np.float32))
+    return Batch(none, none)
 
 
 class Threads:
@@ -158,20 +146,21 @@ class Threads:
         wait = self.group.begin_sum([parts[0]])
         return lambda: wait()[0]
 
-
-def own_columns(group: Group | None, train: sparse.csr_matrix) -> tuple[int, int]:
-    """Return the first column that is worked on here and the one behind the last."""
-    if group is None:
-        return 0, train.shape[1]
-    # A column costs as much as its ratings and something for itself.
-    return group.span(np.bincount(train.indices, minlength=train.shape[1]) + 5.0)
+    def gather(self, arrays: Iterable[np.ndarray]) -> None:
+        """Make arrays with a row for each column whole, on all workers."""
+        for array in arrays:
+            if self.group is not None:
+                self.group.gather(array, self.lo, self.hi)
 
 
 def share_out(
     train: sparse.csr_matrix, group: Group | None, num_threads: int | None = None
 ) -> Threads:
     """Return the threads for a matrix; in a group, for this worker's columns of it."""
-    return Threads(thread_count(num_threads), own_columns(group, train), group)
+    span = (0, train.shape[1])
+    if group is not None:  # a column costs as much as its ratings and something for itself
+        span = group.span(np.bincount(train.indices, minlength=train.shape[1]) + 5.0)
+    return Threads(thread_count(num_threads), span, group)
 
 
 def thread_count(wanted: int | None) -> int:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from d2l_autorec.config import CHAPTER
-from d2l_autorec.training.job import Clip
-from d2l_autorec.training.matrix import canonical, check_matrices
+from d2l_autorec.training.job import Clip, canonical, check_matrices
 from d2l_autorec.training.sparse import kernels
-from d2l_autorec.training.sparse.columns import (
-    Batch,
-    Threads,
-    no_ratings,
-    read_batch,
-    share_out,
-)
+from d2l_autorec.training.sparse.columns import Batch, Threads, no_ratings, read_batch, share_out
 from d2l_autorec.training.sparse.hidden import forward, pad
 from d2l_autorec.training.sparse.state import SparseState
-
-if TYPE_CHECKING:
-    from d2l_autorec.training.distributed.group import Group
+from d2l_autorec.training.sparse.tuples import Steps
 
 
 def evaluate_sparse(
@@ -34,39 +24,16 @@ def evaluate_sparse(
     clip: Clip = None,
     num_threads: int | None = None,
     batch_size: int = CHAPTER.eval_batch_size,
-    group: Group | None = None,
 ) -> float:
     """Pooled RMSE over held-out ratings, each predicted from its row's training ratings.
 
-    Parameters
-    ----------
-    state : SparseState
-        From ``SparseState.from_net``, or in training.
-    train, test : scipy.sparse.csr_matrix
-        (num_rows, num_cols); only rows of ``test`` with ratings are read, and only its stored
-        entries are predicted.
-    clip : (float, float), optional
-        Range that predictions are clipped to.
-    num_threads : int, optional
-        `d2l_autorec.runtime.num_threads` where none is given.
-    batch_size : int
-        Rows worked on at a time.
-    group : Group, optional
-        The workers to share the columns with; each needs the state of its own ones only.
-
-    Returns
-    -------
-    float
-        nan where ``test`` is empty.
-
-    Raises
-    ------
-    InputError
-        If the matrices do not fit each other and the state.
+    Both matrices are (num_rows, num_cols). Only rows of ``test`` with ratings are read,
+    ``batch_size`` at a time, and only its stored entries are predicted, clipped to the range
+    ``clip``. The RMSE is nan where there are none.
     """
     check_matrices(train, test, len(state.out_bias))
     train, test = canonical(train), canonical(test)
-    threads = share_out(train, group, num_threads)
+    threads = share_out(train, None, num_threads)
     return pooled_rmse(state, train, test, clip, threads, batch_size)
 
 
@@ -80,22 +47,20 @@ def pooled_rmse(
 ) -> float:
     """Compute the RMSE with matrices that have been checked; see `evaluate_sparse`."""
     low, high = (np.float32(end) for end in clip or (-np.inf, np.inf))
-    V, W, num_cols = state.V, state.W, train.shape[1]
+    V, W = state.layers()
+    empty, width = no_ratings(train.shape[1]), V.weight.shape[1]
+    # nothing is updated
+    steps = Steps(-1, np.zeros(0, np.float32), np.float32(0), np.float32(0))
+    back, grad = np.zeros((1, width), np.float32), np.empty(width, np.float32)
     wanted = np.flatnonzero(np.diff(test.indptr))
-    empty, nothing = no_ratings(num_cols), np.zeros((1, V.weight.shape[1]), np.float32)
-    layer = kernels.Layer(V.weight, V.moments, np.zeros(num_cols, np.int32))
-    no_steps = kernels.Steps(np.zeros(0, np.float32), np.float32(0), np.float32(0))
-    grad = np.empty(V.weight.shape[1], np.float32)  # not used: nothing is updated
     squared = 0.0
     for start in range(0, len(wanted), batch_size):
         rows = wanted[start : start + batch_size]
         batch, held_out = read_batch(train, rows), read_batch(test, rows)
-        pre = np.empty((threads.count, len(rows), V.weight.shape[1]), np.float32)
+        pre = np.empty((threads.count, len(rows), width), np.float32)
 
         def encode(i: int, lo: int, hi: int, batch: Batch = batch, pre: np.ndarray = pre) -> None:
-            kernels.encoder_pass(
-                lo, hi, empty.read, nothing, batch.read, layer, -1, no_steps, pre[i], grad
-            )
+            kernels.encoder_pass(lo, hi, empty.read, back, batch.read, V, steps, pre[i], grad)
 
         threads.run(encode, threads.shares(empty, batch))
         code = pad(forward(state, threads.total(pre), None)[1][-1])
@@ -103,9 +68,7 @@ def pooled_rmse(
         def score(
             i: int, lo: int, hi: int, batch: Batch = held_out, code: np.ndarray = code
         ) -> float:
-            return kernels.squared_error(
-                lo, hi, batch.rated, code, state.kinds[1], W.weight, state.out_bias, low, high
-            )
+            return kernels.squared_error(lo, hi, batch.rated, code, W, low, high)
 
         squared += sum(threads.run(score, threads.shares(empty, held_out)))
     if threads.group is not None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from d2l_autorec.models.activations import SELU_ALPHA, SELU_SCALE
 from d2l_autorec.models.network import hidden_outputs
-from d2l_autorec.training.sparse import kernels
 from d2l_autorec.training.sparse.state import Dense, SparseState, padded
 
 
@@ -35,7 +34,7 @@ def backward(
     for layer in range(len(state.architecture.hidden) - 1, -1, -1):
         if layer == state.architecture.code_layer and mask is not None:
             delta = delta * mask
-        delta = delta * _slope(state.kinds[0], outputs[layer])
+        delta = delta * _slope(state.architecture.encoder, outputs[layer])
         if layer == 0:
             update(state.dense[0], delta.sum(0))
         else:
@@ -47,17 +46,17 @@ def backward(
     return delta
 
 
-def _slope(kind: int, y: np.ndarray) -> np.ndarray:
+def _slope(activation: str, y: np.ndarray) -> np.ndarray:
     """Derivative of an activation, from its value ``y``."""
-    if kind == kernels.SIGMOID:
+    if activation == "sigmoid":
         return y * (1 - y)
-    if kind == kernels.TANH:
+    if activation == "tanh":
         return 1 - y * y
-    if kind == kernels.RELU:
+    if activation == "relu":
         return (y > 0).astype(np.float32)
-    if kind == kernels.ELU:
+    if activation == "elu":
         return np.where(y > 0, np.float32(1), y + 1)
-    if kind == kernels.SELU:
+    if activation == "selu":
         scale, alpha = np.float32(SELU_SCALE), np.float32(SELU_ALPHA)
         return np.where(y > 0, scale, y + scale * alpha)
     return np.ones_like(y)

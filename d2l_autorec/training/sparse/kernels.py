@@ -151,11 +151,8 @@ def decoder_pass(
     hi: int,
     batch: Entries,
     code: Array,
-    kind: int,
     scale: Float,
     W: Layer,
-    bias: Array,
-    step: int,
     steps: Steps,
     delta: Array,
     grad: Array,
@@ -167,7 +164,8 @@ def decoder_pass(
     ``bias[c]``. Returns the sum of ``(pred - r)^2``.
     """
     ptr, rows, ratings = batch
-    rates, wd, bias_wd = steps
+    step, rates, wd, bias_wd = steps
+    bias, kind = W.bias, W.kind
     loss = 0.0
     delta[:] = _ZERO
     for c in range(lo, hi):
@@ -216,7 +214,6 @@ def encoder_pass(
     delta: Array,
     following: Entries,
     V: Layer,
-    step: int,
     steps: Steps,
     pre: Array,
     grad: Array,
@@ -229,7 +226,7 @@ def encoder_pass(
     """
     ptr, rows, inputs = batch
     next_ptr, next_rows, next_inputs = following
-    rates, wd = steps.rates, steps.wd
+    step, rates, wd, _ = steps
     pre[:] = _ZERO
     for c in range(lo, hi):
         in_batch = ptr[c] < ptr[c + 1]
@@ -258,36 +255,29 @@ def encoder_pass(
 
 
 @jit
-def settle(lo: int, hi: int, layer: Layer, bias: Array, step: int, steps: Steps) -> None:
-    """Bring all columns up to ``step``; ``bias`` may have no rows."""
-    moments, done = layer.moments, layer.done
+def settle(lo: int, hi: int, layer: Layer, steps: Steps) -> None:
+    """Bring all columns up to the step at hand."""
+    moments, bias, done = layer.moments, layer.bias, layer.done
+    step, rates, wd, bias_wd = steps
     for c in range(lo, hi):
         w, m, v = layer.weight[c], moments[c, 0], moments[c, 1]
-        _catch_up(w, m, v, done[c], step, steps.rates, steps.wd)
+        _catch_up(w, m, v, done[c], step, rates, wd)
         if bias.shape[0] > 0:
             b, bm, bv = bias[c, 0:1], bias[c, 1:2], bias[c, 2:3]
-            _catch_up(b, bm, bv, done[c], step, steps.rates, steps.bias_wd)
+            _catch_up(b, bm, bv, done[c], step, rates, bias_wd)
         done[c] = step
 
 
 @jit
 def squared_error(
-    lo: int,
-    hi: int,
-    held_out: Entries,
-    code: Array,
-    kind: int,
-    weight: Array,
-    bias: Array,
-    low: Float,
-    high: Float,
+    lo: int, hi: int, held_out: Entries, code: Array, W: Layer, low: Float, high: Float
 ) -> float:
     """Sum of ``(pred - r)^2`` over held-out ratings, predictions clipped to ``low .. high``."""
     total = 0.0
     ptr, rows, ratings = held_out
     for c in range(lo, hi):
         for k in range(ptr[c], ptr[c + 1]):
-            pred = _activate(kind, _dot(weight[c], code[rows[k]]) + bias[c, 0])
+            pred = _activate(W.kind, _dot(W.weight[c], code[rows[k]]) + W.bias[c, 0])
             error = min(max(pred, low), high) - ratings[k]
             total += error * error
     return total

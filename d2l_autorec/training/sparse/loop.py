@@ -14,10 +14,9 @@ No array of rows x columns is ever made.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,26 +26,17 @@ from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 from d2l_autorec.training.batches import RolloverBatches
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.job import Clip, Job
-from d2l_autorec.training.matrix import canonical, check_matrices
+from d2l_autorec.training.job import Clip, Job, Rate, Updates, check_matrices
 from d2l_autorec.training.sparse import kernels
-from d2l_autorec.training.sparse.columns import (
-    Batch,
-    Threads,
-    no_ratings,
-    read_batch,
-    share_out,
-)
+from d2l_autorec.training.sparse.columns import Batch, Threads, no_ratings, read_batch, share_out
 from d2l_autorec.training.sparse.evaluate import pooled_rmse
 from d2l_autorec.training.sparse.hidden import backward, forward, pad
 from d2l_autorec.training.sparse.state import Dense, SparseState, whole_at_end
-from d2l_autorec.training.updates import Rate, Updates
+from d2l_autorec.training.sparse.tuples import Layer, Steps
 
 if TYPE_CHECKING:
     from d2l_autorec.models.autorec import AutoRec
     from d2l_autorec.training.distributed.group import Group
-
-_BETA1, _BETA2 = 0.9, 0.999
 
 
 def train_sparse(
@@ -79,14 +69,13 @@ def train_sparse(
     ----------
     net : AutoRec or None
         Initialised. None where there is a state: MXNet is then not needed.
-    train : scipy.sparse.csr_matrix
-        Ratings, (num_rows, net.num_inputs); what is stored is rated, zeros and negatives too.
-    test : scipy.sparse.csr_matrix, optional
-        Held-out ratings of the same shape, for ``Epoch.rmse``.
+    train, test : scipy.sparse.csr_matrix
+        Ratings, (num_rows, net.num_inputs), and held-out ratings for ``Epoch.rmse``, if there are
+        some; what is stored is rated, zeros and negatives too.
     num_epochs, batch_size : int
         Passes, and rows in a batch.
     lr, wd, objective, decay_biases
-        See `d2l_autorec.training.updates.Updates`.
+        See `d2l_autorec.training.job.Updates`.
     clip : (float, float), optional
         Range that predictions are clipped to in evaluation.
     num_threads : int, optional
@@ -117,97 +106,70 @@ def train_sparse(
         batches = RolloverBatches(train.shape[0], batch_size, draws=state.draws)
         if isinstance(lr, (Sequence, np.ndarray)):
             updates.rates(state.step, train.shape[0] * num_epochs // batch_size)
-    job = Job(train, test, batches, updates, clip, group)
+    job = Job(train, test, batches, updates, clip, group).canonical()
     return epochs(state, job, share_out(train, group, num_threads), num_epochs, net)
 
 
 def epochs(
     state: SparseState, job: Job, threads: Threads, num_epochs: int, net: AutoRec | None = None
 ) -> Generator[Epoch, None, None]:
-    """Do a job whose matrices have been checked; see `train_sparse`."""
-    test = None if job.test is None else canonical(job.test)
-    job = replace(job, train=canonical(job.train), test=test)
+    """Do a job whose matrices have been checked and are canonical; see `train_sparse`."""
     try:
         with whole_at_end(state, threads):
             for epoch in range(1, num_epochs + 1):
                 start = time.perf_counter()
                 rows = next(job.batches)
-                rates = corrected(job.updates, state.step, len(rows))
-                state.torn = True
-                loss = _train_epoch(state, job, rows, rates, threads)
-                state.torn = False
+                loss = _train_epoch(state, job, rows, threads)
                 seconds = time.perf_counter() - start
                 rmse = None
-                if test is not None:
-                    rmse = pooled_rmse(state, job.train, test, job.clip, threads)
+                if job.test is not None:
+                    rmse = pooled_rmse(state, job.train, job.test, job.clip, threads)
                 yield Epoch(epoch, loss, rmse, seconds)
     finally:
         if net is not None and not state.torn:  # also where the caller stops early
             state.write_to(net)
 
 
-def corrected(updates: Updates, start: int, count: int) -> np.ndarray:
-    """Return the learning rates of steps ``start`` onwards, corrected for Adam's bias."""
-    rates = [
-        lr * math.sqrt(1 - _BETA2 ** (t + 1)) / (1 - _BETA1 ** (t + 1))
-        for t, lr in enumerate(updates.rates(start, count), start)
-    ]
-    return np.array(rates, np.float32)
-
-
 def _train_epoch(
-    state: SparseState, job: Job, batches: list[np.ndarray], rates: np.ndarray, threads: Threads
+    state: SparseState, job: Job, batches: list[np.ndarray], threads: Threads
 ) -> float:
     """Take a step for each batch; return the mean loss."""
-    train, updates = job.train, job.updates
-    num_cols = train.shape[1]
-    V, W = (
-        kernels.Layer(part.weight, part.moments, np.zeros(num_cols, np.int32))
-        for part in (state.V, state.W)
-    )
+    train, updates, architecture = job.train, job.updates, state.architecture
+    rates = updates.corrected_rates(state.step, len(batches))
+    steps = Steps(-1, rates, np.float32(updates.wd), np.float32(updates.bias_wd))
+    state.torn = True
+    V, W = state.layers()
     sizes = [len(rows) for rows in batches]
-    largest = max(sizes)
-    divisor, architecture = updates.divisor(num_cols), state.architecture
-    steps = kernels.Steps(rates, np.float32(updates.wd), np.float32(updates.bias_wd))
-    # Each thread adds into arrays of its own.
-    pre = np.empty((threads.count, largest, V.weight.shape[1]), np.float32)
-    delta = np.empty((threads.count, largest, W.weight.shape[1]), np.float32)
-    grad_V = np.empty((threads.count, V.weight.shape[1]), np.float32)
-    grad_W = np.empty((threads.count, W.weight.shape[1]), np.float32)
+    divisor, empty = updates.divisor(train.shape[1]), no_ratings(train.shape[1])
 
-    def encoder_pass(step: int, batch: Batch, back: np.ndarray, following: Batch) -> None:
-        size = sizes[step + 1] if step + 1 < len(sizes) else 0
+    def own_arrays(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+        """Make what each thread adds into: a row for each row of a batch, and a gradient."""
+        width = layer.weight.shape[1]
+        rows = np.empty((threads.count, max(sizes), width), np.float32)
+        return rows, np.empty((threads.count, width), np.float32)
+
+    (pre, grad_V), (delta, grad_W) = own_arrays(V), own_arrays(W)
+
+    def encoder_pass(steps: Steps, batch: Batch, back: np.ndarray, following: Batch) -> None:
+        size = sizes[steps.now + 1] if steps.now + 1 < len(sizes) else 0
 
         def share(i: int, lo: int, hi: int) -> None:
             kernels.encoder_pass(
-                lo, hi, batch.read, back, following.read, V, step, steps, pre[i, :size], grad_V[i]
+                lo, hi, batch.read, back, following.read, V, steps, pre[i, :size], grad_V[i]
             )
 
         threads.run(share, threads.shares(batch, following))
 
-    def decoder_pass(step: int, batch: Batch, code: np.ndarray) -> float:
-        scale = np.float32(1 / (divisor * len(code)))
+    def decoder_pass(steps: Steps, batch: Batch, code: np.ndarray) -> float:
+        size = len(code)
+        scale = np.float32(1 / (divisor * size))
 
         def share(i: int, lo: int, hi: int) -> float:
             return kernels.decoder_pass(
-                lo,
-                hi,
-                batch.rated,
-                code,
-                state.kinds[1],
-                scale,
-                W,
-                state.out_bias,
-                step,
-                steps,
-                delta[i, : len(code)],
-                grad_W[i],
+                lo, hi, batch.rated, code, scale, W, steps, delta[i, :size], grad_W[i]
             )
 
         return sum(threads.run(share, threads.shares(batch, empty)))
-
-    empty = no_ratings(num_cols)
-    nothing = np.zeros((1, V.weight.shape[1]), np.float32)
 
     def draw(step: int) -> tuple[Batch, Callable[[], np.ndarray] | None]:
         """Read a batch, and begin to draw its dropout, beside what follows."""
@@ -218,45 +180,45 @@ def _train_epoch(
         return batch, state.draws.mask(shape, architecture.dropout)
 
     batch, drawn = draw(0)
-    encoder_pass(-1, empty, nothing, batch)
+    encoder_pass(steps, empty, np.zeros((1, V.weight.shape[1]), np.float32), batch)
     loss = 0.0
     for step, size in enumerate(sizes):
         mask = None if drawn is None else drawn()
         outputs, passed = forward(state, threads.total(pre[:, :size]), mask)
-        loss += 0.5 * decoder_pass(step, batch, pad(passed[-1])) / (divisor * size)
+        steps = steps._replace(now=step)
+        loss += 0.5 * decoder_pass(steps, batch, pad(passed[-1])) / (divisor * size)
         summed = threads.begin_total(delta[:, :size])
-
-        def update(part: Dense, grad: np.ndarray, rate: np.float32 = rates[step]) -> None:
-            decay = steps.bias_wd if part.is_bias else steps.wd
-            arrays = (part.value, part.mean, part.var, np.ascontiguousarray(grad))
-            value, mean, var, flat = (array.ravel() for array in arrays)
-            kernels.adam(value, mean, var, flat, rate, decay)
-
         following = empty
         if step + 1 < len(batches):
             following, drawn = draw(step + 1)
-        back = backward(state, outputs, passed, mask, summed(), update)
-        encoder_pass(step, batch, pad(back), following)
+        back = backward(state, outputs, passed, mask, summed(), partial(_update, steps))
+        encoder_pass(steps, batch, pad(back), following)
         batch = following
-    _settle(threads, V, state.out_bias[:0], steps)
-    _settle(threads, W, state.out_bias, steps)
+    for layer in (V, W):
+        _settle(threads, layer, steps._replace(now=len(batches)))
     state.step += len(batches)
     if threads.group is not None:
         loss = threads.group.total(loss)
+    state.torn = False
     return loss / len(batches)
 
 
-def _settle(
-    threads: Threads, layer: kernels.Layer, bias: np.ndarray, steps: kernels.Steps
-) -> None:
+def _update(steps: Steps, part: Dense, grad: np.ndarray) -> None:
+    """Take a step on a small weight or bias."""
+    arrays = (part.value, part.mean, part.var, np.ascontiguousarray(grad))
+    value, mean, var, flat = (array.ravel() for array in arrays)
+    decay = steps.bias_wd if part.is_bias else steps.wd
+    kernels.adam(value, mean, var, flat, steps.rates[steps.now], decay)
+
+
+def _settle(threads: Threads, layer: Layer, steps: Steps) -> None:
     """Bring the columns that were put off up to the end of the epoch."""
-    count = len(steps.rates)
 
     def share(i: int, lo: int, hi: int) -> None:
-        kernels.settle(lo, hi, layer, bias, count, steps)
+        kernels.settle(lo, hi, layer, steps)
 
     # an even share of the steps that are left
-    missing = np.cumsum(count - layer.done[threads.lo : threads.hi])
+    missing = np.cumsum(steps.now - layer.done[threads.lo : threads.hi])
     cuts = missing[-1] * np.arange(1, threads.count) / threads.count
     bounds = np.r_[0, np.searchsorted(missing, cuts), len(missing)]
     threads.run(share, bounds + threads.lo)

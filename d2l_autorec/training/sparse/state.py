@@ -15,12 +15,11 @@ import numpy as np
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.models.architecture import Architecture
-from d2l_autorec.training.checked import check_arrays
 from d2l_autorec.training.draws import Draws, GlobalDraws, NumPyDraws
+from d2l_autorec.training.sparse.tuples import Layer
 
 if TYPE_CHECKING:
     from d2l_autorec.models.autorec import AutoRec
-    from d2l_autorec.training.distributed.group import Group
     from d2l_autorec.training.sparse.columns import Threads
 
 _LINE = 16  # float32 values in a cache line; unpadded rows of 500 take twice the time to stream
@@ -33,18 +32,10 @@ def padded(width: int) -> int:
 
 @dataclass
 class Columns:
-    """A large weight matrix, one row for each column of the ratings.
+    """A large weight matrix, float32, one row for each column of the ratings."""
 
-    Attributes
-    ----------
-    weight : numpy.ndarray
-        float32, (num_cols, padded width).
-    moments : numpy.ndarray
-        Adam's mean and variance, float32, (num_cols, 2, padded width).
-    """
-
-    weight: np.ndarray
-    moments: np.ndarray
+    weight: np.ndarray  # (num_cols, padded width)
+    moments: np.ndarray  # (num_cols, 2, padded width): Adam's mean and variance
 
 
 @dataclass
@@ -59,48 +50,22 @@ class Dense:
 
 @dataclass
 class SparseState:
-    """All that changes while the sparse engine trains; consistent after each epoch.
-
-    Attributes
-    ----------
-    architecture : Architecture
-    V, W : Columns
-        Input layer, transposed, and output layer: rows of hidden[0] and of hidden[-1].
-    out_bias : numpy.ndarray
-        float32, (num_cols, 3): the output's bias, its mean and its variance.
-    dense : list of Dense
-        Bias of the input layer, then weight (out, in) and bias of each layer between.
-    step : int
-        Updates made.
-    draws : Draws
-        Where dropout comes from.
-    torn : bool
-        Whether an epoch has failed half-way. The weights are then of no use.
-    """
+    """All that changes while the sparse engine trains; consistent after each epoch."""
 
     architecture: Architecture
-    V: Columns
-    W: Columns
-    out_bias: np.ndarray
-    dense: list[Dense]
-    step: int = 0
-    draws: Draws = field(default_factory=GlobalDraws)
-    torn: bool = False
+    V: Columns  # the input layer, transposed: rows of hidden[0]
+    W: Columns  # the output layer: rows of hidden[-1]
+    out_bias: np.ndarray  # float32, (num_cols, 3): the output's bias, its mean and its variance
+    dense: list[Dense]  # the input layer's bias, then weight (out, in), bias of each layer between
+    step: int = 0  # updates made
+    draws: Draws = field(default_factory=GlobalDraws)  # where dropout comes from
+    torn: bool = False  # an epoch has failed half-way: the weights are of no use
 
     @classmethod
     def new(
         cls, architecture: Architecture, num_cols: int, draws: NumPyDraws, init: str = "normal"
     ) -> SparseState:
-        """Draw initial weights; MXNet is not needed.
-
-        Parameters
-        ----------
-        architecture : Architecture
-        num_cols : int
-            Columns of the ratings.
-        draws : NumPyDraws
-        init : {"normal", "xavier"}
-        """
+        """Draw initial weights, "normal" or "xavier"; MXNet is not needed."""
         weights = {
             name: np.zeros(shape, np.float32) if len(shape) == 1 else draws.weight(shape, init)
             for name, shape in architecture.weight_shapes(num_cols).items()
@@ -108,15 +73,13 @@ class SparseState:
         return cls.from_weights(architecture, weights, draws)
 
     @classmethod
-    def zeros(cls, architecture: Architecture, num_cols: int, draws: Draws) -> SparseState:
+    def blank(cls, architecture: Architecture, num_cols: int, draws: Draws) -> SparseState:
         """Make a state to load a checkpoint into; its memory is untouched until then."""
         shapes = array_shapes(architecture, num_cols)
         V, W = (Columns(_zeros(shapes[n]), _zeros(shapes[f"{n}_moments"])) for n in "VW")
-        small = [name for name in shapes if name.isdecimal()]
-        dense = [_dense(np.zeros(shapes[name])) for name in small]
-        return cls(
-            architecture, V, W, np.zeros(shapes["out_bias"], np.float32), dense, draws=draws
-        )
+        dense = [_dense(np.zeros(shape)) for name, shape in shapes.items() if name.isdecimal()]
+        out_bias = np.zeros(shapes["out_bias"], np.float32)
+        return cls(architecture, V, W, out_bias, dense, draws=draws)
 
     @classmethod
     def from_weights(
@@ -134,13 +97,7 @@ class SparseState:
 
     @classmethod
     def from_net(cls, net: AutoRec) -> SparseState:
-        """Copy the weights of a net; Adam starts anew.
-
-        Raises
-        ------
-        InputError
-            If the net has not been initialised.
-        """
+        """Copy the weights of a net; Adam starts anew. An InputError if it is not initialised."""
         from d2l_autorec.models.autorec import get_weights
 
         return cls.from_weights(net.architecture, get_weights(net), GlobalDraws())
@@ -164,33 +121,34 @@ class SparseState:
 
         set_weights(net, self.network_weights())
 
-    @property
-    def kinds(self) -> tuple[int, int]:
-        """Activations of the hidden layers and of the output, as places in ``ACTIVATIONS``."""
-        architecture = self.architecture
-        return ACTIVATIONS.index(architecture.encoder), ACTIVATIONS.index(architecture.decoder)
+    def layers(self) -> tuple[Layer, Layer]:
+        """Return the input and the output layer for the kernels, at the start of an epoch."""
+        kinds = (self.architecture.encoder, self.architecture.decoder)
+        input_layer, output_layer = (
+            Layer(part.weight, part.moments, bias, np.zeros(len(part.weight), np.int32), kind)
+            for part, bias, kind in zip(
+                (self.V, self.W), (self.out_bias[:0], self.out_bias), map(ACTIVATIONS.index, kinds)
+            )
+        )
+        return input_layer, output_layer
 
     def network_weights(self) -> dict[str, np.ndarray]:
         """Copy the weights, named as in `Network`."""
-        self._check()
-        hidden = self.architecture.hidden
-        weights = {"0.weight": np.ascontiguousarray(self.V.weight[:, : hidden[0]].T)}
+        live, hidden = self.arrays(), self.architecture.hidden
+        weights = {"0.weight": np.ascontiguousarray(live["V"][:, : hidden[0]].T)}
         for i, part in enumerate(self.dense):  # bias, weight, bias, ...
             weights[f"{(i + 1) // 2}.{'weight' if i % 2 else 'bias'}"] = part.value.copy()
-        weights[f"{len(hidden)}.weight"] = self.W.weight[:, : hidden[-1]].copy()
-        weights[f"{len(hidden)}.bias"] = self.out_bias[:, 0].copy()
+        weights[f"{len(hidden)}.weight"] = live["W"][:, : hidden[-1]].copy()
+        weights[f"{len(hidden)}.bias"] = live["out_bias"][:, 0].copy()
         return weights
 
-    def _check(self) -> None:
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the live arrays by name. With ``step`` they are all that a checkpoint needs."""
         if self.torn:
             raise InputError(
                 "An epoch was interrupted half-way, and its weights cannot be used; make a new "
                 "state, or resume from a checkpoint."
             )
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the live arrays by name. With ``step`` they are all that a checkpoint needs."""
-        self._check()
         named = {"V": self.V.weight, "V_moments": self.V.moments, "out_bias": self.out_bias}
         named.update({"W": self.W.weight, "W_moments": self.W.moments})
         for i, part in enumerate(self.dense):
@@ -199,9 +157,7 @@ class SparseState:
 
     def load(self, arrays: dict[str, np.ndarray], step: int) -> None:
         """Restore `arrays` and ``step`` of a state of the same shape; takes them out."""
-        live = self.arrays()
-        check_arrays(arrays, {name: array.shape for name, array in live.items()})
-        for name, array in live.items():
+        for name, array in self.arrays().items():
             array[...] = arrays.pop(name)  # lest all be in memory twice
         self.step = step
 
@@ -221,26 +177,20 @@ class SparseState:
         for name, array in weights.items():
             live[name][...] = array
 
-    def gather(self, group: Group, span: tuple[int, int], moments: bool = False) -> None:
+    def gather(self, threads: Threads, moments: bool = False) -> None:
         """Make the weights whole on all workers; for a checkpoint, Adam's moments too."""
-        arrays = [self.V.weight, self.W.weight, self.out_bias]
+        threads.gather([self.V.weight, self.W.weight, self.out_bias])
         if moments:
-            arrays += [self.V.moments, self.W.moments]
-        for array in arrays:
-            group.gather(array, *span)
+            threads.gather([self.V.moments, self.W.moments])
 
 
 def array_shapes(architecture: Architecture, num_cols: int) -> dict[str, tuple[int, ...]]:
     """Return names and shapes of `SparseState.arrays`."""
     hidden = architecture.hidden
     first, last = padded(hidden[0]), padded(hidden[-1])
-    shapes: dict[str, tuple[int, ...]] = {
-        "V": (num_cols, first),
-        "V_moments": (num_cols, 2, first),
-        "out_bias": (num_cols, 3),
-        "W": (num_cols, last),
-        "W_moments": (num_cols, 2, last),
-    }
+    shapes: dict[str, tuple[int, ...]] = {"V": (num_cols, first), "W": (num_cols, last)}
+    shapes.update({f"{name}_moments": (num_cols, 2, shapes[name][1]) for name in "VW"})
+    shapes["out_bias"] = (num_cols, 3)
     small = list(architecture.weight_shapes(num_cols).values())[1:-2]
     for i, shape in enumerate(small):
         shapes.update({f"{i}": shape, f"{i}_mean": shape, f"{i}_var": shape})
@@ -250,19 +200,18 @@ def array_shapes(architecture: Architecture, num_cols: int) -> dict[str, tuple[i
 @contextmanager
 def whole_at_end(state: SparseState, threads: Threads) -> Iterator[None]:
     """Give all workers the same weights, and at the end what each has learned in its columns."""
-    group, span = threads.group, (threads.lo, threads.hi)
-    if group is None:
+    if threads.group is None:
         yield
         return
     arrays = [state.V.weight, state.W.weight, state.out_bias]
     for array in [*arrays, *(part.value for part in state.dense)]:
-        group.broadcast(array)
+        threads.group.broadcast(array)
     try:
         yield
     except GeneratorExit:  # stopped early, as on all workers; after an error nobody would answer
-        state.gather(group, span)
+        state.gather(threads)
         raise
-    state.gather(group, span)
+    state.gather(threads)
 
 
 def _dense(value: np.ndarray) -> Dense:

@@ -17,16 +17,22 @@ class Entries(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """A large weight matrix, ``V`` or ``W``."""
+    """The input or the output layer: a large weight matrix, ``V`` or ``W``, and what goes with it.
+
+    The input layer's bias is not here, but with the layers between, and ``bias`` has no rows.
+    """
 
     weight: Array  # (num_cols, width)
     moments: Array  # (num_cols, 2, width)
+    bias: Array  # (num_cols, 3): with its moments
     done: Array  # (num_cols,): steps of this epoch that a column has been through
+    kind: int  # the activation's place in ACTIVATIONS
 
 
 class Steps(NamedTuple):
     """Learning rates of an epoch's steps, corrected for Adam's bias, and weight decay."""
 
+    now: int  # the step at hand, from 0; -1 before the first
     rates: Array
     wd: Float
     bias_wd: Float
