@@ -53,6 +53,7 @@ class Checkpoint:
     best_weights: dict[str, np.ndarray]  # of the epoch that is best on validation ratings, if any
     scored: dict[str, Any] | None = None  # `run.Scored.to_dict`, in training on all ratings
     gain: float = 1.0  # of a network trained again; see `d2l_autorec.models.biases.Scale`
+    val_rmse: float | None = None  # of the network with that gain, before it is trained again
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Keeper:
     ----------
     former : Checkpoint or None
         What the training of the network at hand goes on from.
-    chosen, gain
+    chosen, gain, val_rmse
         As in `Checkpoint`.
     stops : bool
         Whether the run is to end after this epoch.
@@ -100,6 +101,7 @@ class Keeper:
             check_data(former, *digests)
         self.chosen: Sequence[Epoch] = former.chosen if former else ()
         self.gain = former.gain if former else 1.0
+        self.val_rmse = former.val_rmse if former else None
         self.computed_with = computed_with_so_far(former, group)
 
     @property
@@ -107,10 +109,11 @@ class Keeper:
         """The epoch that the network is trained again up to."""
         return BestEpoch(None, [epoch.rmse or 0.0 for epoch in self.chosen]).best
 
-    def begin_refit(self, chosen: Sequence[Epoch], gain: float) -> None:
-        """Record the epochs of which one has been chosen, and the gain."""
+    def begin_refit(self, chosen: Sequence[Epoch], gain: float, val_rmse: float | None) -> None:
+        """Record the epochs of which one has been chosen, and what came of the choice."""
         if not self.chosen:
-            self.chosen, self.gain, self.former = tuple(chosen), gain, None
+            self.chosen, self.former = tuple(chosen), None
+            self.gain, self.val_rmse = gain, val_rmse
 
     def after(self, history: list[Epoch], best: BestEpoch, engine: Engine, is_over: bool) -> None:
         """Write a checkpoint after an epoch, if one is due; all workers call this."""
@@ -135,6 +138,7 @@ class Keeper:
                 best_weights=best_weights,
                 scored=self.scored,
                 gain=self.gain,
+                val_rmse=self.val_rmse,
             )
             save(self.keep.folder, reached)
 

@@ -92,7 +92,7 @@ def fit(
     if keeper is not None and keeper.chosen:  # resumed, with the epoch chosen before
         fits: list[TrainedModel] = []
         history, chosen = list(keeper.chosen), [keeper.chosen_epoch]
-        weighed = Weighed(gain=keeper.gain)
+        weighed = Weighed(gain=keeper.gain, rmse=keeper.val_rmse)
     else:
         beside = partial(train, kept, validation=validation, test=test)
         fits = [
@@ -109,7 +109,7 @@ def fit(
             return fits[place]
         part, own = places[place]
         if keeper is not None:
-            keeper.begin_refit(history, gain)
+            keeper.begin_refit(history, gain, weighed.rmse)
         seen = test if len(places) == 1 else None
         where = Place(place + 1, True)
         model = train(whole, part, own, test=seen, stop=chosen[place], place=where)

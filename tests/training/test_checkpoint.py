@@ -208,6 +208,7 @@ def test_a_run_stopped_before_or_in_its_refit_goes_on(tmp_path, engine, epochs):
     again = run.train(toy_ratings(), plan, keep=checkpoint.Keep(tmp_path, {}, former))
     assert_equal_weights(again[0], whole[0])
     assert again[1].test_rmse == whole[1].test_rmse
+    assert again[1].val_rmse == whole[1].val_rmse > 0
     assert [e.rmse for e in again[2]] == [e.rmse for e in whole[2]]
 
 
@@ -278,6 +279,7 @@ def flip(path):
         (lambda p: rewrite(p, lambda _, d: d["history"][1].update(rmse=math.nan)), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d["history"][1].update(epoch=3)), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d["history"][1].update(rmse=None)), "epochs .* do not"),
+        (lambda p: rewrite(p, lambda _, d: d.update(val_rmse="1")), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d.update(step=-8)), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d.update(step=9)), "steps .* do not fit"),
         # two batches that were not made, whose rows are left over
