@@ -95,13 +95,30 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+Options = dict[str, tuple[Any, Any]]
+"""The annotation and the default of each option."""
+
+
+def give_options(
+    wrapper: Callable[..., None], own: inspect.Signature, instead_of: set[str], options: Options
+) -> None:
+    """Let Typer see a function with some options in place of some parameters of its own."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    kept = [p.replace(kind=keyword) for p in own.parameters.values() if p.name not in instead_of]
+    kept += [
+        inspect.Parameter(option, keyword, default=default, annotation=kind)
+        for option, (kind, default) in options.items()
+    ]
+    wrapper.__signature__ = own.replace(parameters=kept)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in kept}
+
+
 def with_options(
-    name: str, options: dict[str, tuple[Any, Any]], make: Callable[[dict[str, Any]], Any]
+    name: str, options: Options, make: Callable[[dict[str, Any]], Any]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that gives a command options, and their values as one argument.
 
-    ``options`` holds the annotation and the default of each. The command takes what ``make``
-    returns of the values as its argument ``name``.
+    The command takes what ``make`` returns of the values as its argument ``name``.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -110,15 +127,7 @@ def with_options(
             said = {option: given.pop(option) for option in options}
             command(**given, **{name: make(said)})
 
-        own = inspect.signature(_resolved(command))
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        kept = [p.replace(kind=keyword) for p in own.parameters.values() if p.name != name]
-        kept += [
-            inspect.Parameter(option, keyword, default=default, annotation=kind)
-            for option, (kind, default) in options.items()
-        ]
-        wrapper.__signature__ = own.replace(parameters=kept)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {p.name: p.annotation for p in kept}
+        give_options(wrapper, inspect.signature(_resolved(command)), {name}, options)
         del wrapper.__wrapped__
         return wrapper
 

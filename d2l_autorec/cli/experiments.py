@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Callable, Optional, Union
 
 import typer
 
-from d2l_autorec.cli.common import Data, Json, Quiet, app
+from d2l_autorec.cli.common import Data, Json, Quiet, app, give_options
 from d2l_autorec.config import CHAPTER
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ Folder = Annotated[
 ]
 
 
-KEYWORD = inspect.Parameter.KEYWORD_ONLY
 OPTIONS = {
     "quick": (Quick, False),
     "data": (Data, None),
@@ -105,15 +104,9 @@ def runs_experiment(*more: str) -> Callable[[Callable[..., Found]], Callable[...
             for note in experiment.notes:
                 typer.echo(note)
 
-        parameters = [
-            p for p in own.parameters.values() if p.name not in ("experiment", "ratings")
-        ]
-        for option, (kind, default) in OPTIONS.items():
-            if option in ("quick", "out", "quiet", *more):
-                shared = inspect.Parameter(option, KEYWORD, default=default, annotation=kind)
-                parameters.append(shared)
-        command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        asked = ("quick", "out", "quiet", *more)
+        shared = {option: what for option, what in OPTIONS.items() if option in asked}
+        give_options(command, own, {"experiment", "ratings"}, shared)
         return app.command()(command)
 
     return register
