@@ -7,14 +7,14 @@ import inspect
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Callable, Optional, get_args, get_type_hints
+from typing import Annotated, Any, Callable, Optional, get_type_hints
 
 import typer
 
 from d2l_autorec import __version__, runtime
 from d2l_autorec.cli.groups import Commands, group_of
+from d2l_autorec.cli.tables import grid
 from d2l_autorec.data.options import ReadOptions, parse_columns
-from d2l_autorec.errors import plain
 
 
 class _App(typer.Typer):
@@ -51,6 +51,30 @@ app = _App(
     pretty_exceptions_enable=False,
 )
 
+
+def _reading(name: str, kind: Any, text: str, default: Any = None) -> inspect.Parameter:
+    kind = Optional[kind] if default is None else kind
+    option = typer.Option(help=text, rich_help_panel="How the ratings file is read")
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=default, annotation=Annotated[kind, option])
+
+
+_READING = (
+    _reading(
+        "columns", str, "user=NAME,item=NAME,rating=NAME, or positions from 1. Found by itself."
+    ),
+    _reading("sep", str, "Between fields: ',', ';', '::', tab, space."),
+    _reading("decimal", str, "Decimal sign of the ratings: . or ,"),
+    _reading("encoding", str, "Of the text: utf-8, latin-1, cp1251, ..."),
+    _reading(
+        "not_rated", list[str], "A rating that means 'not rated', such as -1. May be repeated."
+    ),
+    _reading("titles", Path, "File of titles with a header."),
+    _reading("duplicates", str, "Of several ratings of a pair: latest, mean or error.", "latest"),
+)
+READING = tuple(parameter.name for parameter in _READING)
+"""The options that `reads_ratings` gives to a command."""
+
 Data = Annotated[
     Optional[Path],
     typer.Option(help="MovieLens 100K: its folder, ml-100k.zip or u.data. Found by itself."),
@@ -59,39 +83,12 @@ Ratings = Annotated[
     Optional[Path],
     typer.Option(help="CSV, TSV, Parquet or MovieLens. MovieLens 100K if left out."),
 ]
-Columns = Annotated[
-    Optional[str],
-    typer.Option(help="user=NAME,item=NAME,rating=NAME, or positions from 1. Found by itself."),
-]
-Separator = Annotated[
-    Optional[str], typer.Option("--sep", help="Between fields: ',', ';', '::', tab, space.")
-]
-Decimal = Annotated[Optional[str], typer.Option(help="Decimal sign of the ratings: . or ,")]
-Encoding = Annotated[Optional[str], typer.Option(help="Of the text: utf-8, latin-1, cp1251, ...")]
-NotRated = Annotated[
-    Optional[list[str]],
-    typer.Option(help="A rating that means 'not rated', such as -1. May be repeated."),
-]
-Titles = Annotated[Optional[Path], typer.Option(help="File of titles with a header.")]
-Duplicates = Annotated[
-    str, typer.Option(help="Of several ratings of a pair: latest, mean or error.")
-]
-READING = {
-    "columns": (Columns, None),
-    "sep": (Separator, None),
-    "decimal": (Decimal, None),
-    "encoding": (Encoding, None),
-    "not_rated": (NotRated, None),
-    "titles": (Titles, None),
-    "duplicates": (Duplicates, "latest"),
-}
-"""The options that `reads_ratings` gives to a command, and their defaults."""
-for _kind, _ in READING.values():
-    get_args(_kind)[1].rich_help_panel = "How the ratings file is read"
 Out = Annotated[Optional[Path], typer.Option(help="New folder for the run.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For both random generators.")]
 Devices = Annotated[str, typer.Option(help="cpu, cpu:2, gpu or gpu:0,1.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")]
+Model = Annotated[Path, typer.Option(help="Model folder, or the folder of a run that kept one.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -104,30 +101,20 @@ def reads_ratings(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapper(**given: Any) -> None:
         said = {name: given.pop(name) for name in READING}
-        reading = ReadOptions(
-            columns=parse_columns(said["columns"]) if said["columns"] else {},
-            separator=said["sep"],
-            decimal=said["decimal"],
-            encoding=said["encoding"],
-            not_rated=tuple(said["not_rated"] or ()),
-            titles=said["titles"],
-            duplicates=said["duplicates"],
-        )
-        command(**given, reading=reading)
+        columns, separator = said.pop("columns"), said.pop("sep")
+        said["columns"] = parse_columns(columns) if columns else {}
+        said["not_rated"] = tuple(said["not_rated"] or ())
+        command(**given, reading=ReadOptions(separator=separator, **said))
 
     own = inspect.signature(_resolved(command))
-    keyword = inspect.Parameter.KEYWORD_ONLY
     kept = [
-        parameter.replace(kind=keyword)
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for parameter in own.parameters.values()
         if parameter.name != "reading"
     ]
-    added = [
-        inspect.Parameter(name, keyword, default=default, annotation=kind)
-        for name, (kind, default) in READING.items()
-    ]
-    wrapper.__signature__ = own.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in (*kept, *added)}
+    parameters = [*kept, *_READING]
+    wrapper.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
     del wrapper.__wrapped__
     return wrapper
 
@@ -166,16 +153,5 @@ def report(
     if as_json:
         typer.echo(json.dumps({**record, "folder": str(folder)}))
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for i, title in enumerate(header):
-        # Text: what looks like markup is none, and the name may come from a file
-        table.add_column(Text(plain(title)), justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+    grid(header, rows)
     typer.echo(f"{left} in {folder}")

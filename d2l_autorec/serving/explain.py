@@ -37,48 +37,36 @@ class Explanation:
 
 
 def explain(model: Model, user: Any, item: Any) -> Explanation:
-    """Leave out each rating that is read for a prediction, in one batch.
+    """Leave out each rating that is read for the prediction of a user and an item, in one batch.
 
     An item-based network reads the item's ratings by all users, a user-based one the user's
     ratings of all items. Biases that a network adds stay as they are. Each change is that of one
-    rating alone, so the changes do not add up.
-
-    Parameters
-    ----------
-    model : Model
-    user, item : ids
-
-    Raises
-    ------
-    InputError
-        If an id is unknown.
+    rating alone, so the changes do not add up. An unknown id raises an InputError.
     """
     import pandas as pd
 
     trained = model.trained
-    pair = find_codes(model, "user", [user]), find_codes(model, "item", [item])
+    users, items = find_codes(model, "user", [user]), find_codes(model, "item", [item])
     read = {
-        "item": trained.oriented("item")[pair[1][0]],  # (1, num_users)
-        "user": trained.oriented("user")[pair[0][0]],  # (1, num_items)
+        "item": trained.oriented("item")[items[0]],  # (1, num_users)
+        "user": trained.oriented("user")[users[0]],  # (1, num_items)
     }
-    changes = {by: np.zeros(ratings.nnz) for by, ratings in read.items()}
+    changes = {network.by: np.zeros(read[network.by].nnz) for network in trained.networks}
     prediction = 0.0
     for k, (network, factor) in enumerate(zip(trained.networks, trained.factors)):
         with np.errstate(over="ignore", invalid="ignore"):
-            stars = require_finite(_leave_out(model, k, *pair))  # all ratings, then without each
+            stars = require_finite(_leave_out(model, k, users, items))  # all, then without each
         if trained.combined:
-            stars = trained.limited(stars, network.recipe, *pair)
+            stars = trained.limited(stars, network.recipe, users, items)
         prediction += factor * float(stars[0])
         changes[network.by] += factor * (float(stars[0]) - stars[1:].astype(float))
     parts = []
-    for by, what, code in (("item", "user", pair[1]), ("user", "item", pair[0])):
-        if not any(network.by == by for network in trained.networks):
-            continue
-        columns = id_columns(model, what, read[by].indices)
-        if model.by == "both":
-            other = id_columns(model, by, np.repeat(code, read[by].nnz))
-            columns = {**other, **columns}
-        parts.append(pd.DataFrame({**columns, "rating": read[by].data, "change": changes[by]}))
+    for by, what, code in (("item", "user", items), ("user", "item", users)):
+        if by in changes:
+            columns = id_columns(model, what, read[by].indices)
+            if model.by == "both":
+                columns = {**id_columns(model, by, np.repeat(code, read[by].nnz)), **columns}
+            parts.append(pd.DataFrame({**columns, "rating": read[by].data, "change": changes[by]}))
     table = parts[0]
     if len(parts) > 1:  # the rating of the pair itself is read by both kinds
         table = pd.concat(parts, ignore_index=True)

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -23,21 +22,15 @@ import numpy as np
 from d2l_autorec.atomic import write_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
-from d2l_autorec.serving._parts import TITLE_COLUMNS
-from d2l_autorec.serving._reading import FORMAT, description_digest, read_folder
-from d2l_autorec.serving.model import Model, flat_arrays, ids_digest, make_model
+from d2l_autorec.serving._reading import FORMAT, description_digest, file_digest, read_folder
+from d2l_autorec.serving.model import TITLE_COLUMNS, Model, flat_arrays, ids_digest, make_model
+from d2l_autorec.serving.records import plain_values
 
 __all__ = ["Model", "ids_digest", "load_model", "make_model", "save_model"]
 
 
 def save_model(folder: Path, model: Model) -> None:
-    """Write a model folder atomically.
-
-    Parameters
-    ----------
-    folder : Path
-        New, or empty.
-    model : Model
+    """Write a model folder, new or empty, atomically.
 
     Raises
     ------
@@ -66,12 +59,7 @@ def save_model(folder: Path, model: Model) -> None:
 
 
 def load_model(folder: Path) -> Model:
-    """Read a model folder; MXNet is not needed.
-
-    Parameters
-    ----------
-    folder : Path
-        The model folder, or a run's folder with ``model/`` in it.
+    """Read a model folder, or ``model/`` in the folder of a run; MXNet is not needed.
 
     Raises
     ------
@@ -83,13 +71,7 @@ def load_model(folder: Path) -> Model:
 
 
 def find_model(folder: Path) -> Path:
-    """Return the model folder: the one named, or ``model/`` in it.
-
-    Raises
-    ------
-    InputError
-        If the folder named does not exist.
-    """
+    """Return the model folder: the one named, which must exist, or ``model/`` in it."""
     folder = Path(folder)
     if not kind(folder):
         raise InputError(f"{folder} does not exist; name a model folder or the folder of a run.")
@@ -131,7 +113,8 @@ def _write_files(folder: Path, model: Model) -> None:
         "num_ratings": int(matrix.nnz),
         "rating_range": [model.low, model.high],
         "ids_digest": ids_digest(model),
-        **{"record": model.record, "files": listed},
+        "record": model.record,
+        "files": listed,
     }
     description["digest"] = description_digest(description)
     text = json.dumps(description, indent=2) + "\n"
@@ -140,19 +123,11 @@ def _write_files(folder: Path, model: Model) -> None:
 
 
 def _ids_json(model: Model) -> bytes:
-    import pandas as pd
-
-    said: dict[str, Any] = {
-        "user_ids": model.user_ids.tolist(),
-        "item_ids": model.item_ids.tolist(),
-        "items": None,
-    }
+    items = None
     if model.items is not None:
-        said["items"] = {
-            name: [None if pd.isna(value) else value for value in model.items[name].tolist()]
-            for name in TITLE_COLUMNS
-        }
-    return json.dumps(said).encode()
+        items = {name: plain_values(model.items[name]) for name in TITLE_COLUMNS}
+    ids = {"user_ids": model.user_ids.tolist(), "item_ids": model.item_ids.tolist()}
+    return json.dumps({**ids, "items": items}).encode()
 
 
 def _write(path: Path, write: Callable[[Any], object]) -> dict[str, Any]:
@@ -161,11 +136,7 @@ def _write(path: Path, write: Callable[[Any], object]) -> dict[str, Any]:
         write(file)
         file.flush()
         os.fsync(file.fileno())
-        file.seek(0)
-        digest = hashlib.sha256()
-        while chunk := file.read(1024**2):
-            digest.update(chunk)
-        return {"size": file.tell(), "sha256": digest.hexdigest()}
+        return {"size": file.tell(), "sha256": file_digest(file)}
 
 
 def _sync(folder: Path) -> None:

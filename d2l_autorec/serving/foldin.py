@@ -58,12 +58,7 @@ def new_user(
         ``item`` (ids) and ``rating``. Items that the model does not know are left out with a
         warning; of an item rated twice the last rating stands.
     n, min_ratings, filters
-        As for `d2l_autorec.serving.recommend.recommend`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As from `recommend`, without the user.
+        As for `d2l_autorec.serving.recommend.recommend`; so is the table returned, without users.
 
     Raises
     ------
@@ -74,12 +69,11 @@ def new_user(
     check_numbers(n, min_ratings)
     items, values = known_ratings(model, ratings)
     scores = score_new_user(model, items, values)
-    counts = model.trained.counts("item")
-    left = scores.copy()
-    left[items] = -np.inf
-    left[(filters or Filters()).left_out(model) | (counts < min_ratings)] = -np.inf
-    _, item, rank = best_columns(left[None], n)
-    return ranked(model, item, rank, scores[item], counts)
+    scores[items] = -np.inf
+    scores[(filters or Filters()).left_out(model)] = -np.inf
+    scores[model.trained.counts("item") < min_ratings] = -np.inf
+    _, item, rank = best_columns(scores[None], n)
+    return ranked(model, item, rank, scores[item])
 
 
 def known_ratings(model: Model, ratings: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -117,20 +111,18 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
             check_output(network)
     total: Any = 0.0
     for k, (network, factor) in enumerate(zip(trained.networks, trained.factors)):
-        scale = network.scale
-        of_items = scale.mean + (scale.row if network.by == "item" else scale.col)
-        own = 0.0
-        if network.recipe.targets == "biases" and len(items):
-            left = values - of_items[items]
-            shrinkage = network.recipe.shrinkage
-            assert isinstance(shrinkage, tuple)  # in a network that has been trained
-            own = float(shrunken_means(np.zeros(len(items), int), left, 1, shrinkage[0])[0])
-        read = values
-        if not scale.is_stars:
-            read = ((values - of_items[items] - own) / scale.unit).astype(np.float32)
-        stars = _score(trained, k, items, read)
-        if not scale.is_stars:
-            stars = stars * (scale.unit * scale.gain) + of_items + own
+        scale, own = network.scale, 0.0
+        if scale.is_stars:
+            stars = _score(trained, k, items, values)
+        else:
+            base = scale.mean + (scale.row if network.by == "item" else scale.col)
+            left = values - base[items]
+            if network.recipe.targets == "biases" and len(items):
+                shrinkage = network.recipe.shrinkage
+                assert isinstance(shrinkage, tuple)  # in a network that has been trained
+                own = float(shrunken_means(np.zeros(len(items), int), left, 1, shrinkage[0])[0])
+            stars = _score(trained, k, items, ((left - own) / scale.unit).astype(np.float32))
+            stars = stars * (scale.unit * scale.gain) + base + own
         if not trained.combined:
             return stars
         if isinstance(network.recipe.clip, tuple):

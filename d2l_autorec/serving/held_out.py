@@ -1,8 +1,8 @@
-"""Test ratings as a saved model sees them."""
+"""Ratings held out to score a saved model, and the score that it had in training."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,9 @@ from d2l_autorec.serving.recommend import rated
 
 if TYPE_CHECKING:
     from d2l_autorec.data.formats import Ratings
+
+ERRORS_OF = {"model": "test_rmse", "biases": "biases_rmse", "mean": "mean_rmse"}
+"""What is scored, and its name in a run's result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +40,10 @@ class HeldOut:
         """Look the users and items up in the model."""
         user_code = known_codes(model, "user", test.user_ids.tolist())
         item_code = known_codes(model, "item", test.item_ids.tolist())
-        table = test.table
-        return cls(
-            user_code,
-            item_code,
-            (user_code >= 0) & (model.trained.counts("user")[user_code] > 0),
-            (item_code >= 0) & (model.trained.counts("item")[item_code] > 0),
-            table["user"].to_numpy(),
-            table["item"].to_numpy(),
-            table["rating"].to_numpy().astype(float),
-        )
+        user_known = (user_code >= 0) & (model.trained.counts("user")[user_code] > 0)
+        item_known = (item_code >= 0) & (model.trained.counts("item")[item_code] > 0)
+        users, items, stars = (test.table[name].to_numpy() for name in ("user", "item", "rating"))
+        return cls(user_code, item_code, user_known, item_known, users, items, stars.astype(float))
 
     @property
     def users(self) -> np.ndarray:
@@ -82,3 +79,108 @@ class HeldOut:
         for user, item in zip(self.users[rows].tolist(), items[rows].tolist()):
             wanted.setdefault(user, []).append(item)
         return wanted
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The score that a model had in training.
+
+    Attributes
+    ----------
+    errors : dict of dict
+        For each of `ERRORS_OF`: ``rmse`` over the held-out ratings.
+    num_ratings : int
+        How many were held out.
+    data, split : str
+        The ratings file's name, and how they were held out.
+    all_ratings : bool
+        Whether the saved model is another, which has been trained on these ratings too.
+    updates : int
+        How often ratings have been added since.
+    """
+
+    errors: dict[str, dict[str, float]]
+    num_ratings: int
+    data: str
+    split: str
+    all_ratings: bool
+    updates: int
+
+
+def recorded(model: Model) -> Recorded:
+    """Return the score that a model had in training; an InputError if its record has none."""
+    try:
+        result, plan = model.record["result"], model.record["plan"]
+        score = Recorded(
+            errors={name: {"rmse": float(result[key])} for name, key in ERRORS_OF.items()},
+            num_ratings=int(result["num_test"]),
+            data=str(model.record["data"]["name"]),
+            split=str(plan["split"]),
+            all_ratings=bool(plan["all_ratings"]),
+            updates=len(model.record.get("updates", ())),
+        )
+        rmses = [each["rmse"] for each in score.errors.values()]
+        if score.num_ratings <= 0 or not np.isfinite(rmses).all():
+            raise ValueError
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InputError(
+            "The model does not say what it scored in training; give --test FILE, ratings that it "
+            "was not trained on."
+        ) from None
+    return score
+
+
+def held_out(model: Model, ratings: Ratings) -> Ratings:
+    """Return those ratings of a model's file that were held out when it was trained.
+
+    Parameters
+    ----------
+    model : Model
+    ratings : Ratings
+        The file that it was trained on, read in the same way.
+
+    Raises
+    ------
+    InputError
+        If these are other ratings, or the model does not say how they were divided.
+    """
+    from d2l_autorec.data.protocols import named_split
+    from d2l_autorec.data.split import split_digest
+    from d2l_autorec.training import run
+    from d2l_autorec.training.plan import TEST_FILE, Plan
+
+    try:
+        plan, result = Plan.from_dict(model.record["plan"]), model.record["result"]
+        data_digest, split_of_model = result["data_digest"], result["split_digest"]
+    except (KeyError, TypeError, ValueError, AttributeError, InputError):
+        raise InputError(
+            "The model does not say which ratings were held out; give --test FILE, ratings that "
+            "it was not trained on."
+        ) from None
+    if plan.split == TEST_FILE:
+        raise InputError("The model was scored on a file of its own; give it as --test FILE.")
+    if ratings.digest != data_digest:
+        raise InputError(
+            f"--data: {ratings.name} is not what the model was trained on, or is read in another "
+            "way; give that file with the options that train was given, or --test FILE."
+        )
+    named = plan.split != "random"
+    rows = named_split(plan.split, ratings, plan.test_ratio) if named else None
+    _, test_rows = run.split(ratings, plan, rows)
+    if split_digest(test_rows) != split_of_model:
+        raise InputError(
+            f"The split {plan.split} holds out other ratings here than when the model was "
+            "trained; give --test FILE."
+        )
+    table = ratings.table.iloc[test_rows].reset_index(drop=True)
+    ids, codes = {}, {}
+    for what, own in (("user", ratings.user_ids), ("item", ratings.item_ids)):
+        kept, codes[what] = np.unique(table[what].to_numpy(), return_inverse=True)
+        ids[f"{what}_ids"] = own[kept]
+    return replace(
+        ratings,
+        table=table.assign(**codes),
+        items=None,
+        name=f"What was held out of {ratings.name}",
+        **ids,
+    )

@@ -12,10 +12,12 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from d2l_autorec.errors import InputError, clip
+from d2l_autorec.serving.lookup import first_of
 from d2l_autorec.serving.model import Model
+from d2l_autorec.serving.records import plain_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,35 +93,31 @@ def match_export(model: Model, export: Export, links: Mapping[str, str] | None =
             "(--titles FILE)."
         )
     _drop_rivals(model, export.entries, found)
-    index.suggest([(e, f) for e, f in zip(export.entries, found) if f.reason == _UNKNOWN])
+    both = list(zip(export.entries, found))
+    index.suggest([(entry, each) for entry, each in both if each.reason == _UNKNOWN])
     site = export.site
     factor = (model.high - model.low) / (site.high - site.low)
-    pairs = [(entry, each) for entry, each in zip(export.entries, found) if each.code >= 0]
-    rest = [(entry, each) for entry, each in zip(export.entries, found) if each.code < 0]
+    pairs = [(entry, each) for entry, each in both if each.code >= 0]
+    rest = [(entry, each) for entry, each in both if each.code < 0]
     if not pairs:
         entry, each = rest[0]
         raise InputError(
             f"None of the {len(rest):,} ratings from {site.name} is of an item of the model; "
             f"line {entry.line}, {clip(entry.titles[0])}: {each.reason}."
         )
-    return Match(
-        pd.DataFrame(
-            {
-                "item": model.item_ids[[each.code for _, each in pairs]],
-                "rating": [model.low + (entry.rating - site.low) * factor for entry, _ in pairs],
-            }
-        ),
-        tuple(f"line {e.line}, {_named(e)}: {each.note}" for e, each in pairs if each.note),
-        pd.DataFrame(
-            {
-                "line": [entry.line for entry, _ in rest],
-                "title": [entry.titles[0] for entry, _ in rest],
-                "year": pd.array([entry.year for entry, _ in rest], dtype="Int64"),
-                "rating": [entry.rating for entry, _ in rest],
-                "reason": [each.reason for _, each in rest],
-            }
-        ),
-    )
+    matched = {
+        "item": model.item_ids[[each.code for _, each in pairs]],
+        "rating": [model.low + (entry.rating - site.low) * factor for entry, _ in pairs],
+    }
+    unmatched = {
+        "line": [entry.line for entry, _ in rest],
+        "title": [entry.titles[0] for entry, _ in rest],
+        "year": pd.array([entry.year for entry, _ in rest], dtype="Int64"),
+        "rating": [entry.rating for entry, _ in rest],
+        "reason": [each.reason for _, each in rest],
+    }
+    notes = [f"line {e.line}, {_named(e)}: {each.note}" for e, each in pairs if each.note]
+    return Match(pd.DataFrame(matched), tuple(notes), pd.DataFrame(unmatched))
 
 
 _UNKNOWN = "no such title"
@@ -133,15 +131,13 @@ class _Index:
     main: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     other: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     years: list[int | None] = field(default_factory=list)
-    code_of: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ids, items = self.model.item_ids.tolist(), self.model.items
-        self.code_of = {str(name): code for code, name in enumerate(ids)}
+        items = self.model.items
         if items is None:
             return
-        self.years = [None if year is None else int(year) for year in _plain(items["year"])]
-        for code, title in enumerate(_plain(items["title"])):
+        self.years = [year and int(year) for year in plain_values(items["year"])]
+        for code, title in enumerate(plain_values(items["title"])):
             if title:
                 main, other = keys_of(title)
                 for table, keys in ((self.main, main), (self.other, other - main)):
@@ -151,7 +147,8 @@ class _Index:
     def find(self, entry: Entry, links: Mapping[str, str]) -> _Found:
         """Match an entry by its ids, else by title and year."""
         ids = [*entry.ids, *(links[name] for name in entry.ids if name in links)]
-        by_id = {self.code_of[name] for name in ids if name in self.code_of}
+        code_of = self.model.item_codes
+        by_id = {code_of[name] for name in ids if name in code_of}
         if len(by_id) == 1:
             return _Found(by_id.pop(), 3)
         parts = [keys_of(title) for title in entry.titles]
@@ -182,8 +179,7 @@ class _Index:
 
     def _several(self, codes: Iterable[int]) -> _Found:
         ids = [str(self.model.item_ids[code]) for code in sorted(codes)]
-        more = ", ..." if len(ids) > 3 else ""
-        return _Found(reason=f"it may be any of the items {', '.join(ids[:3])}{more}")
+        return _Found(reason=f"it may be any of the items {first_of(ids, 3)}")
 
     def suggest(self, unknown: list[tuple[Entry, _Found]]) -> None:
         """Add the nearest title to the first reasons."""
@@ -196,10 +192,6 @@ class _Index:
                 code = self.main[near][0]
                 year = f" ({self.years[code]})" if self.years[code] else ""
                 found.reason += f"; the nearest is {clip(items['title'].iloc[code])}{year}"
-
-
-def _plain(column: pd.Series) -> list[Any]:
-    return [None if missing else value for value, missing in zip(column, column.isna())]
 
 
 def _codes(table: Mapping[str, list[int]], keys: set[str]) -> set[int]:

@@ -25,9 +25,9 @@ from d2l_autorec.errors import InputError, clip
 from d2l_autorec.models.biases import Scale
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.serving._parts import TITLE_COLUMNS
 from d2l_autorec.serving.foldin import check_output, column_prior, column_weights
-from d2l_autorec.serving.model import Model
+from d2l_autorec.serving.lookup import known_codes
+from d2l_autorec.serving.model import TITLE_COLUMNS, Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,18 +58,16 @@ class Updated:
     new_users: int
     new_items: int
 
+    def counts(self) -> dict[str, int]:
+        """Return all but the model."""
+        return {name: count for name, count in vars(self).items() if name != "model"}
+
 
 def update(model: Model, ratings: Ratings) -> Updated:
-    """Add ratings of known and new users and items to a model.
+    """Add ratings of known and new users and items to a model, which stays as it is.
 
-    Ratings that the model already has change nothing, so that a second update has no effect.
-
-    Parameters
-    ----------
-    model : Model
-        Stays as it is.
-    ratings : Ratings
-        The new ones. Of a pair that the model has, the new rating counts.
+    Of a pair that the model has, the new rating counts. Ratings that the model already has change
+    nothing, so that a second update has no effect.
 
     Raises
     ------
@@ -110,28 +108,19 @@ def update(model: Model, ratings: Ratings) -> Updated:
         _extended(model.trained, k, matrix, before, touched, old_users, old_items)
         for k in range(len(model.trained.networks))
     )
-    said = {
-        "ratings": ratings.name,
-        "digest": ratings.digest,
-        "added": added,
-        "changed": len(changed),
-        "new_users": counts[0],
-        "new_items": counts[1],
-    }
     trained = TrainedModel(model.trained.recipe, networks, model.trained.factors, matrix)
+    made = Model(trained, user_ids, item_ids, items, model.low, model.high, {})
+    done = Updated(made, added, len(changed), *counts)
+    said = {"ratings": ratings.name, "digest": ratings.digest, **done.counts()}
     updates = [*model.record.get("updates", []), said][-_MAX_UPDATES:]
-    record = {**model.record, "updates": updates}
-    made = Model(trained, user_ids, item_ids, items, model.low, model.high, record)
-    return Updated(made, added, len(changed), *counts)
+    made.record.update(model.record, updates=updates)
+    return done
 
 
 def _check(model: Model, ratings: Ratings) -> None:
     known = [
-        len(set(map(str, ours.tolist())) & set(map(str, theirs.tolist())))
-        for ours, theirs in (
-            (model.user_ids, ratings.user_ids),
-            (model.item_ids, ratings.item_ids),
-        )
+        (known_codes(model, what, ids.tolist()) >= 0).any()
+        for what, ids in (("user", ratings.user_ids), ("item", ratings.item_ids))
     ]
     if not any(known):
         raise InputError(
@@ -157,7 +146,7 @@ def _merged(ours: np.ndarray, theirs: np.ndarray, what: str) -> tuple[np.ndarray
     if ours.dtype.kind == theirs.dtype.kind == "i":
         ids: Any = np.union1d(ours, theirs)
     else:
-        texts = [str(name) for name in ours.tolist()], [str(name) for name in theirs.tolist()]
+        texts = [[str(name) for name in names.tolist()] for names in (ours, theirs)]
         if ours.dtype.kind == "i":
             warnings.warn(
                 f"The model's {what} ids are whole numbers and not all of the new ones are; all "

@@ -12,12 +12,11 @@ from typer.testing import CliRunner
 
 from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
-from d2l_autorec.serving.diversity import _mean_cosine, diversity
-from d2l_autorec.serving.filters import Filters, genres_of, parse_years
+from d2l_autorec.serving.filters import Filters, parse_years
 from d2l_autorec.serving.folder import save_model
 from d2l_autorec.serving.foldin import new_user
 from d2l_autorec.serving.recommend import recommend
-from d2l_autorec.serving.similar import similar
+from d2l_autorec.serving.similar import _mean_cosine, diversity, similar
 
 
 def chosen(**filters):
@@ -88,10 +87,10 @@ def test_genres_between_commas():
     model = toy_model()
     texts = ["Drama, War", "Sword, Sorcery", "", None, "War", "Western"]
     model = dataclasses.replace(model, items=model.items.assign(genres=texts))
-    assert genres_of(model)[:3] == [["Drama", "War"], ["Sword", "Sorcery"], []]
+    assert model.genres[:3] == [["Drama", "War"], ["Sword", "Sorcery"], []]
     texts[4] = "Sword, Sorcery|War"  # a comma parts nothing where "|" does
     model = dataclasses.replace(model, items=model.items.assign(genres=texts))
-    assert genres_of(model)[4] == ["Sword, Sorcery", "War"]
+    assert model.genres[4] == ["Sword, Sorcery", "War"]
 
 
 def test_years():

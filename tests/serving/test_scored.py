@@ -12,7 +12,7 @@ from d2l_autorec.cli import app
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.folder import load_model, save_model
-from d2l_autorec.serving.scored import held_out, recorded
+from d2l_autorec.serving.held_out import held_out, recorded
 
 WORDS = ["--engine", "sparse", "--hidden", "3", "--epochs", "2", "--quiet", "--save"]
 

@@ -17,7 +17,6 @@ from starlette.exceptions import HTTPException
 
 from d2l_autorec import __version__
 from d2l_autorec.errors import InputError, clip, plain
-from d2l_autorec.serving.diversity import diversity
 from d2l_autorec.serving.explain import explain
 from d2l_autorec.serving.filters import Filters, parse_years
 from d2l_autorec.serving.foldin import new_user
@@ -30,7 +29,7 @@ from d2l_autorec.serving.lookup import UnknownIdError, known_codes
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import predict, recommend
 from d2l_autorec.serving.records import records
-from d2l_autorec.serving.similar import basis, similar
+from d2l_autorec.serving.similar import basis, diversity, similar
 
 if TYPE_CHECKING:
     import pandas as pd
