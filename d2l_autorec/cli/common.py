@@ -52,28 +52,28 @@ app = _App(
 )
 
 
-def _reading(name: str, kind: Any, text: str, default: Any = None) -> inspect.Parameter:
-    kind = Optional[kind] if default is None else kind
+_COLUMNS = "user=NAME,item=NAME,rating=NAME, or positions from 1. Found by itself."
+_NOT_RATED = "A rating that means 'not rated', such as -1. May be repeated."
+_READING: dict[str, tuple[Any, str, Any]] = {
+    "columns": (Optional[str], _COLUMNS, None),
+    "sep": (Optional[str], "Between fields: ',', ';', '::', tab, space.", None),
+    "decimal": (Optional[str], "Decimal sign of the ratings: . or ,", None),
+    "encoding": (Optional[str], "Of the text: utf-8, latin-1, cp1251, ...", None),
+    "not_rated": (Optional[list[str]], _NOT_RATED, None),
+    "titles": (Optional[Path], "File of titles with a header.", None),
+    "duplicates": (str, "Of several ratings of a pair: latest, mean or error.", "latest"),
+}
+
+
+def _of_reading(kind: Any, text: str) -> Any:
     option = typer.Option(help=text, rich_help_panel="How the ratings file is read")
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, keyword, default=default, annotation=Annotated[kind, option])
+    return Annotated[kind, option]
 
 
-_READING = (
-    _reading(
-        "columns", str, "user=NAME,item=NAME,rating=NAME, or positions from 1. Found by itself."
-    ),
-    _reading("sep", str, "Between fields: ',', ';', '::', tab, space."),
-    _reading("decimal", str, "Decimal sign of the ratings: . or ,"),
-    _reading("encoding", str, "Of the text: utf-8, latin-1, cp1251, ..."),
-    _reading(
-        "not_rated", list[str], "A rating that means 'not rated', such as -1. May be repeated."
-    ),
-    _reading("titles", Path, "File of titles with a header."),
-    _reading("duplicates", str, "Of several ratings of a pair: latest, mean or error.", "latest"),
-)
-READING = tuple(parameter.name for parameter in _READING)
-"""The options that `reads_ratings` gives to a command."""
+READING = {
+    name: (_of_reading(kind, text), default) for name, (kind, text, default) in _READING.items()
+}
+"""The options that `reads_ratings` gives to a command, and their defaults."""
 
 Data = Annotated[
     Optional[Path],
@@ -92,31 +92,50 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
-def reads_ratings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say how a ratings file is read.
+def with_options(
+    name: str, options: dict[str, tuple[Any, Any]], make: Callable[[dict[str, Any]], Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command options, and their values as one argument.
 
-    The command takes them as one argument ``reading``, a `d2l_autorec.data.options.ReadOptions`.
+    ``options`` holds the annotation and the default of each. The command takes what ``make``
+    returns of the values as its argument ``name``.
     """
 
-    @functools.wraps(command)
-    def wrapper(**given: Any) -> None:
-        said = {name: given.pop(name) for name in READING}
-        columns, separator = said.pop("columns"), said.pop("sep")
-        said["columns"] = parse_columns(columns) if columns else {}
-        said["not_rated"] = tuple(said["not_rated"] or ())
-        command(**given, reading=ReadOptions(separator=separator, **said))
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapper(**given: Any) -> None:
+            said = {option: given.pop(option) for option in options}
+            command(**given, **{name: make(said)})
 
-    own = inspect.signature(_resolved(command))
-    kept = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in own.parameters.values()
-        if parameter.name != "reading"
-    ]
-    parameters = [*kept, *_READING]
-    wrapper.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-    del wrapper.__wrapped__
-    return wrapper
+        own = inspect.signature(_resolved(command))
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        kept = [p.replace(kind=keyword) for p in own.parameters.values() if p.name != name]
+        kept += [
+            inspect.Parameter(option, keyword, default=default, annotation=kind)
+            for option, (kind, default) in options.items()
+        ]
+        wrapper.__signature__ = own.replace(parameters=kept)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in kept}
+        del wrapper.__wrapped__
+        return wrapper
+
+    return decorate
+
+
+def _reading(said: dict[str, Any]) -> ReadOptions:
+    return ReadOptions(
+        columns=parse_columns(said["columns"]) if said["columns"] else {},
+        separator=said["sep"],
+        decimal=said["decimal"],
+        encoding=said["encoding"],
+        not_rated=tuple(said["not_rated"] or ()),
+        titles=said["titles"],
+        duplicates=said["duplicates"],
+    )
+
+
+reads_ratings = with_options("reading", READING, _reading)
+"""Gives a command the options that say how a ratings file is read, as one `ReadOptions`."""
 
 
 def stands_there(context: typer.Context, name: str) -> bool:

@@ -26,7 +26,7 @@ from d2l_autorec.config import CHAPTER
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import check_new_file
-from d2l_autorec.progress import tell
+from d2l_autorec.progress import counting_bar, tell
 
 if TYPE_CHECKING:
     from d2l_autorec.evaluation.findings import Findings
@@ -48,8 +48,7 @@ TestRatings = Annotated[
     Optional[Path], typer.Option(help="Ratings that the model was not trained on.")
 ]
 Held = Annotated[
-    Optional[Path],
-    typer.Option(help="What train was given: score on what it held out of these."),
+    Optional[Path], typer.Option(help="What train was given: score on what it held out of these.")
 ]
 
 RecipeFile = Annotated[
@@ -87,7 +86,6 @@ def evaluate(
     """
     from d2l_autorec import runs
     from d2l_autorec.data.formats import read_ratings
-    from d2l_autorec.progress import counting_bar
     from d2l_autorec.serving import evaluate as evaluation
     from d2l_autorec.serving.folder import load_model
     from d2l_autorec.serving.held_out import held_out
@@ -149,7 +147,6 @@ def tune(
     from d2l_autorec.evaluation import study as studies
     from d2l_autorec.evaluation.findings import findings, trials_table
     from d2l_autorec.evaluation.tuning import search
-    from d2l_autorec.progress import counting_bar
     from d2l_autorec.training.asked import Asked, prepare
     from d2l_autorec.training.session import compilation
 
@@ -217,22 +214,22 @@ def _show_recorded(folder: Path, as_json: bool) -> None:
     score = recorded(load_model(folder))
     if as_json:
         record = {"command": "evaluate", "model": str(folder), "test": None}
-        typer.echo(json.dumps({**record, "recorded": vars(score)}))
+        typer.echo(json.dumps({**record, "recorded": score}))
         return
-    _scores(score.errors, {"rmse": "RMSE"})
+    _scores(score["errors"], {"rmse": "RMSE"})
     which = "The saved model is the one that was scored."
     remedy = "For more measures on the same ratings give --data FILE."
-    if score.all_ratings:
+    if score["all_ratings"]:
         which = "The saved model has since been trained once more, on these too."
         remedy = (
             "For more measures give ratings that it has not seen, --test FILE, or train with "
             "--save --no-all-ratings."
         )
-    if score.updates:
-        which += f" It has been updated since ({score.updates})."
+    if score["updates"]:
+        which += f" It has been updated since ({score['updates']})."
     say(
-        f"Measured in training, on {score.num_ratings:,} ratings of {score.data} that were held "
-        f"out (split: {score.split}). {which} {remedy}"
+        f"Measured in training, on {score['num_ratings']:,} ratings of {score['data']} that were "
+        f"held out (split: {score['split']}). {which} {remedy}"
     )
 
 

@@ -1,7 +1,4 @@
-"""The commands ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user`` and ``update``.
-
-None of these loads MXNet.
-"""
+"""The commands that ask a model, from ``recommend`` to ``update``. None of them loads MXNet."""
 
 from __future__ import annotations
 
@@ -117,8 +114,8 @@ def predict(
     if pairs is not None:
         read = read_columns(pairs, ("user", "item"), reading)
         ids = [read[name].tolist() for name in read]
-    table = predict(load_model(model), *ids)
-    show(table, {"command": "predict", "model": str(model)}, as_json, as_csv)
+    record = {"command": "predict", "model": str(model)}
+    show(predict(load_model(model), *ids), record, as_json, as_csv)
 
 
 @app.command()
@@ -238,8 +235,7 @@ def new_user(
             *(f"Not matched: line {e['line']}, {titled(e)}: {e['reason']}." for e in unmatched),
         ]
         if len(lines) > _MOST_LINES:
-            more = len(lines) - _MOST_LINES
-            lines[_MOST_LINES:] = [f"And {more:,} more; --json lists all."]
+            lines[_MOST_LINES:] = [f"And {len(lines) - _MOST_LINES:,} more; --json lists all."]
     table = new_user(loaded, own, number, min_ratings, filters)
     show_lists(loaded, table, record, as_json, as_csv)
     for text in lines:
@@ -276,11 +272,11 @@ def update(
         more = {"num_ratings": int(done.model.ratings.nnz), "folder": str(out)}
         typer.echo(json.dumps({**record, **done.counts(), **more}))
         return
-    counts = ("user", done.new_users), ("item", done.new_items)
-    new = [f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts]
+    users = f"{done.new_users:,} user{'' if done.new_users == 1 else 's'}"
+    items = f"{done.new_items:,} item{'' if done.new_items == 1 else 's'}"
     say(
         f"{out} holds {model} with {done.added:,} ratings added and {done.changed:,} changed. "
-        f"New: {', '.join(new)}. Nothing was trained; once many ratings have come, train anew."
+        f"New: {users}, {items}. Nothing was trained; once many ratings have come, train anew."
     )
 
 

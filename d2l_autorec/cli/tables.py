@@ -70,14 +70,9 @@ def show(
     formats: Formats = FORMATS,
     remedy: str = "a lower --min-ratings",
 ) -> None:
-    """Print a table: for people the columns of `formats`, as JSON or CSV all.
+    """Print a table: for people the columns of ``formats``, as JSON or CSV all.
 
-    Parameters
-    ----------
-    record : dict
-        What JSON has beside the ``rows``.
-    remedy : str
-        What may leave more rows, where there is none.
+    JSON has the record beside the ``rows``. Where there is no row, the remedy may leave more.
     """
     check_one_form(as_json, as_csv)
     if as_json:

@@ -8,7 +8,6 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,7 +59,7 @@ def read_folder(folder: Path) -> Model:
             _count(said[f"num_{what}"], 1) for what in ("users", "items", "ratings")
         )
         recipe = Recipe.from_dict(said["recipe"])
-        factors, networks = zip(*map(_network, said["networks"]))
+        factors, recipes, epochs, scales = zip(*map(_network, said["networks"]))
         low, high = map(_number, said["rating_range"])
         record, expected_ids = said["record"], str(said["ids_digest"])
         listed = {
@@ -74,7 +73,6 @@ def read_folder(folder: Path) -> Model:
     except _MALFORMED:
         raise InputError(f"{path} lacks a part of what it must say; {_AGAIN}.") from None
     _check_names(path, list(listed))
-    recipes = [network.recipe for network in networks]
     with _opened(folder, "weights.npz", listed) as file:
         weights = read_npz_of(file, flat_shapes(num_users, num_items, recipes), _AGAIN)
     for name, values in weights.items():
@@ -88,8 +86,11 @@ def read_folder(folder: Path) -> Model:
     if rows == "user":
         ratings = ratings.T.tocsr()
     ids = _read_ids(folder, listed, num_users, num_items)
-    networks = tuple(_with_room(network, num_users, num_items) for network in networks)
-    trained = with_arrays(TrainedModel(recipe, networks, factors, ratings), weights)
+    networks = []
+    for own, epoch, (mean, unit, gain) in zip(recipes, epochs, scales):
+        row, col = map(np.zeros, own.architecture.oriented(num_users, num_items))
+        networks.append(Network(own, {}, Scale(mean, unit, row, col, gain), epoch))
+    trained = with_arrays(TrainedModel(recipe, tuple(networks), factors, ratings), weights)
     model = Model(trained, *ids, low, high, record, said["digest"])
     if ids_digest(model) != expected_ids:
         raise InputError(f"{folder / 'ids.json'} holds other ids than model.json says; {_AGAIN}.")
@@ -110,25 +111,14 @@ def _as_format_3(said: dict[str, Any]) -> tuple[dict[str, Any], str]:
     return {**said, **more, "networks": [network]}, rows
 
 
-def _network(said: dict[str, Any]) -> tuple[float, Network]:
-    """Return a network's factor, and the network without weights and biases."""
-    recipe = Recipe.from_dict(said["recipe"])
-    factor = _number(said["factor"])
+def _network(said: dict[str, Any]) -> tuple[float, Recipe, int, tuple[float, float, float]]:
+    """Return a network's factor, recipe and epoch; mean, unit and gain of its scale."""
+    recipe, factor = Recipe.from_dict(said["recipe"]), _number(said["factor"])
     within = factor == 0 or 1e-30 <= abs(factor) <= 1e30  # the range of float32
     if not within or recipe.members or "ratings" in (recipe.clip, recipe.shrinkage):
         raise ValueError
-    mean, unit, gain = _number(said["mean"]), _number(said["unit"]), _number(said.get("gain", 1))
-    nothing = np.zeros(0)
-    return factor, Network(
-        recipe, {}, Scale(mean, unit, nothing, nothing, gain), _count(said["epoch"])
-    )
-
-
-def _with_room(network: Network, num_users: int, num_items: int) -> Network:
-    """Give a network biases of zero."""
-    sizes = network.recipe.architecture.oriented(num_users, num_items)
-    row, col = map(np.zeros, sizes)
-    return replace(network, scale=replace(network.scale, row=row, col=col))
+    scale = _number(said["mean"]), _number(said["unit"]), _number(said.get("gain", 1))
+    return factor, recipe, _count(said["epoch"]), scale
 
 
 def _number(value: Any) -> float:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from d2l_autorec.data.formats import Ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.evaluation.ranking import MEASURES, ir_measures, rank_users
 from d2l_autorec.models.biases import fit_biases
 from d2l_autorec.serving.held_out import ERRORS_OF, HeldOut
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import best_unrated
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.formats import Ratings
 
 RANKINGS_OF = ("model", "biases", "popularity")
 RELEVANT_SHARE = 0.75
@@ -95,8 +92,6 @@ def evaluate(
 
     Parameters
     ----------
-    model : Model
-    test : Ratings
     k : int
         Length of the lists; 0 for no ranking.
     relevant : float, optional
@@ -212,8 +207,6 @@ def _per_user(
     wanted: dict[int, list[int]],
     values: dict[int, dict[str, float]],
 ) -> pd.DataFrame:
-    import pandas as pd
-
     number = np.bincount(held_out.test_user, minlength=test.num_users)
 
     def mean(of_rating: np.ndarray) -> np.ndarray:

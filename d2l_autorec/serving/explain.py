@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from d2l_autorec.models.trained import require_finite
 from d2l_autorec.serving.lookup import find_codes, id_columns
 from d2l_autorec.serving.model import Model
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CHUNK = 4096  # ratings left out at a time: a few arrays of them x hidden[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A prediction, and the effect of each rating on it.
+    """A prediction, before it is clipped to the rating range, and the effect of each rating on it.
 
-    Attributes
-    ----------
-    prediction : float
-        Before it is clipped to the rating range.
-    table : pandas.DataFrame
-        The most telling rating first: ``item`` with ``title``, ``year`` and ``genres`` where known
-        (user-based: the user's own ratings), ``user`` (item-based: the item's raters), or both
-        (a blend of both kinds); ``rating``; ``without``, the prediction where it is not read;
-        ``change``, the prediction less that.
+    The table has the most telling rating first: ``item`` with ``title``, ``year`` and ``genres``
+    where known (user-based: the user's own ratings), ``user`` (item-based: the item's raters), or
+    both (a blend of both kinds); ``rating``; ``without``, the prediction where it is not read;
+    ``change``, the prediction less that.
     """
 
     prediction: float
@@ -43,8 +36,6 @@ def explain(model: Model, user: Any, item: Any) -> Explanation:
     ratings of all items. Biases that a network adds stay as they are. Each change is that of one
     rating alone, so the changes do not add up. An unknown id raises an InputError.
     """
-    import pandas as pd
-
     trained = model.trained
     users, items = find_codes(model, "user", [user]), find_codes(model, "item", [item])
     read = {

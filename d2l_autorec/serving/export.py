@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from d2l_autorec import runs
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.network import Network
 from d2l_autorec.packages import require
 from d2l_autorec.serving.model import Model, flat_arrays
 from d2l_autorec.serving.onnx_graph import onnx_graph, reads_rows
 from d2l_autorec.serving.recommend import best_columns, recommend
-
-if TYPE_CHECKING:
-    from d2l_autorec.models.network import Network
 
 TOLERANCE = 1e-5  # of scores up to 10; beyond, 1e-6 of the largest, as float32 has no more digits
 LIST = 10  # items of a user's list that is compared
@@ -33,14 +31,9 @@ _PAIRS_AT_ONCE = 2**16
 class Checked:
     """How closely an ONNX file agrees with MXNet and `recommend`.
 
-    Attributes
-    ----------
-    difference : float
-        The largest one between the scores of onnxruntime and those of MXNet, before clipping.
-    num_users : int
-        Users whose ten best items are those of `recommend`.
-    ties : int
-        Of these, users in whose list items of equal score, up to rounding, are in another order.
+    The largest difference between the scores of onnxruntime and those of MXNet, before clipping;
+    the number of users whose ten best items are those of `recommend`, and of those among them in
+    whose list items of equal score, up to rounding, are in another order.
     """
 
     difference: float

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from d2l_autorec.data.blobs import Blob, file_blob
 from d2l_autorec.data.columns import match_columns
@@ -21,9 +22,6 @@ from d2l_autorec.data.values import rated_rows, rating_values
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MAX_BYTES = 256 * 1024**2
 
 
@@ -36,8 +34,6 @@ def read_columns(
     line is an id. Ids are strings, ``rating`` is float. An InputError names the line that cannot
     be read; see `d2l_autorec.data.delimited.read_delimited`.
     """
-    import pandas as pd
-
     options = options or ReadOptions()
     blob = _blob(path)
     seen = scan(blob, options.encoding, MAX_BYTES)

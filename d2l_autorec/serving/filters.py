@@ -39,11 +39,8 @@ class Filters:
     def left_out(self, model: Model) -> np.ndarray:
         """Return which items may not be recommended: bool, (num_items,).
 
-        Raises
-        ------
-        InputError
-            If no candidate is known, a genre is unknown, or the model has no genres or years.
-            Single unknown ids are told in a UserWarning.
+        An InputError says that no candidate is known, a genre is unknown, or the model has no
+        genres or years; a UserWarning tells single unknown ids.
         """
         out = np.zeros(len(model.item_ids), bool)
         if self.candidates is not None:

@@ -30,13 +30,7 @@ __all__ = ["Model", "ids_digest", "load_model", "make_model", "save_model"]
 
 
 def save_model(folder: Path, model: Model) -> None:
-    """Write a model folder, new or empty, atomically.
-
-    Raises
-    ------
-    InputError
-        If the folder holds something already or cannot be written.
-    """
+    """Write a model folder atomically; an InputError if it cannot be written or is not empty."""
     folder = Path(folder)
     temporary = None
     try:

@@ -20,23 +20,20 @@ Statistical Learning*, section 7.10), change it the more, the more ratings there
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.models.biases import shrunken_means
+from d2l_autorec.models.network import Network
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.serving.filters import Filters
 from d2l_autorec.serving.lookup import known_codes, known_or_warned
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import best_columns, check_numbers, ranked
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.models.network import Network
 
 FACTORS = np.logspace(-2, 2, 25)
 """Strengths that `ridge` tries, in units of the noise."""
@@ -53,7 +50,6 @@ def new_user(
 
     Parameters
     ----------
-    model : Model
     ratings : pandas.DataFrame
         ``item`` (ids) and ``rating``. Items that the model does not know are left out with a
         warning; of an item rated twice the last rating stands.
@@ -99,11 +95,8 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
 
     Parameters
     ----------
-    model : Model
-    items : numpy.ndarray of int64, shape (k,)
-        Codes of the items rated, each once.
-    values : numpy.ndarray of float32, shape (k,)
-        Their ratings.
+    items, values : numpy.ndarray of int64 and of float32, shape (k,)
+        Codes of the items rated, each once, and their ratings.
     """
     trained = model.trained
     for network in trained.networks:
@@ -146,24 +139,12 @@ def _score(trained: TrainedModel, k: int, items: np.ndarray, read: np.ndarray) -
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """The prior of a column's output weights: of a user, if the network is item-based.
+    """The prior of a column's output weights: of a user, if the network is item-based."""
 
-    Attributes
-    ----------
-    mean : numpy.ndarray of float64, shape (hidden[-1] + 1,)
-        Of the trained columns' output weights and bias.
-    root : numpy.ndarray of float64, shape (hidden[-1] + 1, hidden[-1] + 1)
-        ``root root^T`` is their covariance.
-    noise : float
-        The mean squared error in training.
-    codes : numpy.ndarray of float64, shape (num_rows, hidden[-1])
-        The last hidden layer's output for the rows.
-    """
-
-    mean: np.ndarray
-    root: np.ndarray
-    noise: float
-    codes: np.ndarray
+    mean: np.ndarray  # (hidden[-1] + 1,) of the trained columns' output weights and bias
+    root: np.ndarray  # (hidden[-1] + 1, hidden[-1] + 1): root root^T is their covariance
+    noise: float  # the mean squared error in training
+    codes: np.ndarray  # (num_rows, hidden[-1]), the last hidden layer's output for the rows
 
 
 def column_prior(trained: TrainedModel, k: int) -> Prior:
@@ -190,13 +171,8 @@ def column_prior(trained: TrainedModel, k: int) -> Prior:
 def column_weights(prior: Prior, codes: np.ndarray, read: np.ndarray) -> np.ndarray:
     """Return output weights and bias for a column, (hidden[-1] + 1,).
 
-    Parameters
-    ----------
-    prior : Prior
-    codes : numpy.ndarray of float64, shape (k, hidden[-1])
-        Of the rows that the column has ratings in.
-    read : numpy.ndarray, shape (k,)
-        What the network reads of these ratings.
+    ``codes`` are those of the rows that the column has ratings in, (k, hidden[-1]), and ``read``
+    is what the network reads of these ratings, (k,).
     """
     codes = np.c_[codes, np.ones(len(codes))]  # the last column is for the bias
     own = ridge(codes @ prior.root, read - codes @ prior.mean, prior.noise)[0]
@@ -220,17 +196,8 @@ def ridge(x: np.ndarray, y: np.ndarray, noise: float) -> tuple[np.ndarray, float
     Of the strengths tried, the one with the smallest ``sum(error^2) / noise + log(strength /
     noise)^2`` is taken: with few ratings it stays near the noise.
 
-    Parameters
-    ----------
-    x : numpy.ndarray of float64, shape (k, width)
-    y : numpy.ndarray, shape (k,)
-    noise : float
-        Variance of y about its expectation, as far as it is known beforehand.
-
-    Returns
-    -------
-    w : numpy.ndarray of float64, shape (width,)
-    strength : float
+    The noise is the variance of y about its expectation, as far as it is known beforehand. Shapes
+    are (k, width) for x, (k,) for y and (width,) for w; the strength is returned too.
     """
     left, singular, right = np.linalg.svd(x, full_matrices=False)
     strengths = max(noise, 1e-9) * FACTORS

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
+from d2l_autorec.data.formats import Ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.lookup import known_codes
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import rated
-
-if TYPE_CHECKING:
-    from d2l_autorec.data.formats import Ratings
 
 ERRORS_OF = {"model": "test_rmse", "biases": "biases_rmse", "mean": "mean_rmse"}
 """What is scored, and its name in a run's result."""
@@ -81,46 +79,25 @@ class HeldOut:
         return wanted
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """The score that a model had in training.
+def recorded(model: Model) -> dict[str, Any]:
+    """Return the score that a model had in training; an InputError if its record has none.
 
-    Attributes
-    ----------
-    errors : dict of dict
-        For each of `ERRORS_OF`: ``rmse`` over the held-out ratings.
-    num_ratings : int
-        How many were held out.
-    data, split : str
-        The ratings file's name, and how they were held out.
-    all_ratings : bool
-        Whether the saved model is another, which has been trained on these ratings too.
-    updates : int
-        How often ratings have been added since.
+    ``errors`` holds the ``rmse`` of each of `ERRORS_OF` over the ``num_ratings`` held out of
+    ``data``, the ratings file, as ``split`` says. ``all_ratings`` says whether the saved model is
+    another, trained on these too, and ``updates`` how often ratings have been added since.
     """
-
-    errors: dict[str, dict[str, float]]
-    num_ratings: int
-    data: str
-    split: str
-    all_ratings: bool
-    updates: int
-
-
-def recorded(model: Model) -> Recorded:
-    """Return the score that a model had in training; an InputError if its record has none."""
     try:
         result, plan = model.record["result"], model.record["plan"]
-        score = Recorded(
-            errors={name: {"rmse": float(result[key])} for name, key in ERRORS_OF.items()},
-            num_ratings=int(result["num_test"]),
-            data=str(model.record["data"]["name"]),
-            split=str(plan["split"]),
-            all_ratings=bool(plan["all_ratings"]),
-            updates=len(model.record.get("updates", ())),
-        )
-        rmses = [each["rmse"] for each in score.errors.values()]
-        if score.num_ratings <= 0 or not np.isfinite(rmses).all():
+        rmses = {name: float(result[key]) for name, key in ERRORS_OF.items()}
+        score = {
+            "errors": {name: {"rmse": rmse} for name, rmse in rmses.items()},
+            "num_ratings": int(result["num_test"]),
+            "data": str(model.record["data"]["name"]),
+            "split": str(plan["split"]),
+            "all_ratings": bool(plan["all_ratings"]),
+            "updates": len(model.record.get("updates", ())),
+        }
+        if int(result["num_test"]) <= 0 or not np.isfinite([*rmses.values()]).all():
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError):
         raise InputError(
@@ -133,16 +110,11 @@ def recorded(model: Model) -> Recorded:
 def held_out(model: Model, ratings: Ratings) -> Ratings:
     """Return those ratings of a model's file that were held out when it was trained.
 
-    Parameters
-    ----------
-    model : Model
-    ratings : Ratings
-        The file that it was trained on, read in the same way.
-
     Raises
     ------
     InputError
-        If these are other ratings, or the model does not say how they were divided.
+        If these are not the ratings that it was trained on, read in the same way, or the model
+        does not say how they were divided.
     """
     from d2l_autorec.data.protocols import named_split
     from d2l_autorec.data.split import split_digest
@@ -172,15 +144,13 @@ def held_out(model: Model, ratings: Ratings) -> Ratings:
             f"The split {plan.split} holds out other ratings here than when the model was "
             "trained; give --test FILE."
         )
-    table = ratings.table.iloc[test_rows].reset_index(drop=True)
-    ids, codes = {}, {}
-    for what, own in (("user", ratings.user_ids), ("item", ratings.item_ids)):
-        kept, codes[what] = np.unique(table[what].to_numpy(), return_inverse=True)
-        ids[f"{what}_ids"] = own[kept]
-    return replace(
-        ratings,
-        table=table.assign(**codes),
-        items=None,
-        name=f"What was held out of {ratings.name}",
-        **ids,
-    )
+    return replace(subset(ratings, test_rows), name=f"What was held out of {ratings.name}")
+
+
+def subset(ratings: Ratings, rows: np.ndarray) -> Ratings:
+    """Return some rows as ratings of their own, with the users and items that are in them."""
+    table = ratings.table.iloc[rows].reset_index(drop=True)
+    users, user = np.unique(table["user"].to_numpy(), return_inverse=True)
+    items, item = np.unique(table["item"].to_numpy(), return_inverse=True)
+    ids = {"user_ids": ratings.user_ids[users], "item_ids": ratings.item_ids[items]}
+    return replace(ratings, table=table.assign(user=user, item=item), items=None, **ids)

@@ -23,17 +23,8 @@ class UnknownIdError(InputError):
 def find_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
     """Find the codes of users or items, (len(wanted),).
 
-    Parameters
-    ----------
-    model : Model
-    what : {"user", "item"}
-    wanted : iterable
-        Ids, as the ratings file has them; numbers may be written as strings.
-
-    Raises
-    ------
-    UnknownIdError
-        Naming the first unknown id, and those nearest to it.
+    The ids wanted are as the ratings file has them; numbers may be written as strings. An
+    `UnknownIdError` names the first unknown id, and those nearest to it.
     """
     wanted = list(wanted)
     codes = known_codes(model, what, wanted)
@@ -79,7 +70,7 @@ def known_or_warned(
 def first_of(names: Iterable[str], most: int) -> str:
     """List the first names, and say by dots that there are more."""
     names = list(names)
-    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _hint(model: Model, what: str, unknown: str) -> str:

@@ -12,17 +12,14 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from d2l_autorec.data.exports import Entry, Export
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.serving.lookup import first_of
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.records import plain_values
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.exports import Entry, Export
 
 _ARTICLES = (
     "the a an le la les l' un une der die das ein eine el los las lo il gli i uno una o os as "
@@ -40,14 +37,9 @@ _MAX_SEARCHED = 20_000
 class Match:
     """The matched and the unmatched entries of an export.
 
-    Attributes
-    ----------
-    ratings : pandas.DataFrame
-        ``item`` (ids) and ``rating``, in the model's scale.
-    notes : tuple of str
-        What was matched though years differ by one or are missing.
-    unmatched : pandas.DataFrame
-        ``line``, ``title``, ``year``, ``rating`` (as exported) and ``reason``.
+    The ratings have columns ``item`` (ids) and ``rating``, in the model's scale; the notes tell
+    what was matched though years differ by one or are missing; of the unmatched there are
+    ``line``, ``title``, ``year``, ``rating`` (as exported) and ``reason``.
     """
 
     ratings: pd.DataFrame
@@ -70,21 +62,13 @@ def match_export(model: Model, export: Export, links: Mapping[str, str] | None =
 
     The scale is mapped linearly: its ends become the ends of the model's range.
 
-    Parameters
-    ----------
-    model : Model
-        With titles, or with IMDb ids or ISBNs for ids.
-    export : Export
-    links : mapping of str to str, optional
-        From IMDb's ids to item ids.
+    The model has titles, or IMDb ids or ISBNs for ids; `links` leads from IMDb's ids to item ids.
 
     Raises
     ------
     InputError
         If the model has no titles and none of the ids, or nothing is matched.
     """
-    import pandas as pd
-
     index = _Index(model)
     found = [index.find(entry, links or {}) for entry in export.entries]
     if not index.main and all(each.code < 0 for each in found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -84,16 +85,10 @@ class Model:
 
 
 def make_model(trained: TrainedModel, ratings: Ratings, record: dict[str, Any]) -> Model:
-    """Make a model from what training returned and the ratings.
+    """Make a model from what training returned, the whole data and the record of the run.
 
-    Parameters
-    ----------
-    trained : TrainedModel
-        Only the ratings that it was trained on are kept, so that held-out ratings stay unseen.
-    ratings : Ratings
-        The whole data.
-    record : dict
-        From `d2l_autorec.training.run.record`.
+    Only the ratings trained on are kept, so that held-out ratings stay unseen. The record is that
+    of `d2l_autorec.training.run.record`.
     """
     data, clip = trained.ratings.data, trained.recipe.clip
     low, high = clip if isinstance(clip, tuple) else (float(data.min()), float(data.max()))
@@ -138,7 +133,7 @@ def with_arrays(trained: TrainedModel, arrays: dict[str, np.ndarray]) -> Trained
 
 
 def flat_shapes(
-    num_users: int, num_items: int, recipes: list[Any]
+    num_users: int, num_items: int, recipes: Sequence[Any]
 ) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return the name, shape and type of all arrays of networks with these recipes."""
     shapes: dict[str, tuple[tuple[int, ...], str]] = {}

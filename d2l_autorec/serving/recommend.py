@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.filters import Filters
 from d2l_autorec.serving.lookup import find_codes, item_columns
 from d2l_autorec.serving.model import Model
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CELLS = 16 * 1024**2  # predictions held at once: 64 MiB
 
@@ -29,7 +27,6 @@ def recommend(
 
     Parameters
     ----------
-    model : Model
     users : iterable of ids, optional
         All users where left out.
     n : int
@@ -52,8 +49,6 @@ def recommend(
     InputError
         If a user is unknown, n or min_ratings cannot be, or from the filters.
     """
-    import pandas as pd
-
     blocks = list(recommend_in_blocks(model, users, n, min_ratings, filters))
     return blocks[0] if len(blocks) == 1 else pd.concat(blocks, ignore_index=True)
 
@@ -81,8 +76,6 @@ def recommend_in_blocks(
 
 def ranked(model: Model, item: Any, rank: Any, value: Any, **first: np.ndarray) -> pd.DataFrame:
     """Make the table of recommendations; ``first`` are the columns that lead."""
-    import pandas as pd
-
     columns = {**first, "rank": rank, **item_columns(model, item)}
     columns["prediction"] = np.clip(value, model.low, model.high)
     return pd.DataFrame({**columns, "num_ratings": model.trained.counts("item")[item]})
@@ -143,8 +136,6 @@ def predict(model: Model, users: Iterable[Any], items: Iterable[Any]) -> pd.Data
     InputError
         If an id is unknown or the two differ in length.
     """
-    import pandas as pd
-
     user, item = find_codes(model, "user", users), find_codes(model, "item", items)
     if len(user) != len(item):
         raise InputError(f"There are {len(user)} users and {len(item)} items; give pairs.")

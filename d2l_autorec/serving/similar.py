@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from d2l_autorec.serving.lookup import find_codes, id_columns, known_codes
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import best_columns, check_numbers
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def basis(model: Model, what: str) -> str:
@@ -36,15 +34,12 @@ def vectors(model: Model, what: str, k: int = 0) -> np.ndarray:
 
 
 def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 1) -> pd.DataFrame:
-    """Return the items nearest to an item, or the users nearest to a user.
+    """Return the n items nearest to an item, or the users nearest to a user.
 
     Parameters
     ----------
-    model : Model
     what : {"item", "user"}
     name : id
-    n : int
-        How many.
     min_ratings : int
         Training ratings that a neighbour needs.
 
@@ -60,8 +55,6 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     InputError
         If the id is unknown, or n or min_ratings cannot be.
     """
-    import pandas as pd
-
     check_numbers(n, min_ratings)
     code = find_codes(model, what, [name])[0]
     counts = model.trained.counts(what)
@@ -76,30 +69,14 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
 
 
 def diversity(model: Model, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the diversity of each list in a table of recommendations.
+    """Return the diversity of each list in a table of recommendations, as a table.
 
-    Parameters
-    ----------
-    model : Model
-    table : pandas.DataFrame
-        From `d2l_autorec.serving.recommend.recommend`, a list for each user, or from
-        `d2l_autorec.serving.foldin.new_user`, one list.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``user``, where the table has it; ``intra_list``, the mean of 1 - cosine over all pairs of
-        the list, with the cosine of `similar`: 0 where all items point the same way, about 1 where
-        they have nothing in common, and nan for a single item; ``num_genres``, how many genres the
-        list has, -1 where the model knows none.
-
-    Notes
-    -----
-    Smyth and McClave, "Similarity vs. Diversity" (2001): the sum of 1 - similarity over all pairs,
-    divided by their number.
+    Its columns are ``user``, where the recommendations have it; ``intra_list``, the mean of 1 -
+    cosine over all pairs of the list (Smyth and McClave, "Similarity vs. Diversity", 2001), with
+    the cosine of `similar`: 0 where all items point the same way, about 1 where they have nothing
+    in common, and nan for a single item; and ``num_genres``, how many genres the list has, -1
+    where the model knows none.
     """
-    import pandas as pd
-
     codes = known_codes(model, "item", table["item"])
     users = table["user"].tolist() if "user" in table else [None] * len(table)
     runs = groupby(zip(users, codes.tolist()), lambda pair: pair[0])

@@ -28,10 +28,7 @@ _METADATA, _MAX_METADATA = "metadata", 64 * 1024
 def export_safetensors(model: Model, path: str | Path) -> None:
     """Write a model's weights, named as in `flat_arrays`, and `describe`'s words as safetensors.
 
-    Raises
-    ------
-    InputError
-        If the safetensors package is missing or the file cannot be written.
+    Raises an InputError if the safetensors package is missing or the file cannot be written.
     """
     arrays = flat_arrays(model.trained).items()
     weights = {name: np.ascontiguousarray(values) for name, values in arrays}
