@@ -43,7 +43,7 @@ def serve(
     for name in ("fastapi", "uvicorn", "prometheus_client"):
         require(name, "serve", "serve")
     threads = runtime.compute_alone()
-    from d2l_autorec.serving.http.run import serve
+    from d2l_autorec.serving.http.app import serve
     from d2l_autorec.serving.http.server import is_loopback
 
     def ready(url: str) -> None:
