@@ -7,10 +7,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from toy_models import toy_blend, toy_model
-from typer.testing import CliRunner
+from toy_models import run, toy_blend, toy_model
 
-from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.filters import Filters, parse_years
 from d2l_autorec.serving.folder import save_model
@@ -144,10 +142,9 @@ def test_the_command(tmp_path):
     (tmp_path / "some").write_text("10\n20\n50\n")
 
     def asked(*more):
-        words = ["recommend", "--model", str(tmp_path / "model"), "--user", "u5", *more]
-        return CliRunner().invoke(app, words, env={"COLUMNS": "80"}).stdout
+        return run("recommend", "--model", tmp_path / "model", "--user", "u5", *more)
 
-    options = ["--candidates", str(tmp_path / "some"), "--year", "1991-1992"]
+    options = ["--candidates", tmp_path / "some", "--year", "1991-1992"]
     said = json.loads(asked(*options, "--genre", "Comedy", "--genre", "Drama", "--json"))
     assert sorted(row["item"] for row in said["rows"]) == [10, 20]
     [only] = said["diversity"]["lists"]
@@ -156,5 +153,5 @@ def test_the_command(tmp_path):
     assert f"Diversity: {only['intra_list']:.2f} (0: all alike" in table
     assert "genres: 2." in table
     assert "a wider choice of items may leave more" in " ".join(
-        asked("--exclude", str(tmp_path / "some"), "--genre", "Drama").split()
+        asked("--exclude", tmp_path / "some", "--genre", "Drama").split()
     )
