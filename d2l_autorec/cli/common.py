@@ -7,14 +7,14 @@ import inspect
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Callable, Optional, get_args, get_type_hints
+from typing import Annotated, Any, Callable, Optional, get_type_hints
 
 import typer
 
 from d2l_autorec import __version__, runtime
 from d2l_autorec.cli.groups import Commands, group_of
+from d2l_autorec.cli.tables import grid
 from d2l_autorec.data.options import ReadOptions, parse_columns
-from d2l_autorec.errors import plain
 
 
 class _App(typer.Typer):
@@ -51,6 +51,30 @@ app = _App(
     pretty_exceptions_enable=False,
 )
 
+
+_COLUMNS = "user=NAME,item=NAME,rating=NAME, or positions from 1. Found by itself."
+_NOT_RATED = "A rating that means 'not rated', such as -1. May be repeated."
+_READING: dict[str, tuple[Any, str, Any]] = {
+    "columns": (Optional[str], _COLUMNS, None),
+    "sep": (Optional[str], "Between fields: ',', ';', '::', tab, space.", None),
+    "decimal": (Optional[str], "Decimal sign of the ratings: . or ,", None),
+    "encoding": (Optional[str], "Of the text: utf-8, latin-1, cp1251, ...", None),
+    "not_rated": (Optional[list[str]], _NOT_RATED, None),
+    "titles": (Optional[Path], "File of titles with a header.", None),
+    "duplicates": (str, "Of several ratings of a pair: latest, mean or error.", "latest"),
+}
+
+
+def _of_reading(kind: Any, text: str) -> Any:
+    option = typer.Option(help=text, rich_help_panel="How the ratings file is read")
+    return Annotated[kind, option]
+
+
+READING = {
+    name: (_of_reading(kind, text), default) for name, (kind, text, default) in _READING.items()
+}
+"""The options that `reads_ratings` gives to a command, and their defaults."""
+
 Data = Annotated[
     Optional[Path],
     typer.Option(help="MovieLens 100K: its folder, ml-100k.zip or u.data. Found by itself."),
@@ -59,39 +83,12 @@ Ratings = Annotated[
     Optional[Path],
     typer.Option(help="CSV, TSV, Parquet or MovieLens. MovieLens 100K if left out."),
 ]
-Columns = Annotated[
-    Optional[str],
-    typer.Option(help="user=NAME,item=NAME,rating=NAME, or positions from 1. Found by itself."),
-]
-Separator = Annotated[
-    Optional[str], typer.Option("--sep", help="Between fields: ',', ';', '::', tab, space.")
-]
-Decimal = Annotated[Optional[str], typer.Option(help="Decimal sign of the ratings: . or ,")]
-Encoding = Annotated[Optional[str], typer.Option(help="Of the text: utf-8, latin-1, cp1251, ...")]
-NotRated = Annotated[
-    Optional[list[str]],
-    typer.Option(help="A rating that means 'not rated', such as -1. May be repeated."),
-]
-Titles = Annotated[Optional[Path], typer.Option(help="File of titles with a header.")]
-Duplicates = Annotated[
-    str, typer.Option(help="Of several ratings of a pair: latest, mean or error.")
-]
-READING = {
-    "columns": (Columns, None),
-    "sep": (Separator, None),
-    "decimal": (Decimal, None),
-    "encoding": (Encoding, None),
-    "not_rated": (NotRated, None),
-    "titles": (Titles, None),
-    "duplicates": (Duplicates, "latest"),
-}
-"""The options that `reads_ratings` gives to a command, and their defaults."""
-for _kind, _ in READING.values():
-    get_args(_kind)[1].rich_help_panel = "How the ratings file is read"
 Out = Annotated[Optional[Path], typer.Option(help="New folder for the run.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="For both random generators.")]
 Devices = Annotated[str, typer.Option(help="cpu, cpu:2, gpu or gpu:0,1.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no notices.")]
+Model = Annotated[Path, typer.Option(help="Model folder, or the folder of a run that kept one.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -184,16 +181,5 @@ def report(
     if as_json:
         typer.echo(json.dumps({**record, "folder": str(folder)}))
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for i, title in enumerate(header):
-        # Text: what looks like markup is none, and the name may come from a file
-        table.add_column(Text(plain(title)), justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+    grid(header, rows)
     typer.echo(f"{left} in {folder}")

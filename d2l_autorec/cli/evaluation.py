@@ -12,6 +12,7 @@ import typer
 from d2l_autorec.cli import split_options as splits
 from d2l_autorec.cli.common import (
     Json,
+    Model,
     Quiet,
     Ratings,
     Seed,
@@ -20,13 +21,12 @@ from d2l_autorec.cli.common import (
     stands_there,
 )
 from d2l_autorec.cli.recipe_options import Engine
-from d2l_autorec.cli.serving import Model
-from d2l_autorec.cli.tables import say, to_csv
+from d2l_autorec.cli.tables import grid, say, to_csv
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import check_new_file
-from d2l_autorec.progress import tell
+from d2l_autorec.progress import counting_bar, tell
 
 if TYPE_CHECKING:
     from d2l_autorec.evaluation.findings import Findings
@@ -48,8 +48,7 @@ TestRatings = Annotated[
     Optional[Path], typer.Option(help="Ratings that the model was not trained on.")
 ]
 Held = Annotated[
-    Optional[Path],
-    typer.Option(help="What train was given: score on what it held out of these."),
+    Optional[Path], typer.Option(help="What train was given: score on what it held out of these.")
 ]
 
 RecipeFile = Annotated[
@@ -87,10 +86,9 @@ def evaluate(
     """
     from d2l_autorec import runs
     from d2l_autorec.data.formats import read_ratings
-    from d2l_autorec.progress import counting_bar
     from d2l_autorec.serving import evaluate as evaluation
     from d2l_autorec.serving.folder import load_model
-    from d2l_autorec.serving.scored import held_out
+    from d2l_autorec.serving.held_out import held_out
 
     given = test or data
     if test is not None and data is not None:
@@ -117,16 +115,8 @@ def evaluate(
         runs.write(per_user, to_csv(found.per_user))
     if as_json:
         record = {"command": "evaluate", "model": str(model), "test": str(given)}
-        typer.echo(
-            json.dumps(
-                {
-                    **record,
-                    "held_out": bool(data),
-                    "test_digest": ratings.digest,
-                    **found.as_json(),
-                }
-            )
-        )
+        more = {"held_out": bool(data), "test_digest": ratings.digest, **found.as_json()}
+        typer.echo(json.dumps({**record, **more}))
         return
     _show(found)
     if per_user is not None:
@@ -157,7 +147,6 @@ def tune(
     from d2l_autorec.evaluation import study as studies
     from d2l_autorec.evaluation.findings import findings, trials_table
     from d2l_autorec.evaluation.tuning import search
-    from d2l_autorec.progress import counting_bar
     from d2l_autorec.training.asked import Asked, prepare
     from d2l_autorec.training.session import compilation
 
@@ -198,63 +187,49 @@ def tune(
 
 
 def _show_findings(found: Findings) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     best = "the best recipe is default itself" if found.is_default else "the best recipe"
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column(", ".join(f"{number} {word}" for word, number in found.counts.items()))
-    table.add_column("validation RMSE", justify="right")
-    for name, rmse in (
-        (best, found.best_rmse),
-        ("the recipe default", found.default_rmse),
-        ("user and item biases", found.biases_rmse),
-        ("the mean rating", found.mean_rmse),
-    ):
-        table.add_row(name, f"{rmse:.4f}")
-    Console().print(table)
-    values = found.best.parts[0].to_dict()
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("choice")
-    table.add_column("best recipe")
-    table.add_column("lowest validation RMSE with")
-    table.add_column("importance", justify="right")
+    counts = ", ".join(f"{number} {word}" for word, number in found.counts.items())
+    scores = {
+        best: found.best_rmse,
+        "the recipe default": found.default_rmse,
+        "user and item biases": found.biases_rmse,
+        "the mean rating": found.mean_rmse,
+    }
+    grid([counts, "validation RMSE"], [(name, f"{rmse:.4f}") for name, rmse in scores.items()])
+    values, rows = found.best.parts[0].to_dict(), []
     for each in found.brought:
         value = values.get(each.name, "")
-        table.add_row(
-            each.name,
-            ",".join(map(str, value)) if isinstance(value, list) else str(value),
-            ", ".join(f"{name} {rmse:.4f}" for name, rmse in each.best.items()),
-            "" if each.importance is None else f"{100 * each.importance:.0f}%",
-        )
-    Console().print(table)
+        best = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        lowest = ", ".join(f"{name} {rmse:.4f}" for name, rmse in each.best.items())
+        importance = "" if each.importance is None else f"{100 * each.importance:.0f}%"
+        rows.append((each.name, best, lowest, importance))
+    grid(["choice", "best recipe", "lowest validation RMSE with", "importance"], rows, left=3)
 
 
 def _show_recorded(folder: Path, as_json: bool) -> None:
     """Print the score that a model had in training, and which model had it."""
     from d2l_autorec.serving.folder import load_model
-    from d2l_autorec.serving.scored import recorded
+    from d2l_autorec.serving.held_out import recorded
 
     score = recorded(load_model(folder))
     if as_json:
         record = {"command": "evaluate", "model": str(folder), "test": None}
-        typer.echo(json.dumps({**record, "recorded": vars(score)}))
+        typer.echo(json.dumps({**record, "recorded": score}))
         return
-    _grid(score.errors, {"rmse": "RMSE"})
+    _scores(score["errors"], {"rmse": "RMSE"})
     which = "The saved model is the one that was scored."
     remedy = "For more measures on the same ratings give --data FILE."
-    if score.all_ratings:
+    if score["all_ratings"]:
         which = "The saved model has since been trained once more, on these too."
         remedy = (
             "For more measures give ratings that it has not seen, --test FILE, or train with "
             "--save --no-all-ratings."
         )
-    if score.updates:
-        which += f" It has been updated since ({score.updates})."
+    if score["updates"]:
+        which += f" It has been updated since ({score['updates']})."
     say(
-        f"Measured in training, on {score.num_ratings:,} ratings of {score.data} that were held "
-        f"out (split: {score.split}). {which} {remedy}"
+        f"Measured in training, on {score['num_ratings']:,} ratings of {score['data']} that were "
+        f"held out (split: {score['split']}). {which} {remedy}"
     )
 
 
@@ -262,7 +237,7 @@ def _show(found: Evaluation) -> None:
     names = {"rmse": "RMSE", "mae": "MAE"}
     if found.unknown_ratings and found.unknown_ratings < found.num_ratings:
         names["rmse_known"] = "RMSE of known pairs"
-    _grid(found.errors, names)
+    _scores(found.errors, names)
     known = "The model knows all of them."
     if found.unknown_ratings:
         known = (
@@ -278,7 +253,7 @@ def _show(found: Evaluation) -> None:
         return
     k = found.k
     names = {"ndcg": f"NDCG@{k}", "recall": f"recall@{k}", "mrr": f"MRR@{k}"}
-    _grid(found.rankings, {**names, "coverage": f"coverage@{k}"})
+    _scores(found.rankings, {**names, "coverage": f"coverage@{k}"})
     say(
         f"Means over the {found.ranked_users:,} known users with a test rating of "
         f"{found.relevant:g} or more, which is relevant. What they rated in training is left out. "
@@ -286,16 +261,9 @@ def _show(found: Evaluation) -> None:
     )
 
 
-def _grid(values: dict[str, dict[str, float]], names: dict[str, str]) -> None:
+def _scores(values: dict[str, dict[str, float]], names: dict[str, str]) -> None:
     """Print a table with a column for each key of the values, and a row for each name."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("")
-    for heading in values:
-        table.add_column(heading, justify="right")
-    for key, name in names.items():
-        table.add_row(name, *(f"{each[key]:.4f}" for each in values.values()))
-    Console().print(table)
+    rows = [
+        [name, *(f"{each[key]:.4f}" for each in values.values())] for key, name in names.items()
+    ]
+    grid(["", *values], rows)

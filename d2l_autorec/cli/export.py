@@ -7,8 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from d2l_autorec.cli.common import app
-from d2l_autorec.cli.serving import Model
+from d2l_autorec.cli.common import Model, app
 from d2l_autorec.errors import InputError
 
 Onnx = Annotated[Optional[Path], typer.Option(help="File for onnxruntime, checked against MXNet.")]
@@ -18,10 +17,7 @@ Npz = Annotated[Optional[Path], typer.Option(help="File for the weights, NumPy's
 
 @app.command()
 def export(
-    model: Model,
-    onnx: Onnx = None,
-    safetensors: Safetensors = None,
-    npz: Npz = None,
+    model: Model, onnx: Onnx = None, safetensors: Safetensors = None, npz: Npz = None
 ) -> None:
     """Write a model for use elsewhere: to ONNX, or its weights alone."""
     if not (onnx or safetensors or npz):
@@ -38,12 +34,10 @@ def export(
     loaded = load_model(model)
     if onnx:
         typer.echo(f"{onnx}: {export_onnx(loaded, onnx)}")
-    if safetensors:
-        export_safetensors(loaded, safetensors)
-        typer.echo(f"{safetensors}: {len(flat_arrays(loaded.trained))} arrays")
-    if npz:
-        export_npz(loaded, npz)
-        typer.echo(f"{npz}: {len(flat_arrays(loaded.trained))} arrays")
+    for path, write in ((safetensors, export_safetensors), (npz, export_npz)):
+        if path:
+            write(loaded, path)
+            typer.echo(f"{path}: {len(flat_arrays(loaded.trained))} arrays")
 
 
 @app.command()

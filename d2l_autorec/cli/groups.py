@@ -9,38 +9,16 @@ from typer.core import TyperGroup
 
 from d2l_autorec.errors import InputError
 
-GROUPS = {
-    "Start": ("reproduce", "doctor", "install-mxnet"),
-    "Your ratings": (
-        "inspect",
-        "train",
-        "recipes",
-        "tune",
-        "evaluate",
-        "recommend",
-        "predict",
-        "similar",
-        "explain",
-        "new-user",
-        "update",
-    ),
-    "Experiments": (
-        "study",
-        "compare",
-        "exercises",
-        "fidelity",
-        "paper",
-        "best",
-        "canonical",
-        "foldin",
-        "updating",
-        "own-data",
-        "draws",
-        "report",
-    ),
-    "Course": ("lab", "check"),
-    "Tools": ("serve", "export", "import-weights", "synthetic", "launch"),
+_NAMES = {
+    "Start": "reproduce doctor install-mxnet",
+    "Your ratings": "inspect train recipes tune evaluate "
+    "recommend predict similar explain new-user update",
+    "Experiments": "study compare exercises fidelity paper best "
+    "canonical foldin updating own-data draws report",
+    "Course": "lab check",
+    "Tools": "serve export import-weights synthetic launch",
 }
+GROUPS = {group: names.split() for group, names in _NAMES.items()}
 """Every command, in the order in which ``--help`` shows them."""
 
 _GROUP = {name: group for group, names in GROUPS.items() for name in names}
@@ -61,17 +39,10 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands, in order."""
-        order = list(_GROUP)
-        return sorted(super().list_commands(ctx), key=order.index)
+        return sorted(super().list_commands(ctx), key=list(_GROUP).index)
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the command line.
-
-        Raises
-        ------
-        InputError
-            If a command, an option or an argument is unknown, missing or of the wrong type.
-        """
+        """Run the command line; an InputError says what is wrong with it."""
         standalone = extra.get("standalone_mode", True)
         extra["standalone_mode"] = False
         try:

@@ -8,8 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from d2l_autorec import runtime
-from d2l_autorec.cli.common import app
-from d2l_autorec.cli.serving import Model
+from d2l_autorec.cli.common import Model, app
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.packages import require
 from d2l_autorec.progress import tell
@@ -44,7 +43,7 @@ def serve(
     for name in ("fastapi", "uvicorn", "prometheus_client"):
         require(name, "serve", "serve")
     threads = runtime.compute_alone()
-    from d2l_autorec.serving.http.run import serve
+    from d2l_autorec.serving.http.app import serve
     from d2l_autorec.serving.http.server import is_loopback
 
     def ready(url: str) -> None:

@@ -1,7 +1,4 @@
-"""The commands ``recommend``, ``predict``, ``similar``, ``explain``, ``new-user`` and ``update``.
-
-None of these loads MXNet.
-"""
+"""The commands that ask a model, from ``recommend`` to ``update``. None of them loads MXNet."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from d2l_autorec.cli.common import Json, app, reads_ratings
+from d2l_autorec.cli.common import Csv, Json, Model, app, reads_ratings
 from d2l_autorec.cli.tables import (
     FORMATS,
     check_one_form,
@@ -29,9 +26,7 @@ from d2l_autorec.serving.records import records
 if TYPE_CHECKING:
     from d2l_autorec.serving.filters import Filters
 
-Model = Annotated[Path, typer.Option(help="Model folder, or the folder of a run that kept one.")]
-User = Annotated[Optional[str], typer.Option(help="Id, as the ratings file has it.")]
-Item = Annotated[Optional[str], typer.Option(help="Id, as the ratings file has it.")]
+Id = Annotated[Optional[str], typer.Option(help="Id, as the ratings file has it.")]
 Users = Annotated[Optional[Path], typer.Option(help="File: an id on each line.")]
 Pairs = Annotated[Optional[Path], typer.Option(help="File: user,item on each line.")]
 Number = Annotated[int, typer.Option("-n", "--number", min=1, help="Rows to show.")]
@@ -53,15 +48,14 @@ Links = Annotated[
     Optional[Path],
     typer.Option(help="links.csv of MovieLens, to match an export of IMDb by its ids."),
 ]
-Csv = Annotated[bool, typer.Option("--csv", help="Print the table as CSV.")]
 
-_LISTED = 20  # lines about an export's entries
+_MOST_LINES = 21  # about an export: a summary and 20 entries
 
 
 @app.command()
 def recommend(
     model: Model,
-    user: User = None,
+    user: Id = None,
     users: Users = None,
     everybody: Annotated[bool, typer.Option("--all", help="All users.")] = False,
     number: Number = 10,
@@ -79,22 +73,22 @@ def recommend(
     """
     if (user is not None) + (users is not None) + everybody != 1:
         raise InputError("Say for whom: give one of --user ID, --users FILE and --all.")
-    from d2l_autorec.serving.files import read_columns
+    from d2l_autorec.serving import recommend as asked
     from d2l_autorec.serving.folder import load_model
-    from d2l_autorec.serving.recommend import recommend, recommend_in_blocks
 
     check_one_form(as_json, as_csv)
     wanted = None if everybody else [user]
     if users is not None:
-        wanted = read_columns(users, ("user",))["user"].tolist()
-    filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
+        wanted = _ids(users, "user")
+    choice = number, min_ratings, _filters(candidates, exclude, genre, year)
+    loaded = load_model(model)
     if as_csv:
-        print_csv(recommend_in_blocks(loaded, wanted, number, min_ratings, filters))
+        print_csv(asked.recommend_in_blocks(loaded, wanted, *choice))
         return
-    table = recommend(loaded, wanted, number, min_ratings, filters)
-    record = {"command": "recommend", "model": str(model)}
+    table = asked.recommend(loaded, wanted, *choice)
     formats = {name: form for name, form in FORMATS.items() if name != "user" or user is None}
-    show_lists(loaded, table, formats, record, as_json, as_csv)
+    record = {"command": "recommend", "model": str(model)}
+    show_lists(loaded, table, record, as_json, as_csv, formats)
 
 
 @app.command()
@@ -102,33 +96,33 @@ def recommend(
 def predict(
     model: Model,
     reading: ReadOptions,
-    user: User = None,
-    item: Item = None,
+    user: Id = None,
+    item: Id = None,
     pairs: Pairs = None,
     as_json: Json = False,
     as_csv: Csv = False,
 ) -> None:
     """Predict what a user would rate an item."""
-    one = user is not None and item is not None
-    if one == (pairs is not None) or (pairs is not None and (user or item) is not None):
+    given = user is not None, item is not None, pairs is not None
+    if given not in ((True, True, False), (False, False, True)):
         raise InputError("Say what to predict: give --user ID and --item ID, or --pairs FILE.")
     from d2l_autorec.serving.files import read_columns
     from d2l_autorec.serving.folder import load_model
     from d2l_autorec.serving.recommend import predict
 
-    ids: tuple[list[object], list[object]] = ([user], [item])
+    ids: list[list[Any]] = [[user], [item]]
     if pairs is not None:
         read = read_columns(pairs, ("user", "item"), reading)
-        ids = (read["user"].tolist(), read["item"].tolist())
-    table = predict(load_model(model), *ids)
-    show(table, FORMATS, {"command": "predict", "model": str(model)}, as_json, as_csv)
+        ids = [read[name].tolist() for name in read]
+    record = {"command": "predict", "model": str(model)}
+    show(predict(load_model(model), *ids), record, as_json, as_csv)
 
 
 @app.command()
 def similar(
     model: Model,
-    item: Item = None,
-    user: User = None,
+    item: Id = None,
+    user: Id = None,
     number: Number = 10,
     min_ratings: Annotated[
         int, typer.Option(min=0, help="Ratings in training that a neighbour needs.")
@@ -144,10 +138,9 @@ def similar(
 
     what, name = ("item", item) if user is None else ("user", user)
     loaded = load_model(model)
-    table = similar(loaded, what, name, number, min_ratings)
-    compared = basis(loaded, what)
+    table, compared = similar(loaded, what, name, number, min_ratings), basis(loaded, what)
     record = {"command": "similar", "model": str(model), what: name, "compared": compared}
-    show(table, FORMATS, record, as_json, as_csv)
+    show(table, record, as_json, as_csv)
     if not (as_json or as_csv):
         say(f"Compared: the {compared} of the {what}s.")
 
@@ -168,10 +161,10 @@ def explain(
 
     loaded = load_model(model)
     result = explain(loaded, user, item)
-    asked = records(predict(loaded, [user], [item]))[0]
+    table, [asked] = result.table.head(number), records(predict(loaded, [user], [item]))
     record = {"command": "explain", "model": str(model), **asked, "unclipped": result.prediction}
     if as_json or as_csv:
-        show(result.table.head(number), FORMATS, record, as_json, as_csv)
+        show(table, record, as_json, as_csv)
         return
     clipped = not loaded.low <= result.prediction <= loaded.high
     before = f" ({result.prediction:.2f} before it is clipped)" if clipped else ""
@@ -179,8 +172,8 @@ def explain(
     read = f"read from the {asked['num_read']:,} ratings that {whose[loaded.by]} in training."
     say(f"User {user}, item {item} {titled(asked)}")
     say(f"Predicted: {asked['prediction']:.2f}{before}, {read}")
-    if len(result.table):
-        show(result.table.head(number), FORMATS, record, as_json, as_csv)
+    if len(table):
+        show(table, record, as_json, as_csv)
         say("Each rating is left out alone; the changes do not add up to the prediction.")
 
 
@@ -220,39 +213,34 @@ def new_user(
         raise InputError(f"--links is for an export of IMDb, and {ratings} is none; leave it out.")
     filters, loaded = _filters(candidates, exclude, genre, year), load_model(model)
     record: dict[str, Any] = {"command": "new-user", "model": str(model)}
+    lines = []
     if export is None:
         own = read_columns(ratings, ("item", "rating"), reading)
-        table = new_user(loaded, own, number, min_ratings, filters)
-        show_lists(loaded, table, FORMATS, record, as_json, as_csv)
-        return
-    match = match_export(loaded, export, read_links(links) if links else None)
-    table = new_user(loaded, match.ratings, number, min_ratings, filters)
-    site, unmatched = export.site, records(match.unmatched)
-    record["export"] = {
-        "site": site.name,
-        "matched": len(match.ratings),
-        "not_rated": export.not_rated,
-        "scale": [site.low, site.high],
-        "mapped_to": [loaded.low, loaded.high],
-        "notes": match.notes,
-        "unmatched": unmatched,
-    }
-    show_lists(loaded, table, FORMATS, record, as_json, as_csv)
-    if as_json:
-        return
-    out = tell if as_csv else say
-    out(
-        f"{site.name}: {len(match.ratings):,} of {len(export.entries):,} ratings matched; "
-        f"{site.low:g} to {site.high:g} mapped linearly to {loaded.low:g} to {loaded.high:g}."
-    )
-    lines = [f"Matched: {note}." for note in match.notes]
-    lines += [
-        f"Not matched: line {row['line']}, {titled(row)}: {row['reason']}." for row in unmatched
-    ]
-    for text in lines[:_LISTED]:
-        out(text)
-    if len(lines) > _LISTED:
-        out(f"And {len(lines) - _LISTED:,} more; --json lists all.")
+    else:
+        match = match_export(loaded, export, read_links(links) if links else None)
+        own, site, unmatched = match.ratings, export.site, records(match.unmatched)
+        record["export"] = {
+            "site": site.name,
+            "matched": len(own),
+            "not_rated": export.not_rated,
+            "scale": [site.low, site.high],
+            "mapped_to": [loaded.low, loaded.high],
+            "notes": match.notes,
+            "unmatched": unmatched,
+        }
+        lines = [
+            f"{site.name}: {len(own):,} of {len(export.entries):,} ratings matched; "
+            f"{site.low:g} to {site.high:g} mapped linearly to {loaded.low:g} to {loaded.high:g}.",
+            *(f"Matched: {note}." for note in match.notes),
+            *(f"Not matched: line {e['line']}, {titled(e)}: {e['reason']}." for e in unmatched),
+        ]
+        if len(lines) > _MOST_LINES:
+            lines[_MOST_LINES:] = [f"And {len(lines) - _MOST_LINES:,} more; --json lists all."]
+    table = new_user(loaded, own, number, min_ratings, filters)
+    show_lists(loaded, table, record, as_json, as_csv)
+    for text in lines:
+        if not as_json:
+            (tell if as_csv else say)(text)
 
 
 @app.command()
@@ -279,32 +267,33 @@ def update(
     tell(read.understood.line())
     done = update(loaded, read)
     save_model(out, done.model)
-    said = {name: getattr(done, name) for name in ("added", "changed", "new_users", "new_items")}
-    said["num_ratings"] = int(done.model.ratings.nnz)
     if as_json:
-        record = {"command": "update", "model": str(model), "ratings": str(ratings), **said}
-        typer.echo(json.dumps({**record, "folder": str(out)}))
+        record = {"command": "update", "model": str(model), "ratings": str(ratings)}
+        more = {"num_ratings": int(done.model.ratings.nnz), "folder": str(out)}
+        typer.echo(json.dumps({**record, **done.counts(), **more}))
         return
+    users = f"{done.new_users:,} user{'' if done.new_users == 1 else 's'}"
+    items = f"{done.new_items:,} item{'' if done.new_items == 1 else 's'}"
     say(
         f"{out} holds {model} with {done.added:,} ratings added and {done.changed:,} changed. "
-        f"New: {_number(done.new_users, 'user')}, {_number(done.new_items, 'item')}. Nothing was "
-        "trained; once many ratings have come, train anew."
+        f"New: {users}, {items}. Nothing was trained; once many ratings have come, train anew."
     )
 
 
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _ids(path: Path, what: str) -> list[Any]:
+    from d2l_autorec.serving.files import read_columns
+
+    return read_columns(path, (what,))[what].tolist()
 
 
 def _filters(
     candidates: Path | None, exclude: Path | None, genre: list[str] | None, year: str | None
 ) -> Filters:
-    from d2l_autorec.serving.files import read_columns
     from d2l_autorec.serving.filters import Filters, parse_years
 
     return Filters(
-        read_columns(candidates, ("item",))["item"].tolist() if candidates else None,
-        read_columns(exclude, ("item",))["item"].tolist() if exclude else (),
+        _ids(candidates, "item") if candidates else None,
+        _ids(exclude, "item") if exclude else (),
         tuple(genre or ()),
         parse_years(year) if year else None,
     )

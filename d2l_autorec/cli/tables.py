@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -27,7 +27,7 @@ FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # the last four are those of fu
 
 MIN_WIDTH = 12
 
-
+Formats = Mapping[str, tuple[str, str]]
 FORMATS = {
     "user": ("user", ""),
     "rank": ("", "d"),
@@ -41,6 +41,7 @@ FORMATS = {
     "num_ratings": ("ratings", ",d"),
     "num_read": ("ratings read", ",d"),
 }
+"""Heading and format of each column for people; the year is put behind the title."""
 
 
 def csv_cell(value: Any) -> Any:
@@ -55,33 +56,23 @@ def csv_cell(value: Any) -> Any:
     return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
+def check_one_form(as_json: bool, as_csv: bool) -> None:
+    """Raise an InputError if both JSON and CSV are asked for."""
+    if as_json and as_csv:
+        raise InputError("--json and --csv exclude each other; give one of them.")
+
+
 def show(
     table: pd.DataFrame,
-    formats: Mapping[str, tuple[str, str]],
     record: dict[str, Any],
     as_json: bool,
     as_csv: bool = False,
+    formats: Formats = FORMATS,
     remedy: str = "a lower --min-ratings",
 ) -> None:
-    """Print a table.
+    """Print a table: for people the columns of ``formats``, as JSON or CSV all.
 
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        JSON and CSV have all of its columns.
-    formats : mapping
-        For people: column to heading and format, such as ``("predicted", ".2f")``; texts have
-        an empty one. Columns without one are passed over; the year is put behind the title.
-    record : dict
-        What JSON has beside the ``rows``.
-    as_json, as_csv : bool
-    remedy : str
-        What may leave more rows, where there is none.
-
-    Raises
-    ------
-    InputError
-        If both JSON and CSV are asked for.
+    JSON has the record beside the ``rows``. Where there is no row, the remedy may leave more.
     """
     check_one_form(as_json, as_csv)
     if as_json:
@@ -94,12 +85,6 @@ def show(
         say(f"Nothing is left to show; {remedy} may leave more.")
 
 
-def check_one_form(as_json: bool, as_csv: bool) -> None:
-    """Raise an InputError if both JSON and CSV are asked for."""
-    if as_json and as_csv:
-        raise InputError("--json and --csv exclude each other; give one of them.")
-
-
 def print_csv(blocks: Iterable[pd.DataFrame]) -> None:
     """Print a table as CSV, block by block."""
     for number, block in enumerate(blocks):
@@ -109,30 +94,43 @@ def print_csv(blocks: Iterable[pd.DataFrame]) -> None:
 def show_lists(
     model: Model,
     table: pd.DataFrame,
-    formats: dict[str, tuple[str, str]],
     record: dict[str, Any],
     as_json: bool,
     as_csv: bool,
+    formats: Formats = FORMATS,
 ) -> None:
     """Print recommendations, and how diverse each list is."""
-    from d2l_autorec.serving.diversity import diversity
-    from d2l_autorec.serving.similar import basis
+    from d2l_autorec.serving.similar import basis, diversity
 
     if not as_csv:  # which has no room for it
-        lists, compared = diversity(model, table), basis(model, "item")
-        record["diversity"] = {"compared": compared, "lists": records(lists)}
+        lists = diversity(model, table)
+        record["diversity"] = {"compared": basis(model, "item"), "lists": records(lists)}
     remedy = "a lower --min-ratings or a wider choice of items"
-    show(table, formats, record, as_json, as_csv, remedy)
-    if as_json or as_csv:
+    show(table, record, as_json, as_csv, formats, remedy)
+    if as_json or as_csv or lists["intra_list"].isna().all():
         return
     known = lists[lists["intra_list"].notna()]
-    if not len(known):
-        return
     text = "Diversity" if len(lists) == 1 else f"Diversity, mean of {len(known):,} lists"
     text += f": {known['intra_list'].mean():.2f} (0: all alike, 1: as if drawn at random)"
     if (known["num_genres"] >= 0).all():
         text += f", genres: {known['num_genres'].mean():.3g}"
     say(f"{text}.")
+
+
+def grid(headings: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
+    """Print a table of texts, the first columns aligned to the left, the others to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for i, heading in enumerate(headings):
+        # Text: what looks like markup is none, and the name may come from a file
+        table.add_column(Text(plain(heading)), justify="left" if i < left else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
 
 
 def say(text: str) -> None:
@@ -159,7 +157,7 @@ def titled(row: Mapping[str, Any]) -> str:
     return plain((row.get("title") or "") + year)
 
 
-def _print(table: pd.DataFrame, formats: Mapping[str, tuple[str, str]]) -> None:
+def _print(table: pd.DataFrame, formats: Formats) -> None:
     from rich import box
     from rich.cells import cell_len
     from rich.console import Console

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from d2l_autorec.models.biases import fit_biases
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.recipes import RECIPES as NAMED
 from d2l_autorec.serving.evaluate import predictions
-from d2l_autorec.serving.held_out import HeldOut
+from d2l_autorec.serving.held_out import HeldOut, subset
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.update import update
 
@@ -113,20 +112,6 @@ def divide(table: pd.DataFrame, kind: str, seed: int) -> tuple[np.ndarray, ...]:
         drawn = drawn[np.cumsum(counts[drawn]) <= tenth]
         is_new[rest] = np.isin(user[rest], drawn)
     return np.sort(rest[~is_new[rest]]), np.flatnonzero(is_new), np.sort(test)
-
-
-def subset(ratings: Ratings, rows: np.ndarray) -> Ratings:
-    """Return some rows as ratings of their own, with the users and items that are in them."""
-    table = ratings.table.iloc[rows].reset_index(drop=True)
-    users, user = np.unique(table["user"].to_numpy(), return_inverse=True)
-    items, item = np.unique(table["item"].to_numpy(), return_inverse=True)
-    return replace(
-        ratings,
-        table=table.assign(user=user, item=item),
-        user_ids=ratings.user_ids[users],
-        item_ids=ratings.item_ids[items],
-        items=None,
-    )
 
 
 def fit(ratings: Ratings, recipe: Recipe, seed: int, stop: int | None = None) -> Model:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from d2l_autorec.data.formats import Ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.evaluation.ranking import MEASURES, ir_measures, rank_users
 from d2l_autorec.models.biases import fit_biases
-from d2l_autorec.serving.held_out import HeldOut
+from d2l_autorec.serving.held_out import ERRORS_OF, HeldOut
 from d2l_autorec.serving.model import Model
-from d2l_autorec.serving.recommend import best_columns
+from d2l_autorec.serving.recommend import best_unrated
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.formats import Ratings
-
-ERRORS_OF = ("model", "biases", "mean")
 RANKINGS_OF = ("model", "biases", "popularity")
 RELEVANT_SHARE = 0.75
 """Where on the scale, from its lowest to its highest rating, an item begins to be relevant."""
@@ -36,10 +32,8 @@ class Evaluation:
     ----------
     num_ratings, num_users, num_items : int
         In the test ratings.
-    unknown_users, unknown_items : int
-        Of these, how many the model has no training rating of.
-    unknown_ratings : int
-        Test ratings of such a user or item.
+    unknown_users, unknown_items, unknown_ratings : int
+        Users and items that the model has no training rating of, and the ratings of such.
     errors : dict of dict
         For each of `ERRORS_OF`: ``rmse`` and ``mae`` over all test ratings, in the ratings' unit,
         and ``rmse_known``, over those of known users and known items; nan where there are none.
@@ -98,8 +92,6 @@ def evaluate(
 
     Parameters
     ----------
-    model : Model
-    test : Ratings
     k : int
         Length of the lists; 0 for no ranking.
     relevant : float, optional
@@ -144,10 +136,7 @@ def evaluate(
         k=k,
         relevant=float(relevant),
         ranked_users=len(wanted),
-        rankings={
-            name: {**_means(each), "coverage": _coverage(model, lists[name])}
-            for name, each in values.items()
-        },
+        rankings={name: _ranking(model, each, lists[name]) for name, each in values.items()},
         per_user=_per_user(model, test, held_out, guesses, wanted, values.get("model", {})),
     )
 
@@ -171,15 +160,12 @@ def predictions(
 
 def _errors(guess: np.ndarray, held_out: HeldOut) -> dict[str, float]:
     missed = guess - held_out.stars
+    known = missed[held_out.known]
     return {
-        "rmse": _rmse(missed),
+        "rmse": float(np.sqrt(np.mean(missed**2))),
         "mae": float(np.abs(missed).mean()),
-        "rmse_known": _rmse(missed[held_out.known]),
+        "rmse_known": float(np.sqrt(np.mean(known**2))) if len(known) else float("nan"),
     }
-
-
-def _rmse(missed: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(missed**2))) if len(missed) else float("nan")
 
 
 def _lists(
@@ -193,47 +179,40 @@ def _lists(
     step = max(1, _CELLS // len(counts))
     for start in range(0, len(users), step):
         some = np.array(users[start : start + step])
-        for name, scores in zip(
-            RANKINGS_OF, (model.trained.score_users(some), of_item, counts.astype(float))
-        ):
+        scored = model.trained.score_users(some), of_item, counts.astype(float)
+        for own, scores in zip(lists.values(), scored):
             scores = np.broadcast_to(scores, (len(some), len(counts))).copy()
-            seen = model.trained.oriented("user")[some]
-            scores[np.repeat(np.arange(len(some)), np.diff(seen.indptr)), seen.indices] = -np.inf
-            scores[:, counts == 0] = -np.inf
-            row, item, _ = best_columns(scores, k)
+            row, item, _ = best_unrated(model, some, scores, counts == 0, k)
             ends = np.cumsum(np.bincount(row, minlength=len(some)))[:-1]
             for user, best in zip(some.tolist(), np.split(item, ends)):
-                lists[name][user] = best.tolist()
+                own[user] = best.tolist()
         advance(len(some))
     return lists
 
 
-def _means(values: dict[int, dict[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([each[key] for each in values.values()])) for key in MEASURES}
-
-
-def _coverage(model: Model, lists: dict[int, list[int]]) -> float:
+def _ranking(
+    model: Model, values: dict[int, dict[str, float]], lists: dict[int, list[int]]
+) -> dict[str, float]:
+    """Return the means of `MEASURES`, and the coverage."""
+    means = {key: float(np.mean([each[key] for each in values.values()])) for key in MEASURES}
     shown = {item for best in lists.values() for item in best}
-    return len(shown) / int((model.trained.counts("item") > 0).sum())
+    return {**means, "coverage": len(shown) / int((model.trained.counts("item") > 0).sum())}
 
 
 def _per_user(
     model: Model,
     test: Ratings,
     held_out: HeldOut,
-    predictions: dict[str, np.ndarray],
+    guesses: dict[str, np.ndarray],
     wanted: dict[int, list[int]],
     values: dict[int, dict[str, float]],
 ) -> pd.DataFrame:
-    import pandas as pd
-
-    size = test.num_users
-    number = np.bincount(held_out.test_user, minlength=size)
+    number = np.bincount(held_out.test_user, minlength=test.num_users)
 
     def mean(of_rating: np.ndarray) -> np.ndarray:
-        return np.bincount(held_out.test_user, of_rating, size) / number
+        return np.bincount(held_out.test_user, of_rating, test.num_users) / number
 
-    missed = {name: guess - held_out.stars for name, guess in predictions.items()}
+    missed = {name: guess - held_out.stars for name, guess in guesses.items()}
     trained = np.where(held_out.user_known, model.trained.counts("user")[held_out.user_code], 0)
     columns: dict[str, Any] = {
         "user": test.user_ids,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from d2l_autorec.models.trained import require_finite
 from d2l_autorec.serving.lookup import find_codes, id_columns
 from d2l_autorec.serving.model import Model
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CHUNK = 4096  # ratings left out at a time: a few arrays of them x hidden[0]
 
@@ -53,32 +51,28 @@ def explain(model: Model, user: Any, item: Any) -> Explanation:
     InputError
         If an id is unknown.
     """
-    import pandas as pd
-
     trained = model.trained
-    pair = find_codes(model, "user", [user]), find_codes(model, "item", [item])
+    users, items = find_codes(model, "user", [user]), find_codes(model, "item", [item])
     read = {
-        "item": trained.oriented("item")[pair[1][0]],  # (1, num_users)
-        "user": trained.oriented("user")[pair[0][0]],  # (1, num_items)
+        "item": trained.oriented("item")[items[0]],  # (1, num_users)
+        "user": trained.oriented("user")[users[0]],  # (1, num_items)
     }
-    changes = {by: np.zeros(ratings.nnz) for by, ratings in read.items()}
+    changes = {network.by: np.zeros(read[network.by].nnz) for network in trained.networks}
     prediction = 0.0
     for k, (network, factor) in enumerate(zip(trained.networks, trained.factors)):
         with np.errstate(over="ignore", invalid="ignore"):
-            stars = require_finite(_leave_out(model, k, *pair))  # all ratings, then without each
+            stars = require_finite(_leave_out(model, k, users, items))  # all, then without each
         if trained.combined:
-            stars = trained.limited(stars, network.recipe, *pair)
+            stars = trained.limited(stars, network.recipe, users, items)
         prediction += factor * float(stars[0])
         changes[network.by] += factor * (float(stars[0]) - stars[1:].astype(float))
     parts = []
-    for by, what, code in (("item", "user", pair[1]), ("user", "item", pair[0])):
-        if not any(network.by == by for network in trained.networks):
-            continue
-        columns = id_columns(model, what, read[by].indices)
-        if model.by == "both":
-            other = id_columns(model, by, np.repeat(code, read[by].nnz))
-            columns = {**other, **columns}
-        parts.append(pd.DataFrame({**columns, "rating": read[by].data, "change": changes[by]}))
+    for by, what, code in (("item", "user", items), ("user", "item", users)):
+        if by in changes:
+            columns = id_columns(model, what, read[by].indices)
+            if model.by == "both":
+                columns = {**id_columns(model, by, np.repeat(code, read[by].nnz)), **columns}
+            parts.append(pd.DataFrame({**columns, "rating": read[by].data, "change": changes[by]}))
     table = parts[0]
     if len(parts) > 1:  # the rating of the pair itself is read by both kinds
         table = pd.concat(parts, ignore_index=True)

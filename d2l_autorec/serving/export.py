@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from d2l_autorec import runs
 from d2l_autorec.errors import InputError
+from d2l_autorec.models.network import Network
 from d2l_autorec.packages import require
 from d2l_autorec.serving.model import Model, flat_arrays
 from d2l_autorec.serving.onnx_graph import onnx_graph, reads_rows
 from d2l_autorec.serving.recommend import best_columns, recommend
-
-if TYPE_CHECKING:
-    from d2l_autorec.models.network import Network
 
 TOLERANCE = 1e-5  # of scores up to 10; beyond, 1e-6 of the largest, as float32 has no more digits
 LIST = 10  # items of a user's list that is compared
@@ -116,18 +115,11 @@ _Check = tuple[float, float, np.ndarray, np.ndarray]
 
 
 def _check_rows(session: Any, model: Model) -> _Check:
-    import mxnet as mx
-
-    from d2l_autorec.models.autorec import to_net
-
     network, inputs = model.trained.networks[0], model.trained.inputs[0]
     difference = largest = 0.0
-    net = to_net(network.recipe.architecture, network.weights)
     users = np.arange(len(model.user_ids))
     lists = _Lists(model, users)
-    for start in range(0, inputs.shape[0], _BATCH):
-        batch = inputs[start : start + _BATCH].toarray()  # (batch, num_inputs)
-        expected = net(mx.np.array(batch)).asnumpy()
+    for start, batch, expected in _mxnet_batches(network, inputs):
         [seen] = session.run(["score"], {"ratings": batch})
         # max() of Python would pass over a NaN
         difference = float(np.maximum(difference, np.abs(seen - expected).max()))
@@ -147,10 +139,12 @@ def _check_pairs(session: Any, model: Model) -> _Check:
     items = draws.integers(0, num_items, _NUM_PAIRS)
 
     def stars(k: int) -> np.ndarray:
-        network = trained.networks[k]
+        network, raw = trained.networks[k], np.empty(_NUM_PAIRS)
         rows, cols = network.rows_and_cols(users, items)
-        raw = _mxnet_pairs(network, trained.inputs[k], rows, cols)
-        return network.to_stars(raw.astype(float), rows, cols)
+        for start, batch, said in _mxnet_batches(network, trained.inputs[k]):
+            here = np.flatnonzero((rows >= start) & (rows < start + len(batch)))
+            raw[here] = said[rows[here] - start, cols[here]]
+        return network.to_stars(raw, rows, cols)
 
     expected = trained.combine(stars, users, items)
     [seen] = session.run(["score"], {"users": users, "items": items})
@@ -164,6 +158,18 @@ def _check_pairs(session: Any, model: Model) -> _Check:
         [score] = session.run(["score"], dict(zip(("users", "items"), pairs)))
         lists.add_users(start, score.reshape(len(some), num_items))
     return float(difference), float(largest), listed, lists.best
+
+
+def _mxnet_batches(network: Network, inputs: Any) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield batches of rows, each after the number of its first and before what MXNet predicts."""
+    import mxnet as mx
+
+    from d2l_autorec.models.autorec import to_net
+
+    net = to_net(network.recipe.architecture, network.weights)
+    for start in range(0, inputs.shape[0], _BATCH):
+        batch = inputs[start : start + _BATCH].toarray()  # (batch, num_inputs)
+        yield start, batch, net(mx.np.array(batch)).asnumpy()
 
 
 class _Lists:
@@ -185,12 +191,10 @@ class _Lists:
         self._add(slice(None), start, scores)
 
     def _add(self, users: slice, first: int, scores: np.ndarray) -> None:
-        end = first + scores.shape[1]
-        items = np.arange(first, end)
-        left_out = self.seen[users, first:end].toarray() | self.unrated[items]
-        scores = np.where(left_out, -np.inf, scores)
+        items = np.arange(first, first + scores.shape[1])
+        left_out = self.seen[users, items[0] : items[-1] + 1].toarray() | self.unrated[items]
         codes = np.hstack([self.best[users], np.broadcast_to(items, scores.shape)])
-        scores = np.hstack([self.scores[users], scores])
+        scores = np.hstack([self.scores[users], np.where(left_out, -np.inf, scores)])
         row, col, rank = best_columns(scores, LIST)
         best, kept = np.full((len(scores), LIST), -1), np.full((len(scores), LIST), -np.inf)
         best[row, rank - 1], kept[row, rank - 1] = codes[row, col], scores[row, col]
@@ -215,17 +219,3 @@ def _compare_lists(
     near[both] = np.abs(apart) <= tolerance
     others = len(np.unique(row[~near]))
     return others, len(np.unique(row)) - others
-
-
-def _mxnet_pairs(network: Network, inputs: Any, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    """Return MXNet's predictions of single entries."""
-    import mxnet as mx
-
-    from d2l_autorec.models.autorec import to_net
-
-    net, said = to_net(network.recipe.architecture, network.weights), np.empty(len(rows))
-    for start in range(0, inputs.shape[0], _BATCH):
-        batch = net(mx.np.array(inputs[start : start + _BATCH].toarray())).asnumpy()
-        here = np.flatnonzero((rows >= start) & (rows < start + _BATCH))
-        said[here] = batch[rows[here] - start, cols[here]]
-    return said

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from d2l_autorec.data.blobs import file_blob
+from d2l_autorec.data.blobs import Blob, file_blob
 from d2l_autorec.data.columns import match_columns
 from d2l_autorec.data.delimited import read_delimited
 from d2l_autorec.data.exports import Export, read_export
@@ -21,9 +22,6 @@ from d2l_autorec.data.values import rating_values
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MAX_BYTES = 256 * 1024**2
 
 
@@ -32,30 +30,12 @@ def read_columns(
 ) -> pd.DataFrame:
     """Read some of the columns user, item and rating from a text file.
 
-    Parameters
-    ----------
-    path : Path
-        As `d2l_autorec.data.delimited.read_delimited` reads it. A header names the columns;
-        without one they stand in the order asked for. For one column, each line is an id.
-    columns : tuple of str
-    options : ReadOptions, optional
-
-    Returns
-    -------
-    pandas.DataFrame
-        Ids as strings, ``rating`` as float.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read as such; the sentence names the line.
+    A header names the columns; without one they stand in the order asked for. For one column, each
+    line is an id. Ids are strings, ``rating`` is float. An InputError names the line that cannot
+    be read; see `d2l_autorec.data.delimited.read_delimited`.
     """
-    import pandas as pd
-
     options = options or ReadOptions()
-    if kind(path) != "file":
-        raise InputError(f"{path} is no file; check the path.")
-    blob = file_blob(path)
+    blob = _blob(path)
     seen = scan(blob, options.encoding, MAX_BYTES)
     if len(columns) == 1:
         with blob.open() as stream:
@@ -90,15 +70,8 @@ def read_columns(
 def read_own_export(path: Path, options: ReadOptions | None = None) -> Export | None:
     """Read the export of a site, as it is or in its zip archive.
 
-    Returns
-    -------
-    Export or None
-        None where the file is none, or where columns or a separator are asked for.
-
-    Raises
-    ------
-    InputError
-        As `d2l_autorec.data.exports.read_export`.
+    Returns None where the file is none, or where columns or a separator are asked for, and raises
+    an InputError as `d2l_autorec.data.exports.read_export` does.
     """
     options = options or ReadOptions()
     if options.columns or options.separator or kind(path) != "file":
@@ -108,6 +81,10 @@ def read_own_export(path: Path, options: ReadOptions | None = None) -> Export | 
 
 def read_links(path: Path) -> dict[str, str]:
     """Read MovieLens's ``links.csv``; see `d2l_autorec.data.exports.read_links`."""
+    return read_links_blob(_blob(path))
+
+
+def _blob(path: Path) -> Blob:
     if kind(path) != "file":
         raise InputError(f"{path} is no file; check the path.")
-    return read_links_blob(file_blob(path))
+    return file_blob(path)

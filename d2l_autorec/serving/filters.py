@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from d2l_autorec.errors import InputError, clip
-from d2l_autorec.serving.lookup import known_or_warned
+from d2l_autorec.serving.lookup import first_of, known_or_warned
 from d2l_autorec.serving.model import Model
 
 _REMEDY = "save the model anew from ratings with --titles FILE, a table with the columns"
@@ -23,10 +23,8 @@ class Filters:
 
     Attributes
     ----------
-    candidates : sequence of ids or None
-        Only these.
-    exclude : sequence of ids
-        None of these.
+    candidates, exclude : sequence of ids
+        Only, or none, of these.
     genres : sequence of str
         Only items of at least one of these; upper and lower case are the same.
     years : (int, int) or None
@@ -41,11 +39,8 @@ class Filters:
     def left_out(self, model: Model) -> np.ndarray:
         """Return which items may not be recommended: bool, (num_items,).
 
-        Raises
-        ------
-        InputError
-            If no candidate is known, a genre is unknown, or the model has no genres or years.
-            Single unknown ids are told in a UserWarning.
+        An InputError says that no candidate is known, a genre is unknown, or the model has no
+        genres or years; a UserWarning tells single unknown ids.
         """
         out = np.zeros(len(model.item_ids), bool)
         if self.candidates is not None:
@@ -71,43 +66,23 @@ def parse_years(text: str, called: str = "--year") -> tuple[int, int]:
     return first, last
 
 
-def genres_of(model: Model) -> list[list[str]]:
-    """Return the genres of each item: between ``|``, or between commas if there is no ``|``.
-
-    The model keeps them.
-    """
-    kept = vars(model)
-    if "_genres" not in kept:
-        texts = [""] * len(model.item_ids)
-        if model.items is not None:
-            texts = model.items["genres"].fillna("").tolist()
-        sign = "|" if any("|" in text for text in texts) else ","
-        kept["_genres"] = [
-            [part.strip() for part in text.split(sign) if part.strip()] for text in texts
-        ]
-    return kept["_genres"]
-
-
 def _of_genres(model: Model, wanted: Sequence[str]) -> np.ndarray:
-    genres = genres_of(model)
-    spelled = {name.casefold(): name for each in genres for name in each}
+    spelled = {name.casefold(): name for each in model.genres for name in each}
     if not spelled:
         raise InputError(f"The model knows no genres; {_REMEDY} item, title and genres.")
     chosen = {name.strip().casefold() for name in wanted}
     if unknown := [name for name in wanted if name.strip().casefold() not in spelled]:
-        known = sorted(spelled.values())
         near = [
             spelled[key]
             for name in unknown[:3]
             for key in difflib.get_close_matches(name.casefold(), list(spelled), 1)
         ]
-        listed = ", ".join(known[:30]) + (", ..." if len(known) > 30 else "")
-        listed_unknown = ", ".join(map(clip, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
         nearest = f"; the nearest it knows: {', '.join(dict.fromkeys(near))}" if near else ""
         raise InputError(
-            f"The model knows no genre {listed_unknown}{nearest}; its genres are {listed}."
+            f"The model knows no genre {first_of(map(clip, unknown), 3)}{nearest}; its genres are "
+            f"{first_of(sorted(spelled.values()), 30)}."
         )
-    return np.array([any(name.casefold() in chosen for name in each) for each in genres])
+    return np.array([any(name.casefold() in chosen for name in each) for each in model.genres])
 
 
 def _of_years(model: Model, years: tuple[int, int]) -> np.ndarray:

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -23,9 +22,9 @@ import numpy as np
 from d2l_autorec.atomic import write_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
-from d2l_autorec.serving._parts import TITLE_COLUMNS
-from d2l_autorec.serving._reading import FORMAT, description_digest, read_folder
-from d2l_autorec.serving.model import Model, flat_arrays, ids_digest, make_model
+from d2l_autorec.serving._reading import FORMAT, description_digest, file_digest, read_folder
+from d2l_autorec.serving.model import TITLE_COLUMNS, Model, flat_arrays, ids_digest, make_model
+from d2l_autorec.serving.records import plain_values
 
 __all__ = ["Model", "ids_digest", "load_model", "make_model", "save_model"]
 
@@ -131,7 +130,8 @@ def _write_files(folder: Path, model: Model) -> None:
         "num_ratings": int(matrix.nnz),
         "rating_range": [model.low, model.high],
         "ids_digest": ids_digest(model),
-        **{"record": model.record, "files": listed},
+        "record": model.record,
+        "files": listed,
     }
     description["digest"] = description_digest(description)
     text = json.dumps(description, indent=2) + "\n"
@@ -140,19 +140,11 @@ def _write_files(folder: Path, model: Model) -> None:
 
 
 def _ids_json(model: Model) -> bytes:
-    import pandas as pd
-
-    said: dict[str, Any] = {
-        "user_ids": model.user_ids.tolist(),
-        "item_ids": model.item_ids.tolist(),
-        "items": None,
-    }
+    items = None
     if model.items is not None:
-        said["items"] = {
-            name: [None if pd.isna(value) else value for value in model.items[name].tolist()]
-            for name in TITLE_COLUMNS
-        }
-    return json.dumps(said).encode()
+        items = {name: plain_values(model.items[name]) for name in TITLE_COLUMNS}
+    ids = {"user_ids": model.user_ids.tolist(), "item_ids": model.item_ids.tolist()}
+    return json.dumps({**ids, "items": items}).encode()
 
 
 def _write(path: Path, write: Callable[[Any], object]) -> dict[str, Any]:
@@ -161,11 +153,7 @@ def _write(path: Path, write: Callable[[Any], object]) -> dict[str, Any]:
         write(file)
         file.flush()
         os.fsync(file.fileno())
-        file.seek(0)
-        digest = hashlib.sha256()
-        while chunk := file.read(1024**2):
-            digest.update(chunk)
-        return {"size": file.tell(), "sha256": digest.hexdigest()}
+        return {"size": file.tell(), "sha256": file_digest(file)}
 
 
 def _sync(folder: Path) -> None:

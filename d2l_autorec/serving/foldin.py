@@ -20,23 +20,20 @@ Statistical Learning*, section 7.10), change it the more, the more ratings there
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.models.biases import shrunken_means
+from d2l_autorec.models.network import Network
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.serving.filters import Filters
 from d2l_autorec.serving.lookup import known_codes, known_or_warned
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import best_columns, check_numbers, ranked
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.models.network import Network
 
 FACTORS = np.logspace(-2, 2, 25)
 """Strengths that `ridge` tries, in units of the noise."""
@@ -74,12 +71,11 @@ def new_user(
     check_numbers(n, min_ratings)
     items, values = known_ratings(model, ratings)
     scores = score_new_user(model, items, values)
-    counts = model.trained.counts("item")
-    left = scores.copy()
-    left[items] = -np.inf
-    left[(filters or Filters()).left_out(model) | (counts < min_ratings)] = -np.inf
-    _, item, rank = best_columns(left[None], n)
-    return ranked(model, item, rank, scores[item], counts)
+    scores[items] = -np.inf
+    scores[(filters or Filters()).left_out(model)] = -np.inf
+    scores[model.trained.counts("item") < min_ratings] = -np.inf
+    _, item, rank = best_columns(scores[None], n)
+    return ranked(model, item, rank, scores[item])
 
 
 def known_ratings(model: Model, ratings: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -105,11 +101,8 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
 
     Parameters
     ----------
-    model : Model
-    items : numpy.ndarray of int64, shape (k,)
-        Codes of the items rated, each once.
-    values : numpy.ndarray of float32, shape (k,)
-        Their ratings.
+    items, values : numpy.ndarray of int64 and of float32, shape (k,)
+        Codes of the items rated, each once, and their ratings.
     """
     trained = model.trained
     for network in trained.networks:
@@ -117,20 +110,18 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
             check_output(network)
     total: Any = 0.0
     for k, (network, factor) in enumerate(zip(trained.networks, trained.factors)):
-        scale = network.scale
-        of_items = scale.mean + (scale.row if network.by == "item" else scale.col)
-        own = 0.0
-        if network.recipe.targets == "biases" and len(items):
-            left = values - of_items[items]
-            shrinkage = network.recipe.shrinkage
-            assert isinstance(shrinkage, tuple)  # in a network that has been trained
-            own = float(shrunken_means(np.zeros(len(items), int), left, 1, shrinkage[0])[0])
-        read = values
-        if not scale.is_stars:
-            read = ((values - of_items[items] - own) / scale.unit).astype(np.float32)
-        stars = _score(trained, k, items, read)
-        if not scale.is_stars:
-            stars = stars * (scale.unit * scale.gain) + of_items + own
+        scale, own = network.scale, 0.0
+        if scale.is_stars:
+            stars = _score(trained, k, items, values)
+        else:
+            base = scale.mean + (scale.row if network.by == "item" else scale.col)
+            left = values - base[items]
+            if network.recipe.targets == "biases" and len(items):
+                shrinkage = network.recipe.shrinkage
+                assert isinstance(shrinkage, tuple)  # in a network that has been trained
+                own = float(shrunken_means(np.zeros(len(items), int), left, 1, shrinkage[0])[0])
+            stars = _score(trained, k, items, ((left - own) / scale.unit).astype(np.float32))
+            stars = stars * (scale.unit * scale.gain) + base + own
         if not trained.combined:
             return stars
         if isinstance(network.recipe.clip, tuple):
@@ -168,10 +159,10 @@ class Prior:
         The last hidden layer's output for the rows.
     """
 
-    mean: np.ndarray
-    root: np.ndarray
-    noise: float
-    codes: np.ndarray
+    mean: np.ndarray  # (hidden[-1] + 1,) of the trained columns' output weights and bias
+    root: np.ndarray  # (hidden[-1] + 1, hidden[-1] + 1): root root^T is their covariance
+    noise: float  # the mean squared error in training
+    codes: np.ndarray  # (num_rows, hidden[-1]), the last hidden layer's output for the rows
 
 
 def column_prior(trained: TrainedModel, k: int) -> Prior:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from d2l_autorec.errors import InputError, clip
-from d2l_autorec.serving.model import Model
+from d2l_autorec.serving.model import TITLE_COLUMNS, Model
 
 _NEAR = 1000
 
@@ -21,23 +21,10 @@ class UnknownIdError(InputError):
 
 
 def find_codes(model: Model, what: str, wanted: Iterable[Any]) -> np.ndarray:
-    """Find the codes of users or items.
+    """Find the codes of users or items, (len(wanted),).
 
-    Parameters
-    ----------
-    model : Model
-    what : {"user", "item"}
-    wanted : iterable
-        Ids, as the ratings file has them; numbers may be written as strings.
-
-    Returns
-    -------
-    numpy.ndarray of int64
-
-    Raises
-    ------
-    UnknownIdError
-        Naming the first unknown id, and those nearest to it.
+    The ids wanted are as the ratings file has them; numbers may be written as strings. An
+    `UnknownIdError` names the first unknown id, and those nearest to it.
     """
     wanted = list(wanted)
     codes = known_codes(model, what, wanted)
@@ -60,26 +47,14 @@ def known_or_warned(
 ) -> np.ndarray:
     """Find the codes of the items that the model knows; a UserWarning lists the others.
 
-    Parameters
-    ----------
-    model : Model
-    wanted : iterable of ids
-    called : str
-        What they are, in the plural.
-    none_is_fine : bool
-        Otherwise an InputError is raised where no item is known.
-
-    Returns
-    -------
-    numpy.ndarray of int64
+    Messages call them ``called``, a plural. Where no item is known an InputError is raised, unless
+    ``none_is_fine``.
     """
     wanted = list(wanted)
     codes = known_codes(model, "item", wanted)
     unknown = [str(name) for name, code in zip(wanted, codes) if code < 0]
     if unknown:
-        more = "" if len(unknown) <= 3 else ", ..."
-        listed = ", ".join(map(clip, unknown[:3])) + more
-        near = _hint(model, "item", unknown[0])
+        listed, near = first_of(map(clip, unknown), 3), _hint(model, "item", unknown[0])
         if len(unknown) == len(wanted) and not none_is_fine:
             raise InputError(
                 f"The model knows none of the {len(wanted)} {called}, {listed}; {near}."
@@ -90,6 +65,12 @@ def known_or_warned(
             stacklevel=3,
         )
     return codes[codes >= 0]
+
+
+def first_of(names: Iterable[str], most: int) -> str:
+    """List the first names, and say by dots that there are more."""
+    names = list(names)
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _hint(model: Model, what: str, unknown: str) -> str:
@@ -117,8 +98,7 @@ def item_columns(model: Model, codes: np.ndarray) -> dict[str, Any]:
     """Return the columns ``item`` and, where titles are known, ``title``, ``year``, ``genres``."""
     columns: dict[str, Any] = {"item": model.item_ids[codes]}
     if model.items is not None:
-        for name in ("title", "year", "genres"):
-            columns[name] = model.items[name].array[codes]
+        columns |= {name: model.items[name].array[codes] for name in TITLE_COLUMNS}
     return columns
 
 

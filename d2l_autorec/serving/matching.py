@@ -12,15 +12,14 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
+from d2l_autorec.data.exports import Entry, Export
 from d2l_autorec.errors import InputError, clip
+from d2l_autorec.serving.lookup import first_of
 from d2l_autorec.serving.model import Model
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.exports import Entry, Export
+from d2l_autorec.serving.records import plain_values
 
 _ARTICLES = (
     "the a an le la les l' un une der die das ein eine el los las lo il gli i uno una o os as "
@@ -38,14 +37,9 @@ _MAX_SEARCHED = 20_000
 class Match:
     """The matched and the unmatched entries of an export.
 
-    Attributes
-    ----------
-    ratings : pandas.DataFrame
-        ``item`` (ids) and ``rating``, in the model's scale.
-    notes : tuple of str
-        What was matched though years differ by one or are missing.
-    unmatched : pandas.DataFrame
-        ``line``, ``title``, ``year``, ``rating`` (as exported) and ``reason``.
+    The ratings have columns ``item`` (ids) and ``rating``, in the model's scale; the notes tell
+    what was matched though years differ by one or are missing; of the unmatched there are
+    ``line``, ``title``, ``year``, ``rating`` (as exported) and ``reason``.
     """
 
     ratings: pd.DataFrame
@@ -68,21 +62,13 @@ def match_export(model: Model, export: Export, links: Mapping[str, str] | None =
 
     The scale is mapped linearly: its ends become the ends of the model's range.
 
-    Parameters
-    ----------
-    model : Model
-        With titles, or with IMDb ids or ISBNs for ids.
-    export : Export
-    links : mapping of str to str, optional
-        From IMDb's ids to item ids.
+    The model has titles, or IMDb ids or ISBNs for ids; `links` leads from IMDb's ids to item ids.
 
     Raises
     ------
     InputError
         If the model has no titles and none of the ids, or nothing is matched.
     """
-    import pandas as pd
-
     index = _Index(model)
     found = [index.find(entry, links or {}) for entry in export.entries]
     if not index.main and all(each.code < 0 for each in found):
@@ -91,35 +77,31 @@ def match_export(model: Model, export: Export, links: Mapping[str, str] | None =
             "(--titles FILE)."
         )
     _drop_rivals(model, export.entries, found)
-    index.suggest([(e, f) for e, f in zip(export.entries, found) if f.reason == _UNKNOWN])
+    both = list(zip(export.entries, found))
+    index.suggest([(entry, each) for entry, each in both if each.reason == _UNKNOWN])
     site = export.site
     factor = (model.high - model.low) / (site.high - site.low)
-    pairs = [(entry, each) for entry, each in zip(export.entries, found) if each.code >= 0]
-    rest = [(entry, each) for entry, each in zip(export.entries, found) if each.code < 0]
+    pairs = [(entry, each) for entry, each in both if each.code >= 0]
+    rest = [(entry, each) for entry, each in both if each.code < 0]
     if not pairs:
         entry, each = rest[0]
         raise InputError(
             f"None of the {len(rest):,} ratings from {site.name} is of an item of the model; "
             f"line {entry.line}, {clip(entry.titles[0])}: {each.reason}."
         )
-    return Match(
-        pd.DataFrame(
-            {
-                "item": model.item_ids[[each.code for _, each in pairs]],
-                "rating": [model.low + (entry.rating - site.low) * factor for entry, _ in pairs],
-            }
-        ),
-        tuple(f"line {e.line}, {_named(e)}: {each.note}" for e, each in pairs if each.note),
-        pd.DataFrame(
-            {
-                "line": [entry.line for entry, _ in rest],
-                "title": [entry.titles[0] for entry, _ in rest],
-                "year": pd.array([entry.year for entry, _ in rest], dtype="Int64"),
-                "rating": [entry.rating for entry, _ in rest],
-                "reason": [each.reason for _, each in rest],
-            }
-        ),
-    )
+    matched = {
+        "item": model.item_ids[[each.code for _, each in pairs]],
+        "rating": [model.low + (entry.rating - site.low) * factor for entry, _ in pairs],
+    }
+    unmatched = {
+        "line": [entry.line for entry, _ in rest],
+        "title": [entry.titles[0] for entry, _ in rest],
+        "year": pd.array([entry.year for entry, _ in rest], dtype="Int64"),
+        "rating": [entry.rating for entry, _ in rest],
+        "reason": [each.reason for _, each in rest],
+    }
+    notes = [f"line {e.line}, {_named(e)}: {each.note}" for e, each in pairs if each.note]
+    return Match(pd.DataFrame(matched), tuple(notes), pd.DataFrame(unmatched))
 
 
 _UNKNOWN = "no such title"
@@ -133,15 +115,13 @@ class _Index:
     main: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     other: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     years: list[int | None] = field(default_factory=list)
-    code_of: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ids, items = self.model.item_ids.tolist(), self.model.items
-        self.code_of = {str(name): code for code, name in enumerate(ids)}
+        items = self.model.items
         if items is None:
             return
-        self.years = [None if year is None else int(year) for year in _plain(items["year"])]
-        for code, title in enumerate(_plain(items["title"])):
+        self.years = [year and int(year) for year in plain_values(items["year"])]
+        for code, title in enumerate(plain_values(items["title"])):
             if title:
                 main, other = keys_of(title)
                 for table, keys in ((self.main, main), (self.other, other - main)):
@@ -151,7 +131,8 @@ class _Index:
     def find(self, entry: Entry, links: Mapping[str, str]) -> _Found:
         """Match an entry by its ids, else by title and year."""
         ids = [*entry.ids, *(links[name] for name in entry.ids if name in links)]
-        by_id = {self.code_of[name] for name in ids if name in self.code_of}
+        code_of = self.model.item_codes
+        by_id = {code_of[name] for name in ids if name in code_of}
         if len(by_id) == 1:
             return _Found(by_id.pop(), 3)
         parts = [keys_of(title) for title in entry.titles]
@@ -182,8 +163,7 @@ class _Index:
 
     def _several(self, codes: Iterable[int]) -> _Found:
         ids = [str(self.model.item_ids[code]) for code in sorted(codes)]
-        more = ", ..." if len(ids) > 3 else ""
-        return _Found(reason=f"it may be any of the items {', '.join(ids[:3])}{more}")
+        return _Found(reason=f"it may be any of the items {first_of(ids, 3)}")
 
     def suggest(self, unknown: list[tuple[Entry, _Found]]) -> None:
         """Add the nearest title to the first reasons."""
@@ -196,10 +176,6 @@ class _Index:
                 code = self.main[near][0]
                 year = f" ({self.years[code]})" if self.years[code] else ""
                 found.reason += f"; the nearest is {clip(items['title'].iloc[code])}{year}"
-
-
-def _plain(column: pd.Series) -> list[Any]:
-    return [None if missing else value for value, missing in zip(column, column.isna())]
 
 
 def _codes(table: Mapping[str, list[int]], keys: set[str]) -> set[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from d2l_autorec.data.formats import Ratings
+
+TITLE_COLUMNS = ("title", "year", "genres")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,15 @@ class Model:
         """The code of each item id, written as a string."""
         return {name: code for code, name in enumerate(map(str, self.item_ids.tolist()))}
 
+    @cached_property
+    def genres(self) -> list[list[str]]:
+        """The genres of each item: between ``|``, or between commas if there is no ``|``."""
+        if self.items is None:
+            return [[] for _ in self.item_ids]
+        texts = self.items["genres"].fillna("").tolist()
+        sign = "|" if any("|" in text for text in texts) else ","
+        return [[part.strip() for part in text.split(sign) if part.strip()] for text in texts]
+
     @property
     def ratings(self) -> sparse.csr_matrix:
         """The ratings trained on, (num_items, num_users)."""
@@ -91,15 +103,9 @@ def make_model(trained: TrainedModel, ratings: Ratings, record: dict[str, Any]) 
         "data": {"name": ratings.name, "digest": ratings.digest},
         "versions": runs.versions(),
     }
-    return Model(
-        trained,
-        ratings.user_ids,
-        ratings.item_ids,
-        ratings.items,
-        low,
-        high,
-        json.loads(json.dumps(record)),  # as it will be read back
-    )
+    record = json.loads(json.dumps(record))  # as it will be read back
+    ids = ratings.user_ids, ratings.item_ids
+    return Model(trained, *ids, ratings.items, low, high, record)
 
 
 def flat_arrays(trained: TrainedModel) -> dict[str, np.ndarray]:
@@ -133,7 +139,7 @@ def with_arrays(trained: TrainedModel, arrays: dict[str, np.ndarray]) -> Trained
 
 
 def flat_shapes(
-    num_users: int, num_items: int, recipes: list[Any]
+    num_users: int, num_items: int, recipes: Sequence[Any]
 ) -> dict[str, tuple[tuple[int, ...], str]]:
     """Return the name, shape and type of all arrays of networks with these recipes."""
     shapes: dict[str, tuple[tuple[int, ...], str]] = {}

@@ -19,25 +19,16 @@ FORMAT = 2
 
 # Opset 13 and IR 8 are of 2021: runtimes of all ages read them.
 _OPSET, _IR = 13, 8
-_OPERATORS = {
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-    "relu": "Relu",
-    "elu": "Elu",
-    "selu": "Selu",
-}
+_OPERATORS = {name.lower(): name for name in ("Sigmoid", "Tanh", "Relu", "Elu", "Selu")}
 
 
 def describe(model: Model) -> dict[str, str]:
     """Say in strings what the numbers alone do not: it travels in each exported file.
 
-    Returns
-    -------
-    dict of str to str
-        ``format``; ``by``, ``encoder``, ``decoder`` (of the first network); ``recipe`` and, for
-        each network, ``networks``, in JSON; the rating range ``low`` and ``high``; ``ids_digest``
-        (of the id map, see `d2l_autorec.serving.model.ids_digest`) and ``data_digest`` (empty if
-        unknown), SHA-256 in hex.
+    These are ``format``; ``by``, ``encoder``, ``decoder`` (of the first network); ``recipe`` and,
+    for each network, ``networks``, in JSON; the rating range ``low`` and ``high``; ``ids_digest``
+    (of the id map, see `d2l_autorec.serving.model.ids_digest`) and ``data_digest`` (empty if
+    unknown), SHA-256 in hex.
     """
     data, trained = model.record.get("data"), model.trained
     digest = str(data.get("digest")) if isinstance(data, dict) else ""
@@ -53,21 +44,20 @@ def describe(model: Model) -> dict[str, str]:
         "data_digest": digest if re.fullmatch("[0-9a-f]{64}", digest) else "",
     }
     if not reads_rows(model):
+        networks = [
+            {
+                "by": network.by,
+                "factor": factor,
+                "mean": network.scale.mean,
+                "unit": network.scale.unit,
+                "gain": network.scale.gain,
+                "clip": network.recipe.clip,
+                "default": network.recipe.default,
+            }
+            for network, factor in zip(trained.networks, trained.factors)
+        ]
         said["recipe"] = json.dumps(trained.recipe.to_dict())
-        said["networks"] = json.dumps(
-            [
-                {
-                    "by": network.by,
-                    "factor": factor,
-                    "mean": network.scale.mean,
-                    "unit": network.scale.unit,
-                    "gain": network.scale.gain,
-                    "clip": network.recipe.clip,
-                    "default": network.recipe.default,
-                }
-                for network, factor in zip(trained.networks, trained.factors)
-            ]
-        )
+        said["networks"] = json.dumps(networks)
     return said
 
 
@@ -103,6 +93,9 @@ class _Graph:
         self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
         return name
 
+    def gather(self, table: str, values: np.ndarray, codes: str, name: str) -> str:
+        return self.add("Gather", [self.constant(table, values), codes], name)
+
     def activate(self, kind: str, last: str, name: str) -> str:
         operator = _OPERATORS.get(kind)
         return self.add(operator, [last], name) if operator else last
@@ -118,26 +111,21 @@ def onnx_graph(model: Model) -> onnx.ModelProto:
     graph = _Graph()
     if reads_rows(model):
         last = score = _of_rows(graph, model.trained.networks[0])
+        names, kind = ["ratings"], TensorProto.FLOAT
         shape: tuple[Any, ...] = ("batch", model.trained.inputs[0].shape[1])
-        inputs = [helper.make_tensor_value_info("ratings", TensorProto.FLOAT, shape)]
     else:
         score, last = _of_pairs(graph, model)
-        shape = ("batch",)
-        inputs = [
-            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
-            for name in ("users", "items")
-        ]
+        names, kind, shape = ["users", "items"], TensorProto.INT64, ("batch",)
     ends = [graph.number("low", model.low), graph.number("high", model.high)]
     graph.add("Identity", [score], "score")
     graph.add("Clip", [last, *ends], "rating")
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name in ("score", "rating")
-    ]
+    value = helper.make_tensor_value_info
+    inputs = [value(name, kind, shape) for name in names]
+    outputs = [value(name, TensorProto.FLOAT, shape) for name in ("score", "rating")]
     made = helper.make_graph(graph.nodes, "AutoRec", inputs, outputs, graph.constants)
-    opset = helper.make_opsetid("", _OPSET)
+    opsets = [helper.make_opsetid("", _OPSET)]
     proto = helper.make_model(
-        made, opset_imports=[opset], ir_version=_IR, producer_name="d2l-autorec"
+        made, opset_imports=opsets, ir_version=_IR, producer_name="d2l-autorec"
     )
     helper.set_model_props(proto, {**describe(model), "model_digest": model.digest})
     checker.check_model(proto)
@@ -159,16 +147,11 @@ def _of_rows(graph: _Graph, network: Network) -> str:
 def _of_pairs(graph: _Graph, model: Model) -> tuple[str, str]:
     """Add the networks; return what `TrainedModel.score_pairs` and `TrainedModel.predict` give."""
     trained, parts = model.trained, []
+    recipes = [trained.recipe, *(network.recipe for network in trained.networks)]
     known = ""
-    if trained.recipe.default is not None or any(
-        network.recipe.default is not None for network in trained.networks
-    ):
+    if any(recipe.default is not None for recipe in recipes):
         both = [
-            graph.add(
-                "Gather",
-                [graph.constant(f"known_{what}", trained.counts(what) > 0), f"{what}s"],
-                f"is_known_{what}",
-            )
+            graph.gather(f"known_{what}", trained.counts(what) > 0, f"{what}s", f"is_known_{what}")
             for what in ("user", "item")
         ]
         known = graph.add("And", both, "known")
@@ -189,12 +172,12 @@ def _of_pairs(graph: _Graph, model: Model) -> tuple[str, str]:
         code = graph.constant(f"{front}code", trained.hidden(k)[-1])
         both = [
             graph.add("Gather", [code, rows], f"{front}row"),
-            graph.add("Gather", [graph.constant(f"{front}W", W), cols], f"{front}col"),
+            graph.gather(f"{front}W", W, cols, f"{front}col"),
         ]
         product = graph.add("Mul", both, f"{front}product")
         axis = graph.constant(f"{front}axis", np.array([1], np.int64))
         last = graph.add("ReduceSum", [product, axis], f"{front}dot", keepdims=0)
-        bias = graph.add("Gather", [graph.constant(f"{front}b", b), cols], f"{front}bias")
+        bias = graph.gather(f"{front}b", b, cols, f"{front}bias")
         last = graph.add("Add", [last, bias], f"{front}z")
         last = graph.activate(network.recipe.architecture.decoder, last, f"{front}raw")
         if not scale.is_stars:
@@ -202,13 +185,12 @@ def _of_pairs(graph: _Graph, model: Model) -> tuple[str, str]:
             last = graph.add("Mul", [last, unit], f"{front}scaled")
             sides = [(scale.mean + scale.row, rows, "of_row"), (scale.col, cols, "of_col")]
             for values, codes, name in sides:
-                table = graph.constant(f"{front}{name}s", values.astype(np.float32))
-                base = graph.add("Gather", [table, codes], f"{front}{name}")
+                table = values.astype(np.float32)
+                base = graph.gather(f"{front}{name}s", table, codes, f"{front}{name}")
                 last = graph.add("Add", [last, base], f"{front}with_{name}")
         if trained.combined:
             last = limited(last, network.recipe, front)
-        parts.append(
-            graph.add("Mul", [last, graph.number(f"{front}factor", factor)], f"{front}part")
-        )
+        factored = [last, graph.number(f"{front}factor", factor)]
+        parts.append(graph.add("Mul", factored, f"{front}part"))
     score = graph.add("Sum", parts, "sum")
     return score, limited(score, trained.recipe, "all.")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.filters import Filters
 from d2l_autorec.serving.lookup import find_codes, item_columns
 from d2l_autorec.serving.model import Model
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _CELLS = 16 * 1024**2  # predictions held at once: 64 MiB
 
@@ -29,7 +27,6 @@ def recommend(
 
     Parameters
     ----------
-    model : Model
     users : iterable of ids, optional
         All users where left out.
     n : int
@@ -52,8 +49,6 @@ def recommend(
     InputError
         If a user is unknown, n or min_ratings cannot be, or from the filters.
     """
-    import pandas as pd
-
     blocks = list(recommend_in_blocks(model, users, n, min_ratings, filters))
     return blocks[0] if len(blocks) == 1 else pd.concat(blocks, ignore_index=True)
 
@@ -69,23 +64,21 @@ def recommend_in_blocks(
     check_numbers(n, min_ratings)
     everybody = np.arange(len(model.user_ids))
     codes = everybody if users is None else find_codes(model, "user", users)
-    counts = model.trained.counts("item")
-    left_out = (filters or Filters()).left_out(model) | (counts < min_ratings)
+    left_out = (filters or Filters()).left_out(model)
+    left_out |= model.trained.counts("item") < min_ratings
     step = max(1, _CELLS // len(model.item_ids))
     for start in range(0, max(len(codes), 1), step):
-        user, item, rank, value = _best(model, codes[start : start + step], n, left_out)
-        yield ranked(model, item, rank, value, counts, user=model.user_ids[user])
+        some = codes[start : start + step]
+        scores = model.trained.score_users(some)  # (users, items)
+        row, item, rank = best_unrated(model, some, scores, left_out, n)
+        yield ranked(model, item, rank, scores[row, item], user=model.user_ids[some[row]])
 
 
-def ranked(
-    model: Model, item: Any, rank: Any, value: Any, counts: Any, **first: np.ndarray
-) -> pd.DataFrame:
-    """Make the table of recommendations; `first` are the columns that lead."""
-    import pandas as pd
-
+def ranked(model: Model, item: Any, rank: Any, value: Any, **first: np.ndarray) -> pd.DataFrame:
+    """Make the table of recommendations; ``first`` are the columns that lead."""
     columns = {**first, "rank": rank, **item_columns(model, item)}
-    prediction = np.clip(value, model.low, model.high)
-    return pd.DataFrame({**columns, "prediction": prediction, "num_ratings": counts[item]})
+    columns["prediction"] = np.clip(value, model.low, model.high)
+    return pd.DataFrame({**columns, "num_ratings": model.trained.counts("item")[item]})
 
 
 def check_numbers(n: int, min_ratings: int = 0) -> None:
@@ -96,16 +89,17 @@ def check_numbers(n: int, min_ratings: int = 0) -> None:
         raise InputError(f"min_ratings is {min_ratings}; give 0 or more.")
 
 
-def _best(
-    model: Model, users: np.ndarray, n: int, left_out: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return user, item, rank and value of the best items of some users, user by user."""
-    scores = model.trained.score_users(users)  # (users, items)
+def best_unrated(
+    model: Model, users: np.ndarray, scores: np.ndarray, left_out: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return `best_columns` of scores (users, items), without rated items and those left out.
+
+    The scores of these become ``-inf``.
+    """
     seen = model.trained.oriented("user")[users]
     scores[np.repeat(np.arange(len(users)), np.diff(seen.indptr)), seen.indices] = -np.inf
     scores[:, left_out] = -np.inf
-    row, item, rank = best_columns(scores, n)
-    return users[row], item, rank, scores[row, item]
+    return best_columns(scores, n)
 
 
 def best_columns(scores: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -148,8 +142,6 @@ def predict(model: Model, users: Iterable[Any], items: Iterable[Any]) -> pd.Data
     InputError
         If an id is unknown or the two differ in length.
     """
-    import pandas as pd
-
     user, item = find_codes(model, "user", users), find_codes(model, "item", items)
     if len(user) != len(item):
         raise InputError(f"There are {len(user)} users and {len(item)} items; give pairs.")
@@ -159,15 +151,9 @@ def predict(model: Model, users: Iterable[Any], items: Iterable[Any]) -> pd.Data
     for by, codes in (("item", item), ("user", user)):
         if any(network.by == by for network in trained.networks):
             read += trained.counts(by)[codes]
-    return pd.DataFrame(
-        {
-            "user": model.user_ids[user],
-            **item_columns(model, item),
-            "prediction": np.clip(value, model.low, model.high),
-            "rating": rated(model, user, item),
-            "num_read": read,
-        }
-    )
+    columns = {"user": model.user_ids[user], **item_columns(model, item)}
+    columns["prediction"] = np.clip(value, model.low, model.high)
+    return pd.DataFrame({**columns, "rating": rated(model, user, item), "num_read": read})
 
 
 def rated(model: Model, users: np.ndarray, items: np.ndarray) -> np.ndarray:

@@ -1,17 +1,17 @@
-"""Similar items and users, by their hidden codes or output weights."""
+"""Similar items and users, and the diversity of lists, by hidden codes or output weights."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from d2l_autorec.serving.lookup import find_codes, id_columns
+from d2l_autorec.serving.lookup import find_codes, id_columns, known_codes
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import best_columns, check_numbers
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def basis(model: Model, what: str) -> str:
@@ -34,15 +34,12 @@ def vectors(model: Model, what: str, k: int = 0) -> np.ndarray:
 
 
 def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 1) -> pd.DataFrame:
-    """Return the items nearest to an item, or the users nearest to a user.
+    """Return the n items nearest to an item, or the users nearest to a user.
 
     Parameters
     ----------
-    model : Model
     what : {"item", "user"}
     name : id
-    n : int
-        How many.
     min_ratings : int
         Training ratings that a neighbour needs.
 
@@ -58,16 +55,10 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     InputError
         If the id is unknown, or n or min_ratings cannot be.
     """
-    import pandas as pd
-
     check_numbers(n, min_ratings)
     code = find_codes(model, what, [name])[0]
     counts = model.trained.counts(what)
-    cosine: Any = 0.0
-    for k, factor in enumerate(model.trained.factors):
-        unit = directions(model, what, k)
-        cosine = cosine + factor * (unit @ unit[code])
-    cosine = cosine / (sum(model.trained.factors) or 1.0)
+    cosine = _mean_over_networks(model, what, lambda unit: unit @ unit[code])
     cosine[counts < min_ratings] = -np.inf
     cosine[code] = -np.inf
     _, best, rank = best_columns(cosine[None], n)
@@ -75,6 +66,53 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
     return pd.DataFrame(
         {"rank": rank, **columns, "similarity": cosine[best], "num_ratings": counts[best]}
     )
+
+
+def diversity(model: Model, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the diversity of each list in a table of recommendations, as a table.
+
+    Its columns are ``user``, where the recommendations have it; ``intra_list``, the mean of 1 -
+    cosine over all pairs of the list (Smyth and McClave, "Similarity vs. Diversity", 2001), with
+    the cosine of `similar`: 0 where all items point the same way, about 1 where they have nothing
+    in common, and nan for a single item; and ``num_genres``, how many genres the list has, -1
+    where the model knows none.
+    """
+    codes = known_codes(model, "item", table["item"])
+    users = table["user"].tolist() if "user" in table else [None] * len(table)
+    runs = groupby(zip(users, codes.tolist()), lambda pair: pair[0])
+    lists = [(user, [code for _, code in run]) for user, run in runs]
+    cosine = _mean_over_networks(
+        model, "item", lambda unit: np.array([_mean_cosine(unit[items]) for _, items in lists])
+    )
+    genres = [len({name for item in items for name in model.genres[item]}) for _, items in lists]
+    made = pd.DataFrame(
+        {
+            "user": [user for user, _ in lists],
+            "intra_list": 1 - cosine,
+            "num_genres": genres if any(model.genres) else -1,
+        }
+    )
+    return made if "user" in table else made.drop(columns="user")
+
+
+def _mean_over_networks(
+    model: Model, what: str, measure: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return the mean of a measure of each network's `directions`, weighted by the factors."""
+    factors = model.trained.factors
+    total: Any = 0.0
+    for k, factor in enumerate(factors):
+        total = total + factor * measure(directions(model, what, k))
+    return total / (sum(factors) or 1.0)
+
+
+def _mean_cosine(unit: np.ndarray) -> float:
+    """Return the mean of u·v over all pairs of unit vectors (count, size); nan for one."""
+    count = len(unit)
+    if count < 2:
+        return float("nan")
+    total = unit.sum(axis=0, dtype=float)
+    return float((total @ total - np.square(unit, dtype=float).sum()) / (count * (count - 1)))
 
 
 def directions(model: Model, what: str, k: int = 0) -> np.ndarray:

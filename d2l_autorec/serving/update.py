@@ -16,23 +16,20 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
+from d2l_autorec.data.formats import Ratings
 from d2l_autorec.errors import InputError, clip
 from d2l_autorec.models.biases import Scale
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.serving._parts import TITLE_COLUMNS
 from d2l_autorec.serving.foldin import check_output, column_prior, column_weights
-from d2l_autorec.serving.model import Model
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from d2l_autorec.data.formats import Ratings
+from d2l_autorec.serving.lookup import known_codes
+from d2l_autorec.serving.model import TITLE_COLUMNS, Model
 
 FEW = 20
 """A column with at most so many ratings gets other weights where it has new ones."""
@@ -58,6 +55,10 @@ class Updated:
     new_users: int
     new_items: int
 
+    def counts(self) -> dict[str, int]:
+        """Return all but the model."""
+        return {name: count for name, count in vars(self).items() if name != "model"}
+
 
 def update(model: Model, ratings: Ratings) -> Updated:
     """Add ratings of known and new users and items to a model.
@@ -77,63 +78,44 @@ def update(model: Model, ratings: Ratings) -> Updated:
         If the model knows none of the users and none of the items, a rating lies outside its
         range, or a new user or item needs a network whose output is not ``identity``.
     """
-    table = ratings.table
     _check(model, ratings)
     user_ids, old_users, new_users = _merged(model.user_ids, ratings.user_ids, "user")
     item_ids, old_items, new_items = _merged(model.item_ids, ratings.item_ids, "item")
-    width = np.int64(len(user_ids))
-    old = model.ratings.tocoo()
-    places = np.concatenate(
-        [
-            new_items[table["item"].to_numpy()] * width + new_users[table["user"].to_numpy()],
-            old_items[old.row] * width + old_users[old.col],
-        ]
-    )
-    values = np.concatenate([table["rating"].to_numpy(np.float32), old.data])
-    kept, first = np.unique(places, return_index=True)  # of a pair in both, the new rating
-    matrix = sparse.csr_matrix(
-        (values[first], divmod(kept, width)), (len(item_ids), len(user_ids)), np.float32
-    )
-    before = sparse.csr_matrix(
-        (np.ones(old.nnz), (old_items[old.row], old_users[old.col])), matrix.shape
-    )
-    changed = _changed(places, values, len(table))
-    added = matrix.nnz - old.nnz
-    counts = len(user_ids) - len(old_users), len(item_ids) - len(old_items)
     items = _titles(model, ratings, item_ids, old_items, new_items)
-    if not added and not len(changed):
+    table, had = ratings.table, model.ratings.tocoo()
+    width = np.int64(len(user_ids))
+    new = new_items[table["item"].to_numpy()] * width + new_users[table["user"].to_numpy()]
+    old = old_items[had.row] * width + old_users[had.col]
+    stars = table["rating"].to_numpy(np.float32)
+    both, at_new, at_old = np.intersect1d(new, old, assume_unique=True, return_indices=True)
+    changed = both[stars[at_new] != had.data[at_old]]
+    added = np.setdiff1d(new, old, assume_unique=True)
+    counts = len(user_ids) - len(old_users), len(item_ids) - len(old_items)
+    if not len(added) and not len(changed):
         return Updated(replace(model, items=items), 0, 0, *counts)
-    rated = sparse.csr_matrix((np.ones(matrix.nnz), matrix.indices, matrix.indptr), matrix.shape)
-    touched = sparse.csr_matrix((np.ones(len(changed)), divmod(changed, width)), matrix.shape)
-    touched = touched + rated - before
+    # of a pair in both, the new rating
+    places, first = np.unique(np.concatenate([new, old]), return_index=True)
+    values = np.concatenate([stars, had.data])[first]
+    shape = (len(item_ids), len(user_ids))
+    matrix = sparse.csr_matrix((values, divmod(places, width)), shape, np.float32)
+    touched = divmod(np.concatenate([added, changed]), width)
     networks = tuple(
-        _extended(model.trained, k, matrix, before, touched, old_users, old_items)
+        _extended(model.trained, k, matrix, divmod(old, width), touched, old_users, old_items)
         for k in range(len(model.trained.networks))
     )
-    said = {
-        "ratings": ratings.name,
-        "digest": ratings.digest,
-        "added": added,
-        "changed": len(changed),
-        "new_users": counts[0],
-        "new_items": counts[1],
-    }
     trained = TrainedModel(model.trained.recipe, networks, model.trained.factors, matrix)
+    made = Model(trained, user_ids, item_ids, items, model.low, model.high, {})
+    done = Updated(made, len(added), len(changed), *counts)
+    said = {"ratings": ratings.name, "digest": ratings.digest, **done.counts()}
     updates = [*model.record.get("updates", []), said][-_MAX_UPDATES:]
-    record = {**model.record, "updates": updates}
-    made = Model(trained, user_ids, item_ids, items, model.low, model.high, record)
-    return Updated(made, added, len(changed), *counts)
+    made.record.update(model.record, updates=updates)
+    return done
 
 
 def _check(model: Model, ratings: Ratings) -> None:
-    known = [
-        len(set(map(str, ours.tolist())) & set(map(str, theirs.tolist())))
-        for ours, theirs in (
-            (model.user_ids, ratings.user_ids),
-            (model.item_ids, ratings.item_ids),
-        )
-    ]
-    if not any(known):
+    users = known_codes(model, "user", ratings.user_ids.tolist())
+    items = known_codes(model, "item", ratings.item_ids.tolist())
+    if max(users.max(), items.max()) < 0:
         raise InputError(
             f"{ratings.name}: the model knows none of its users, such as "
             f"{clip(ratings.user_ids[0])}, and none of its items, such as "
@@ -157,7 +139,7 @@ def _merged(ours: np.ndarray, theirs: np.ndarray, what: str) -> tuple[np.ndarray
     if ours.dtype.kind == theirs.dtype.kind == "i":
         ids: Any = np.union1d(ours, theirs)
     else:
-        texts = [str(name) for name in ours.tolist()], [str(name) for name in theirs.tolist()]
+        texts = [[str(name) for name in names.tolist()] for names in (ours, theirs)]
         if ours.dtype.kind == "i":
             warnings.warn(
                 f"The model's {what} ids are whole numbers and not all of the new ones are; all "
@@ -169,35 +151,26 @@ def _merged(ours: np.ndarray, theirs: np.ndarray, what: str) -> tuple[np.ndarray
     return ids, np.searchsorted(ids, ours), np.searchsorted(ids, theirs)
 
 
-def _changed(places: np.ndarray, values: np.ndarray, num_new: int) -> np.ndarray:
-    """Return the places that have an old rating and another new one."""
-    new, old = places[:num_new], places[num_new:]
-    common, at_new, at_old = np.intersect1d(new, old, assume_unique=True, return_indices=True)
-    return common[values[:num_new][at_new] != values[num_new:][at_old]]
-
-
 def _extended(
     trained: TrainedModel,
     k: int,
     matrix: sparse.csr_matrix,
-    before: sparse.csr_matrix,
-    touched: sparse.csr_matrix,
+    before: tuple[np.ndarray, np.ndarray],
+    touched: tuple[np.ndarray, np.ndarray],
     users: np.ndarray,
     items: np.ndarray,
 ) -> Network:
     """Return a network for the new ratings (items, users).
 
-    ``before`` has a one for each rating that the model had, ``touched`` for each that is new or
-    another now; ``users`` and ``items`` are the new codes of the old ones.
+    ``before`` are items and users of the ratings that the model had, ``touched`` of those that are
+    new or another now; ``users`` and ``items`` are the new codes of the old ones.
     """
     network = trained.networks[k]
-    columns = users
+    columns, of_column = users, 1
     if network.by == "user":
-        matrix, before, touched = (part.T.tocsr() for part in (matrix, before, touched))
-        columns = items
+        matrix, columns, of_column = matrix.T.tocsr(), items, 0
     last = len(network.recipe.architecture.hidden)
-    weights = dict(network.weights)
-    num_columns = matrix.shape[1]
+    weights, num_columns = network.weights, matrix.shape[1]
     V = np.zeros((len(weights["0.weight"]), num_columns), np.float32)
     W = np.zeros((num_columns, network.output_layer[0].shape[1]))
     b = np.zeros(num_columns)
@@ -206,7 +179,7 @@ def _extended(
     scale = replace(Scale.of(matrix, network.recipe), gain=network.scale.gain)
     read = matrix if scale.is_stars else scale.apply(matrix)
     wider = replace(network, weights={**weights, "0.weight": V}, scale=scale)
-    had, more = (np.asarray(part.sum(axis=0)).ravel() for part in (before, touched))
+    had, more = (np.bincount(at[of_column], minlength=num_columns) for at in (before, touched))
     known = np.isin(np.arange(num_columns), columns)
     fits = (more > 0) & ((had <= FEW) | (more >= had) | ~known)
     if network.recipe.architecture.decoder != "identity":
@@ -235,8 +208,6 @@ def _titles(
     new_items: np.ndarray,
 ) -> pd.DataFrame | None:
     """Return the titles of all items: the model's own, or else those beside the ratings."""
-    import pandas as pd
-
     if model.items is None and ratings.items is None:
         return None
     items = pd.DataFrame({"item_id": item_ids})

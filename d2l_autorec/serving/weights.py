@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -28,10 +28,7 @@ _METADATA, _MAX_METADATA = "metadata", 64 * 1024
 def export_safetensors(model: Model, path: str | Path) -> None:
     """Write a model's weights, named as in `flat_arrays`, and `describe`'s words as safetensors.
 
-    Raises
-    ------
-    InputError
-        If the safetensors package is missing or the file cannot be written.
+    Raises an InputError if the safetensors package is missing or the file cannot be written.
     """
     arrays = flat_arrays(model.trained).items()
     weights = {name: np.ascontiguousarray(values) for name, values in arrays}
@@ -41,34 +38,19 @@ def export_safetensors(model: Model, path: str | Path) -> None:
 def export_npz(model: Model, path: str | Path) -> None:
     """Write a model's weights, named as in `flat_arrays`, as NumPy's npz.
 
-    What `describe` says is in it as ``metadata``, a JSON text.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
+    What `describe` says is in it as ``metadata``, a JSON text. Raises an InputError if the file
+    cannot be written.
     """
-    file = io.BytesIO()
-    write_npz(
-        file, {**flat_arrays(model.trained), _METADATA: np.array(json.dumps(describe(model)))}
-    )
+    file, metadata = io.BytesIO(), np.array(json.dumps(describe(model)))
+    write_npz(file, {**flat_arrays(model.trained), _METADATA: metadata})
     runs.write(Path(path), file.getvalue())
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Read weights and metadata from an untrusted safetensors or npz file.
 
-    Parameters
-    ----------
-    path : str or Path
-        What it holds tells the format, not its name.
-
-    Returns
-    -------
-    weights : dict of str to numpy.ndarray
-        Of floating-point numbers.
-    metadata : dict of str to str
-        Empty if the file has none.
+    What the file holds tells the format, not its name. The weights are floating-point numbers; the
+    metadata is empty if there is none.
 
     Raises
     ------
@@ -79,9 +61,8 @@ def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
     path = Path(path)
     with readable(str(path)), open_file(path) as file:
         zipped = file.read(4) == b"PK\x03\x04"
-    arrays, metadata = _read_npz(path) if zipped else _read_safetensors(path)
-    weights = {}
-    for name, values in arrays.items():
+    weights, metadata = _read_npz(path) if zipped else _read_safetensors(path)
+    for name, values in weights.items():
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite
             fits = values.dtype.kind == "f" and np.isfinite(values.astype(np.float32)).all()
         if not fits:
@@ -89,26 +70,15 @@ def read_weights(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
                 f"{path}: {name[:80]!r} is not an array of finite floating-point numbers; "
                 "export the weights again."
             )
-        weights[name] = values
     return weights, metadata
 
 
 def import_weights(model: Model, path: str | Path) -> Model:
-    """Replace the weights of a model by those in a file.
+    """Return the model with the weights in a file: architecture, ids and ratings stay.
 
-    Architecture, ids and ratings stay.
-
-    Parameters
-    ----------
-    model : Model
-    path : str or Path
-        Names and shapes must be those of the model's `flat_arrays`; what its metadata says of
-        activations and id map, if anything, must be the same.
-
-    Returns
-    -------
-    Model
-        Its record has no result any more, but ``weights_from``, the file's name.
+    Names and shapes must be those of the model's `flat_arrays`; what the file's metadata says of
+    activations and id map, if anything, must be the same. The record has no result any more, but
+    ``weights_from``, the file's name.
 
     Raises
     ------
@@ -116,10 +86,8 @@ def import_weights(model: Model, path: str | Path) -> Model:
         If the file cannot be read or is not for this model.
     """
     weights, metadata = read_weights(path)
-    trained = model.trained
-    recipes = [network.recipe for network in trained.networks]
-    num_items, num_users = trained.ratings.shape
-    shapes = flat_shapes(num_users, num_items, recipes)
+    recipes = [network.recipe for network in model.trained.networks]
+    shapes = flat_shapes(len(model.user_ids), len(model.item_ids), recipes)
     for name, (shape, _) in shapes.items():
         if name not in weights:
             raise InputError(f"{path} holds no {name}; it needs {', '.join(shapes)}.")
@@ -139,12 +107,9 @@ def import_weights(model: Model, path: str | Path) -> Model:
                 "name the model that the weights are of."
             )
     record = {key: value for key, value in model.record.items() if key != "result"}
+    record["weights_from"] = Path(path).name
     typed = {name: weights[name].astype(kind) for name, (_, kind) in shapes.items()}
-    return dataclasses.replace(
-        model,
-        trained=with_arrays(trained, typed),
-        record={**record, "weights_from": Path(path).name},
-    )
+    return replace(model, trained=with_arrays(model.trained, typed), record=record)
 
 
 def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

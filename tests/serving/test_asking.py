@@ -209,8 +209,7 @@ def test_a_new_user_of_an_item_based_model_is_folded_in_next_to_the_average_user
         @ (
             rows.mean(axis=0)
             + np.linalg.solve(
-                x[items].T @ x[items] + strength * precision,
-                x[items].T @ (values - usual[items]),
+                x[items].T @ x[items] + strength * precision, x[items].T @ (values - usual[items])
             )
         )
         for strength in noise(model) * FACTORS

@@ -8,10 +8,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from toy_models import dense, toy_blend, toy_model
-from typer.testing import CliRunner
+from toy_models import dense, run, toy_blend, toy_model
 
-from d2l_autorec.cli import app
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.biases import fit_biases
@@ -129,19 +127,14 @@ def folder(tmp_path_factory):
 
 
 def asked(folder, line):
-    words = [word.replace("@", f"{folder}/") for word in line.split()]
-    done = CliRunner().invoke(app, ["evaluate", *words], env={"COLUMNS": "80"})
-    if isinstance(done.exception, InputError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done
+    return run("evaluate", *(word.replace("@", f"{folder}/") for word in line.split()))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_command(folder, tmp_path):
     line = "--model @toy --test @test.csv"
-    shown = asked(folder, line).stdout
-    said = json.loads(asked(folder, f"{line} --json --per-user {tmp_path}/users.csv").stdout)
+    shown = asked(folder, line)
+    said = json.loads(asked(folder, f"{line} --json --per-user {tmp_path}/users.csv"))
     assert max(map(len, shown.splitlines())) <= 80
     assert f"{said['errors']['model']['rmse']:.4f}" in shown
     assert f"{said['rankings']['model']['ndcg']:.4f}" in shown
@@ -150,7 +143,7 @@ def test_the_command(folder, tmp_path):
     assert [row["user"] for row in rows] == ["u1", "u4", "u5", "u9"]
     assert rows[0]["test_ratings"] == "2" and float(rows[0]["recall"]) >= 0
     assert rows[3]["training_ratings"] == "0" and rows[3]["ndcg"] == ""
-    errors_only = asked(folder, f"{line} -k 0").stdout
+    errors_only = asked(folder, f"{line} -k 0")
     assert "NDCG" not in errors_only and "RMSE" in errors_only
 
 

@@ -13,10 +13,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from toy_models import inputs, network, toy_blend, toy_model, with_weights
-from typer.testing import CliRunner
+from toy_models import inputs, network, run, toy_blend, toy_model, with_weights
 
-from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.activations import ACTIVATIONS
 from d2l_autorec.serving import export, onnx_graph
@@ -175,17 +173,15 @@ def test_served_without_mxnet_as_recommend_does(tmp_path, without_mxnet, make):
         assert (
             "ModuleNotFoundError" in in_isolation(without_mxnet, "-c", f"import {module}").stderr
         )
-    run, file = tmp_path / "run", tmp_path / "model.onnx"
+    kept, file = tmp_path / "run", tmp_path / "model.onnx"
     model = clipped(make)
-    save_model(run / "model", model)
-    words = ["export", "--model", run, "--onnx", file]
-    done = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    save_model(kept / "model", model)
     assert re.fullmatch(
         r".*model\.onnx: predicts what MXNet does, to \S+ at most\n"
         r"The 10 best items of 5 users are those of recommend\n",
-        done.output,
+        run("export", "--model", kept, "--onnx", file),
     )
-    for user, folder in (("u1", run), ("u2", run / "model"), ("u5", run)):
+    for user, folder in (("u1", kept), ("u2", kept / "model"), ("u5", kept)):
         served = in_isolation(without_mxnet, EXAMPLE, file, folder, user)
         assert served.returncode == 0, served.stderr
         lines = [line.split() for line in served.stdout.splitlines()]
@@ -222,4 +218,4 @@ def test_what_the_example_refuses(tmp_path, without_mxnet):
 
 def test_nothing_asked_for(tmp_path):
     with pytest.raises(InputError, match="--onnx"):
-        CliRunner().invoke(app, ["export", "--model", str(tmp_path)], catch_exceptions=False)
+        run("export", "--model", tmp_path)

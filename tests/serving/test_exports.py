@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from toy_models import random_network, toy_model
-from typer.testing import CliRunner
+from toy_models import random_network, run, toy_model
 
-from d2l_autorec.cli import app
 from d2l_autorec.data.blobs import file_blob
 from d2l_autorec.data.exports import read_export, read_links
 from d2l_autorec.data.options import ReadOptions
@@ -241,13 +239,9 @@ def test_the_command(tmp_path):
     save_model(tmp_path / "model", film_model())
 
     def asked(*more):
-        words = ["new-user", "--model", str(tmp_path / "model"), "--min-ratings", "0", *more]
-        done = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
-        if isinstance(done.exception, InputError):
-            raise done.exception
-        return done.stdout
+        return run("new-user", "--model", tmp_path / "model", "--min-ratings", 0, *more)
 
-    own = ["--ratings", str(CASES / "letterboxd.csv")]
+    own = ["--ratings", CASES / "letterboxd.csv"]
     text = " ".join(asked(*own).split())
     assert "Letterboxd: 10 of 13 ratings matched; 0.5 to 5 mapped linearly to 1 to 5." in text
     assert "Matched: line 6, 'Fargo' (1997): matched with the year 1996." in text
@@ -255,9 +249,9 @@ def test_the_command(tmp_path):
     said = json.loads(asked(*own, "--json"))["export"]
     assert said["matched"] == 10 and said["not_rated"] == 1 and said["mapped_to"] == [1, 5]
     assert [row["line"] for row in said["unmatched"]] == [8, 10, 11] and len(said["notes"]) == 2
-    imdb = ["--ratings", str(CASES / "imdb.csv"), "--links", str(CASES / "links.csv")]
+    imdb = ["--ratings", CASES / "imdb.csv", "--links", CASES / "links.csv"]
     assert "IMDb: 2 of 3 ratings matched; 1 to 10 mapped linearly to 1 to 5." in asked(*imdb)
     (tmp_path / "own.csv").write_text("item,rating\n11,5\n")
     with pytest.raises(InputError, match="--links is for an export of IMDb"):
-        asked("--ratings", str(tmp_path / "own.csv"), *imdb[2:])
+        asked("--ratings", tmp_path / "own.csv", *imdb[2:])
     assert "Not matched" not in asked(*own, "--csv")  # that goes to standard error

@@ -7,17 +7,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from toy_models import toy_blend, toy_model
-from typer.testing import CliRunner
+from toy_models import run, toy_blend, toy_model
 
-from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
-from d2l_autorec.serving.diversity import _mean_cosine, diversity
-from d2l_autorec.serving.filters import Filters, genres_of, parse_years
+from d2l_autorec.serving.filters import Filters, parse_years
 from d2l_autorec.serving.folder import save_model
 from d2l_autorec.serving.foldin import new_user
 from d2l_autorec.serving.recommend import recommend
-from d2l_autorec.serving.similar import similar
+from d2l_autorec.serving.similar import _mean_cosine, diversity, similar
 
 
 def chosen(**filters):
@@ -88,10 +85,10 @@ def test_genres_between_commas():
     model = toy_model()
     texts = ["Drama, War", "Sword, Sorcery", "", None, "War", "Western"]
     model = dataclasses.replace(model, items=model.items.assign(genres=texts))
-    assert genres_of(model)[:3] == [["Drama", "War"], ["Sword", "Sorcery"], []]
+    assert model.genres[:3] == [["Drama", "War"], ["Sword", "Sorcery"], []]
     texts[4] = "Sword, Sorcery|War"  # a comma parts nothing where "|" does
     model = dataclasses.replace(model, items=model.items.assign(genres=texts))
-    assert genres_of(model)[4] == ["Sword, Sorcery", "War"]
+    assert model.genres[4] == ["Sword, Sorcery", "War"]
 
 
 def test_years():
@@ -145,10 +142,9 @@ def test_the_command(tmp_path):
     (tmp_path / "some").write_text("10\n20\n50\n")
 
     def asked(*more):
-        words = ["recommend", "--model", str(tmp_path / "model"), "--user", "u5", *more]
-        return CliRunner().invoke(app, words, env={"COLUMNS": "80"}).stdout
+        return run("recommend", "--model", tmp_path / "model", "--user", "u5", *more)
 
-    options = ["--candidates", str(tmp_path / "some"), "--year", "1991-1992"]
+    options = ["--candidates", tmp_path / "some", "--year", "1991-1992"]
     said = json.loads(asked(*options, "--genre", "Comedy", "--genre", "Drama", "--json"))
     assert sorted(row["item"] for row in said["rows"]) == [10, 20]
     [only] = said["diversity"]["lists"]
@@ -157,5 +153,5 @@ def test_the_command(tmp_path):
     assert f"Diversity: {only['intra_list']:.2f} (0: all alike" in table
     assert "genres: 2." in table
     assert "a wider choice of items may leave more" in " ".join(
-        asked("--exclude", str(tmp_path / "some"), "--genre", "Drama").split()
+        asked("--exclude", tmp_path / "some", "--genre", "Drama").split()
     )

@@ -7,10 +7,8 @@ import sys
 
 import pytest
 from http_service import Service, listed_digest
-from toy_models import toy_blend, toy_model
-from typer.testing import CliRunner
+from toy_models import run, toy_blend, toy_model
 
-from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.folder import save_model
 
@@ -99,10 +97,7 @@ def service(request, folder):
 
 def command(line, service):
     words = [f"{service.folder.parent / w}" if w.endswith("csv") else w for w in line.split()]
-    done = CliRunner().invoke(app, [words[0], "--model", str(service.folder), *words[1:]])
-    if isinstance(done.exception, InputError):
-        raise done.exception
-    return done.stdout
+    return run(words[0], "--model", service.folder, *words[1:])
 
 
 def test_every_answer_is_the_commands(service):

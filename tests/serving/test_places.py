@@ -8,11 +8,9 @@ import zipfile
 
 import numpy as np
 import pytest
-from toy_models import toy_model
-from typer.testing import CliRunner
+from toy_models import run, toy_model
 
 from d2l_autorec.atomic import write_npz
-from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.folder import save_model
 
@@ -39,13 +37,6 @@ def mounted(tmp_path):
 
     yield mount
     subprocess.run(["umount", str(tmp_path)], capture_output=True)
-
-
-def run(*words):
-    done = CliRunner().invoke(app, list(map(str, words)))
-    if isinstance(done.exception, InputError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
 
 
 WRITERS = [

@@ -5,24 +5,14 @@ import json
 
 import numpy as np
 import pytest
-from toy_models import toy_model
-from typer.testing import CliRunner
+from toy_models import run, toy_model
 
-from d2l_autorec.cli import app
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.folder import load_model, save_model
-from d2l_autorec.serving.scored import held_out, recorded
+from d2l_autorec.serving.held_out import held_out, recorded
 
 WORDS = ["--engine", "sparse", "--hidden", "3", "--epochs", "2", "--quiet", "--save"]
-
-
-def asked(*words):
-    done = CliRunner().invoke(app, [*map(str, words)], env={"COLUMNS": "80"})
-    if isinstance(done.exception, InputError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +26,7 @@ def place(tmp_path_factory):
     (place / "other.csv").write_text("\n".join(lines[:-1]) + "\n")
     for name, more in (("all", []), ("part", ["--no-all-ratings"]), ("time", ["--split", "time"])):
         more = [*more, "--no-all-ratings"] if name == "time" else more
-        asked("train", "--data", place / "own.csv", "--out", place / name, *WORDS, *more)
+        run("train", "--data", place / "own.csv", "--out", place / name, *WORDS, *more)
     return place
 
 
@@ -46,8 +36,8 @@ def test_the_score_of_training_is_told_with_whose_it_is(place):
         ("part", "is the one that was scored"),
     ):
         result = json.loads((place / name / "run.json").read_text())["result"]
-        shown = asked("evaluate", "--model", place / name)
-        said = json.loads(asked("evaluate", "--model", place / name, "--json"))["recorded"]
+        shown = run("evaluate", "--model", place / name)
+        said = json.loads(run("evaluate", "--model", place / name, "--json"))["recorded"]
         assert words in " ".join(shown.split()) and "split: random" in " ".join(shown.split())
         for key, of in (("test_rmse", "model"), ("biases_rmse", "biases"), ("mean_rmse", "mean")):
             assert said["errors"][of] == {"rmse": result[key]} and f"{result[key]:.4f}" in shown
@@ -59,7 +49,7 @@ def test_the_score_of_training_is_told_with_whose_it_is(place):
 def test_what_was_held_out_is_scored_alike(name, place):
     result = json.loads((place / name / "run.json").read_text())["result"]
     words = ["evaluate", "--model", place / name, "--data", place / "own.csv", "-k", 0, "--json"]
-    said = json.loads(asked(*words))
+    said = json.loads(run(*words))
     assert said["num_ratings"] == result["num_test"]
     assert said["errors"]["model"]["rmse"] == pytest.approx(result["test_rmse"], rel=1e-5)
     assert said["errors"]["biases"]["rmse"] == pytest.approx(result["biases_rmse"], rel=1e-5)
@@ -68,7 +58,7 @@ def test_what_was_held_out_is_scored_alike(name, place):
 
 def test_a_training_error_is_never_told(place):
     with pytest.raises(InputError, match=r"20 of its 20 ratings.*train --save --no-all-ratings"):
-        asked("evaluate", "--model", place / "all", "--data", place / "own.csv", "-k", 0)
+        run("evaluate", "--model", place / "all", "--data", place / "own.csv", "-k", 0)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +75,7 @@ def test_a_training_error_is_never_told(place):
 def test_what_cannot_be_is_said(words, sentence, place):
     words = [place / word if word.endswith(".csv") else word for word in words]
     with pytest.raises(InputError, match=sentence):
-        asked("evaluate", "--model", place / "part", *words)
+        run("evaluate", "--model", place / "part", *words)
 
 
 @pytest.mark.parametrize(
@@ -109,5 +99,5 @@ def test_an_updated_model_says_so(place, tmp_path):
     model = load_model(place / "all")
     record = {**model.record, "updates": [{"file": "a"}, {"file": "b"}]}
     save_model(tmp_path / "new", dataclasses.replace(model, record=record))
-    shown = asked("evaluate", "--model", tmp_path / "new")
+    shown = run("evaluate", "--model", tmp_path / "new")
     assert "updated since (2)" in " ".join(shown.split())

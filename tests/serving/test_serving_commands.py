@@ -7,10 +7,8 @@ import json
 
 import numpy as np
 import pytest
-from toy_models import toy_model
-from typer.testing import CliRunner
+from toy_models import run, toy_model
 
-from d2l_autorec.cli import app
 from d2l_autorec.cli.tables import csv_cell, plain
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.folder import save_model
@@ -40,12 +38,7 @@ def folder(tmp_path_factory):
 
 def asked(folder, line, by="item"):
     command, *options = [word.replace("@", f"{folder}/") for word in line.split()]
-    words = [command, "--model", str(folder / by), *options]
-    done = CliRunner().invoke(app, words, env={"COLUMNS": "80"})
-    if isinstance(done.exception, InputError):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
+    return run(command, "--model", folder / by, *options)
 
 
 LINES = [

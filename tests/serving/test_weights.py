@@ -8,10 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
-from toy_models import network, toy_model, with_weights
-from typer.testing import CliRunner
+from toy_models import network, run, toy_model, with_weights
 
-from d2l_autorec.cli import app
 from d2l_autorec.errors import InputError
 from d2l_autorec.serving.folder import load_model, save_model
 from d2l_autorec.serving.onnx_graph import describe
@@ -43,7 +41,7 @@ def test_out_and_in_again(tmp_path, kind):
         ["export", "--model", tmp_path / "other", f"--{kind}", path],
         ["import-weights", "--model", tmp_path / "model", "--weights", path, "--out", new],
     ):
-        CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+        run(*words)
     weights, metadata = read_weights(path)
     assert metadata == describe(model)
     assert sorted(weights) == sorted(others)

@@ -1,11 +1,14 @@
-"""Models small enough to check by hand, with random weights."""
+"""Models small enough to check by hand, with random weights, and commands that ask them."""
 
 import dataclasses
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from typer.testing import CliRunner
 
+from d2l_autorec.cli import app
+from d2l_autorec.errors import InputError
 from d2l_autorec.models.biases import Scale
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
@@ -90,6 +93,15 @@ def with_weights(model, weights):
 def with_trained(model, **changes):
     """Return the model with other networks or ratings."""
     return dataclasses.replace(model, trained=dataclasses.replace(model.trained, **changes))
+
+
+def run(*words):
+    """Run a command in a terminal of 80 columns; return what it prints, or raise its error."""
+    done = CliRunner().invoke(app, [*map(str, words)], env={"COLUMNS": "80"})
+    if isinstance(done.exception, InputError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def dense(model):

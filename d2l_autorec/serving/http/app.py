@@ -1,14 +1,17 @@
-"""The service as an ASGI application: each endpoint is one question to the model."""
+"""The service: each endpoint is one question to the model."""
 
 # No `from __future__ import annotations`: FastAPI evaluates the annotations of the endpoints,
 # which are defined within a function here.
 
 import json
-from collections.abc import AsyncIterator, Collection
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Optional, Union
+from pathlib import Path
+from typing import Annotated, Any, Optional, Union
 
 import anyio.to_thread
+import pandas as pd
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -17,51 +20,90 @@ from starlette.exceptions import HTTPException
 
 from d2l_autorec import __version__
 from d2l_autorec.errors import InputError, clip, plain
-from d2l_autorec.serving.diversity import diversity
 from d2l_autorec.serving.explain import explain
 from d2l_autorec.serving.filters import Filters, parse_years
 from d2l_autorec.serving.foldin import new_user
 from d2l_autorec.serving.http import schemas
 from d2l_autorec.serving.http.holder import Holder
-from d2l_autorec.serving.http.limits import Guard
+from d2l_autorec.serving.http.limits import KEEP_ALIVE_SECONDS, MAX_HEADERS, Guard, Protocol
 from d2l_autorec.serving.http.metrics import Metrics
 from d2l_autorec.serving.http.page import page
+from d2l_autorec.serving.http.server import is_loopback, listen, run_app
 from d2l_autorec.serving.lookup import UnknownIdError, known_codes
 from d2l_autorec.serving.model import Model
 from d2l_autorec.serving.recommend import predict, recommend
 from d2l_autorec.serving.records import records
-from d2l_autorec.serving.similar import basis, similar
-
-if TYPE_CHECKING:
-    import pandas as pd
+from d2l_autorec.serving.similar import basis, diversity, similar
 
 DESCRIPTION = """\
 Recommendations by a trained AutoRec. Ids are strings; in requests a whole number will do. Every
 answer names the digest of the model that gave it. What cannot be answered gets a status of 400 to
 499 and a sentence as its detail."""
 PROBLEMS: dict[Union[int, str], dict[str, Any]] = {
-    status: {"model": schemas.Problem, "description": text}
-    for status, text in (
-        (404, "The model knows no such user or item."),
-        (422, "Something asked for cannot be."),
-    )
+    404: {"model": schemas.Problem, "description": "The model knows no such user or item."},
+    422: {"model": schemas.Problem, "description": "Something asked for cannot be."},
 }
+
+ENDING_SECONDS = 8  # for open requests, before the process ends without them
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+def serve(
+    folder: Path,
+    host: str,
+    port: int,
+    threads: int,
+    ready: Callable[[str], None],
+    names: Collection[str] = (),
+) -> None:
+    """Answer requests until SIGINT or SIGTERM; open ones are finished first.
+
+    Parameters
+    ----------
+    threads : int
+        How many questions are worked on at a time.
+    ready : callable
+        Is given the address when the service answers.
+    names : collection of str
+        Host names that requests may be addressed to, besides this machine's own. Without any, a
+        service that only this machine reaches takes no other, and another service takes all.
+
+    Raises
+    ------
+    InputError
+        If the port is not to be had or the folder holds no sound model.
+    """
+    _set_log()
+    with listen(host, port) as listener:
+        metrics = Metrics()
+        holder, taken = Holder(folder, metrics), names if names or is_loopback(host) else None
+        run_app(
+            make_app(holder, metrics, threads, taken),
+            listener,
+            host,
+            ready,
+            http=Protocol,
+            ws="none",
+            h11_max_incomplete_event_size=MAX_HEADERS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=ENDING_SECONDS,
+        )
+        holder.close()
+
+
+def _set_log() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    for name, level in (("d2l_autorec.serve", logging.INFO), ("uvicorn.error", logging.ERROR)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
 
 
 def make_app(
     holder: Holder, metrics: Metrics, threads: int, names: Optional[Collection[str]] = None
 ) -> Guard:
-    """Make the application.
-
-    Parameters
-    ----------
-    holder : Holder
-    metrics : Metrics
-    threads : int
-        How many questions are worked on at a time.
-    names : collection of str, optional
-        As for `Guard`.
-    """
+    """Make the application: it works on so many questions at a time; names are as for `Guard`."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -77,13 +119,15 @@ def make_app(
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.path.strip("/"),
+        exception_handlers={
+            RequestValidationError: _invalid,
+            HTTPException: _no_endpoint,
+            InputError: _unusable,
+            Exception: _failed,
+        },
     )
     _add_questions(app, holder)
     _add_state(app, holder, metrics)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _no_endpoint)
-    app.add_exception_handler(InputError, _unusable)
-    app.add_exception_handler(Exception, _failed)
     return Guard(app, metrics, [route.path for route in app.routes], names)  # type: ignore[attr-defined]
 
 
@@ -131,19 +175,12 @@ def _add_questions(app: FastAPI, holder: Holder) -> None:
         model = holder.current.model
         result = explain(model, asked.user, asked.item)
         [told] = records(predict(model, [asked.user], [asked.item]))
-        return _rows(
-            model,
-            result.table.head(asked.n),
-            prediction=told["prediction"],
-            unclipped=result.prediction,
-            num_read=told["num_read"],
-        )
+        said = {"prediction": told["prediction"], "unclipped": result.prediction}
+        return _rows(model, result.table.head(asked.n), **said, num_read=told["num_read"])
 
     @app.post("/new-user", response_model=schemas.Recommended, responses=PROBLEMS)
     def for_new_user(asked: schemas.NewUserBody) -> Response:
         """Recommend to somebody who was not in training, from their ratings."""
-        import pandas as pd
-
         model = holder.current.model
         rated = pd.DataFrame([rating.model_dump() for rating in asked.ratings])
         known = known_codes(model, "item", rated["item"]) >= 0
@@ -177,28 +214,26 @@ def _add_state(app: FastAPI, holder: Holder, metrics: Metrics) -> None:
 
 def _filters(model: Model, asked: schemas.Choice) -> tuple[Filters, list[str]]:
     """Return the filters, and the items in them that the model does not know."""
-    unknown: list[str] = []
+    given = [*(asked.candidates or ()), *(asked.exclude or ())]
 
     def known(items: Optional[list[str]]) -> list[str]:
-        found = [item for item in items or [] if item in model.item_codes]
-        unknown.extend(item for item in items or [] if item not in model.item_codes)
-        return found
+        return [item for item in items or () if item in model.item_codes]
 
-    candidates, exclude = asked.candidates and known(asked.candidates), known(asked.exclude)
-    years = parse_years(asked.year, "year") if asked.year is not None else None
     # where no candidate is known, they all go on to be refused
-    return Filters(candidates or asked.candidates, exclude, asked.genre or (), years), unknown
+    candidates = known(asked.candidates) or asked.candidates
+    years = parse_years(asked.year, "year") if asked.year is not None else None
+    filters = Filters(candidates, known(asked.exclude), asked.genre or (), years)
+    return filters, [item for item in given if item not in model.item_codes]
 
 
-def _list(model: Model, table: "pd.DataFrame", unknown: list[str]) -> Response:
+def _list(model: Model, table: pd.DataFrame, unknown: list[str]) -> Response:
     """Answer with recommendations; there is at most one list."""
-    lists = [{"compared": basis(model, "item"), **one} for one in records(diversity(model, table))]
-    for one in lists:
-        one.pop("user", None)
-    return _rows(model, table, diversity=lists[0] if lists else None, unknown_items=unknown)
+    lists = records(diversity(model, table).drop(columns="user", errors="ignore"))
+    said = {"compared": basis(model, "item"), **lists[0]} if lists else None
+    return _rows(model, table, diversity=said, unknown_items=unknown)
 
 
-def _rows(model: Model, table: "pd.DataFrame", **more: Any) -> Response:
+def _rows(model: Model, table: pd.DataFrame, **more: Any) -> Response:
     rows = records(table)
     for row in rows:
         row.update({name: str(row[name]) for name in ("user", "item") if name in row})

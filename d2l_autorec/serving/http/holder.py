@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from d2l_autorec.errors import InputError, plain
-from d2l_autorec.serving import _reading
+from d2l_autorec.serving._reading import FILES
 from d2l_autorec.serving.explain import explain
 from d2l_autorec.serving.folder import find_model, ids_digest, load_model
 from d2l_autorec.serving.foldin import new_user
@@ -21,7 +23,6 @@ from d2l_autorec.serving.recommend import predict, recommend
 from d2l_autorec.serving.similar import similar
 
 POLL = 0.5  # seconds
-FILES = ("model.json", *_reading.FILES)
 
 log = logging.getLogger("d2l_autorec.serve")
 
@@ -39,23 +40,10 @@ class Holder:
 
     A new model is loaded and asked beside the old one, then takes its place at once: who holds
     the old one answers with it to the end. One that cannot be used is refused with a line in the
-    log.
+    log; at the start, with an InputError.
 
-    Parameters
-    ----------
-    folder : Path
-        As for `d2l_autorec.serving.folder.load_model`. It may be a link that is pointed elsewhere.
-    metrics : Metrics
-
-    Attributes
-    ----------
-    current : Served
-        Read it once for each question.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no sound model.
+    The folder, as for `d2l_autorec.serving.folder.load_model`, may be a link that is pointed
+    elsewhere. Read ``current`` once for each question.
     """
 
     def __init__(self, folder: Path, metrics: Metrics) -> None:
@@ -100,7 +88,7 @@ class Holder:
         """Return what changes when a file of the model does."""
         try:
             folder = find_model(self.folder)
-            stats = [(folder / name).stat() for name in FILES]
+            stats = [(folder / name).stat() for name in ("model.json", *FILES)]
         except (InputError, OSError):
             return ()
         return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
@@ -108,8 +96,6 @@ class Holder:
 
 def _ask(model: Model) -> None:
     """Ask a model once of each kind: what the questions share is computed then, and kept."""
-    import pandas as pd
-
     user, item = model.user_ids[0], model.item_ids[0]
     recommend(model, [user], 1)
     predict(model, [user], [item])
@@ -125,8 +111,9 @@ def _ask(model: Model) -> None:
 def _about(model: Model) -> dict[str, Any]:
     """Return what `d2l_autorec.serving.http.schemas.About` says."""
     trained = model.trained
-    data, result = (_dict(model.record.get(name)) for name in ("data", "result"))
-    rmse = result.get("test_rmse")
+    said = [model.record.get(name) for name in ("data", "result")]  # whoever wrote it
+    data, result = (value if isinstance(value, dict) else {} for value in said)
+    name, digest, rmse = data.get("name"), data.get("digest"), result.get("test_rmse")
     return {
         "model": model.digest,
         "loaded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -136,16 +123,8 @@ def _about(model: Model) -> dict[str, Any]:
         "rating_range": [model.low, model.high],
         "networks": len(trained.networks),
         "recipe": trained.recipe.to_dict(),
-        "data": _text(data.get("name")),
-        "data_digest": _text(data.get("digest")),
+        "data": name if isinstance(name, str) else None,
+        "data_digest": digest if isinstance(digest, str) else None,
         "ids_digest": ids_digest(model),
         "test_rmse": rmse if isinstance(rmse, float) and math.isfinite(rmse) else None,
     }
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> Any:
-    return value if isinstance(value, str) else None

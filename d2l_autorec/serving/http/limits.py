@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any
+from collections.abc import Collection
 
 import h11
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from d2l_autorec.errors import clip
@@ -25,39 +27,21 @@ BODY_SECONDS = 10.0
 ANSWER_SECONDS = 30.0  # for a client to take an answer
 KEEP_ALIVE_SECONDS = 15
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
-
-
-class Refused(Exception):
-    """A request that is not passed on."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        self.status, self.detail = status, detail
-
 
 class Guard:
     """An ASGI application in front of another: it bounds requests and counts the answers.
 
-    The other application gets a request when its body has been read.
+    The other application gets a request when its body has been read. Routes are the paths that are
+    counted each by its own.
 
-    Parameters
-    ----------
-    app : ASGI application
-    metrics : Metrics
-    routes : collection of str
-        Paths that are counted each by its own; all others are counted together.
-    names : collection of str, optional
-        Host names that a request may be addressed to, besides this machine's own; any where left
-        out. A page of another site can give its own name this machine's address and then read the
-        answers (DNS rebinding), but the request's header Host still has that name.
+    Names are those of hosts that a request may be addressed to, besides this machine's own; any
+    where left out. A page of another site can give its own name this machine's address and then
+    read the answers (DNS rebinding), but the request's header Host still has that name.
     """
 
     def __init__(
         self,
-        app: App,
+        app: ASGIApp,
         metrics: Metrics,
         routes: Collection[str],
         names: Collection[str] | None = None,
@@ -66,7 +50,7 @@ class Guard:
         self.names = None if names is None else frozenset(map(str.lower, names))
         self.begun = self.read = 0  # requests that are not answered
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -82,8 +66,8 @@ class Guard:
         self.metrics.open.set(self.begun)
         try:
             await self._pass_on(scope, receive, watched)
-        except Refused as refused:
-            await _refuse(watched, refused)
+        except HTTPException as refused:
+            await _answer(refused)(scope, receive, watched)
         finally:
             self.begun -= 1
             self.metrics.open.set(self.begun)
@@ -92,10 +76,10 @@ class Guard:
                 self.metrics.requests.labels(route, str(status)).inc()
                 self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
 
-    async def _pass_on(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = host_name(scope)
         if self.names is not None and not (name in self.names or is_loopback(name)):
-            raise Refused(
+            raise HTTPException(
                 421,
                 f"The service does not answer to the name {clip(name)}; its owner may start it "
                 "with --allowed-host.",
@@ -104,17 +88,17 @@ class Guard:
             scope = {**scope, "method": "GET"}
         size = len(scope["query_string"]) + sum(len(k) + len(v) for k, v in scope["headers"])
         if size > MAX_HEADERS:  # h11 looks at headers only where they come in several pieces
-            raise Refused(431, f"Query and headers are over {MAX_HEADERS:,} bytes long.")
+            raise HTTPException(431, f"Query and headers are over {MAX_HEADERS:,} bytes long.")
         try:
             body = await asyncio.wait_for(_body(scope, receive), BODY_SECONDS)
         except asyncio.TimeoutError:
-            raise Refused(408, f"The body took over {BODY_SECONDS:g} seconds.") from None
+            raise HTTPException(408, f"The body took over {BODY_SECONDS:g} seconds.") from None
         except asyncio.CancelledError:
-            raise Refused(503, "The service is being ended.") from None
+            raise HTTPException(503, "The service is being ended.") from None
         if body is None:
             return
         if self.read >= MAX_OPEN:
-            raise Refused(503, f"{MAX_OPEN} requests are being answered; try again.")
+            raise HTTPException(503, f"{MAX_OPEN} requests are being answered; try again.")
         kept: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replayed() -> Message:
@@ -127,7 +111,7 @@ class Guard:
             self.read -= 1
 
 
-def host_name(scope: Message) -> str:
+def host_name(scope: Scope) -> str:
     """Return the name that a request is addressed to, without the port; localhost if it has none.
 
     Only programs older than HTTP/1.1 leave it out, and no browser does.
@@ -138,7 +122,7 @@ def host_name(scope: Message) -> str:
     return host.partition(":")[0].rstrip(".")
 
 
-async def _body(scope: Message, receive: Receive) -> bytes | None:
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
     """Read a request's body; None if the client has gone."""
     headers = dict(scope["headers"])
     length = int(headers.get(b"content-length", b"0"))  # h11 has checked that it is a number
@@ -153,26 +137,21 @@ async def _body(scope: Message, receive: Receive) -> bytes | None:
             body += part
         more = message.get("more_body", False)
     if more or size > MAX_BODY:
-        raise Refused(413, f"The body is over {MAX_BODY:,} bytes long; send less at a time.")
+        raise HTTPException(413, f"The body is over {MAX_BODY:,} bytes long; send less at a time.")
     kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
     if scope["method"] == "POST" and kind != b"application/json":
-        raise Refused(
+        raise HTTPException(
             415, "The body must be JSON, with the header Content-Type: application/json."
         )
     return bytes(body)
 
 
-async def _refuse(send: Send, refused: Refused) -> None:
-    body = json.dumps({"detail": refused.detail}, separators=(",", ":")).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),  # what is left of the body is not read
-    ]
-    if refused.status == 503:
-        headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _answer(refused: HTTPException) -> Response:
+    headers = {"connection": "close"}  # what is left of the body is not read
+    if refused.status_code == 503:
+        headers["retry-after"] = "1"
+    body = json.dumps({"detail": refused.detail}, separators=(",", ":"))
+    return Response(body, refused.status_code, headers, "application/json")
 
 
 class Protocol(H11Protocol):

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    ProcessCollector,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
 
@@ -22,31 +15,19 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.requests = Counter(
-            "d2l_autorec_requests",
-            "Requests answered",
-            ["route", "status"],
-            registry=self.registry,
-        )
+        kept: dict[str, Any] = {"namespace": "d2l_autorec", "registry": self.registry}
+        self.requests = Counter("requests", "Requests answered", ["route", "status"], **kept)
         self.seconds = Histogram(
-            "d2l_autorec_request_seconds",
+            "request_seconds",
             "Time to answer, waiting included",
             ["route"],
             buckets=_BUCKETS,
-            registry=self.registry,
+            **kept,
         )
-        self.open = Gauge(
-            "d2l_autorec_requests_open", "Requests begun and not answered", registry=self.registry
-        )
-        self.loads = Counter(
-            "d2l_autorec_model_loads", "Models tried", ["outcome"], registry=self.registry
-        )
-        self.since = Gauge(
-            "d2l_autorec_model_loaded_timestamp_seconds",
-            "When the model was loaded",
-            registry=self.registry,
-        )
-        self.model = Info("d2l_autorec_model", "The model in service", registry=self.registry)
+        self.open = Gauge("requests_open", "Requests begun and not answered", **kept)
+        self.loads = Counter("model_loads", "Models tried", ["outcome"], **kept)
+        self.since = Gauge("model_loaded_timestamp_seconds", "When the model was loaded", **kept)
+        self.model = Info("model", "The model in service", **kept)
         for outcome in ("loaded", "refused"):
             self.loads.labels(outcome)
 

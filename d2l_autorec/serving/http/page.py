@@ -15,13 +15,7 @@ td, th { text-align: left; vertical-align: top; padding: .1rem 1rem .1rem 0 }
 
 
 def page(openapi: dict[str, Any]) -> str:
-    """Return the page.
-
-    Parameters
-    ----------
-    openapi : dict
-        The description; each request is a GET with a query or a POST of JSON.
-    """
+    """Return the page for a description in which each request is a GET or a POST of JSON."""
     info, models = openapi["info"], openapi["components"]["schemas"]
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(info['title'])}</title>"
@@ -53,16 +47,10 @@ def _asked(said: dict[str, Any], models: dict[str, Any]) -> tuple[list[list[str]
         model = models[_name(said["requestBody"]["content"]["application/json"]["schema"])]
         return _fields(model), model["examples"][0]
     given = sorted(said.get("parameters", []), key=lambda one: not one["required"])
-    fields = [
-        [
-            one["name"],
-            _limits(one["schema"], one["required"]),
-            one.get("description") or _one(one["schema"]).get("description", ""),
-        ]
-        for one in given
-    ]
-    examples = {one["name"]: one["schema"].get("examples") for one in given}
-    return fields, {name: shown[0] for name, shown in examples.items() if shown}
+    schemas = {one["name"]: {**one["schema"], **one} for one in given}
+    required = [one["name"] for one in given if one["required"]]
+    examples = {name: one["examples"][0] for name, one in schemas.items() if "examples" in one}
+    return _fields({"properties": schemas, "required": required}), examples
 
 
 def _fields(model: dict[str, Any]) -> list[list[str]]:

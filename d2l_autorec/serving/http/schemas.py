@@ -22,7 +22,7 @@ def _as_text(value: Any) -> Any:
 
 
 def _example(**values: Any) -> ConfigDict:
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": [values]})
+    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), BeforeValidator(_as_text)]
@@ -35,27 +35,26 @@ MinRatings = Annotated[
 ]
 
 
-class Choice(BaseModel):
+def _some(most: int, text: str, *default: None) -> Any:
+    """Describe a list, beside it and not in Annotated, where older FastAPIs see no list."""
+    return Field(*default, min_length=1, max_length=most, description=text)
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Choice(_Asked):
     """Which items may be recommended, and how many."""
 
-    model_config = ConfigDict(extra="forbid")
     n: Number = Field(10, examples=[5])
     min_ratings: MinRatings = 1
-    # the lengths stand beside the lists: older FastAPIs see no list in Annotated
-    candidates: Optional[list[Id]] = Field(
-        None,
-        min_length=1,
-        max_length=MAX_CHOICE,
-        description="Only these items. A query repeats the name; POST takes more of them.",
+    candidates: Optional[list[Id]] = _some(
+        MAX_CHOICE, "Only these items. A query repeats the name; POST takes more of them.", None
     )
-    exclude: Optional[list[Id]] = Field(
-        None, min_length=1, max_length=MAX_CHOICE, description="None of these items."
-    )
-    genre: Optional[list[Genre]] = Field(
-        None,
-        min_length=1,
-        max_length=MAX_GENRES,
-        description="Only items of at least one of these genres.",
+    exclude: Optional[list[Id]] = _some(MAX_CHOICE, "None of these items.", None)
+    genre: Optional[list[Genre]] = _some(
+        MAX_GENRES, "Only items of at least one of these genres.", None
     )
     year: Optional[Annotated[str, Field(max_length=20)]] = Field(
         None, description="Only items of 1994, or of 1990-1999."
@@ -74,46 +73,40 @@ class RecommendBody(RecommendQuery):
     model_config = _example(user="196", n=5, exclude=["50", "172"])
 
 
-class SimilarQuery(BaseModel):
+class SimilarQuery(_Asked):
     """What is compared with: an item or a user."""
 
-    model_config = ConfigDict(extra="forbid")
     item: Optional[Item] = Field(None, examples=["50"])
     user: Optional[User] = None
     n: Number = Field(10, examples=[5])
     min_ratings: MinRatings = 1
 
 
-class ExplainQuery(BaseModel):
+class ExplainQuery(_Asked):
     """Which prediction is explained."""
 
-    model_config = ConfigDict(extra="forbid")
     user: User = Field(examples=["196"])
     item: Item = Field(examples=["197"])
     n: Number = Field(10, examples=[5])
 
 
-class Pair(BaseModel):
+class Pair(_Asked):
     """A user and an item."""
 
-    model_config = ConfigDict(extra="forbid")
     user: User
     item: Item
 
 
-class PredictBody(BaseModel):
+class PredictBody(_Asked):
     """The pairs to predict."""
 
     model_config = _example(pairs=[{"user": "196", "item": "197"}, {"user": "22", "item": "50"}])
-    pairs: Annotated[
-        list[Pair], Field(min_length=1, max_length=MAX_PAIRS, description="Users and items.")
-    ]
+    pairs: list[Pair] = _some(MAX_PAIRS, "Users and items.")
 
 
-class Rating(BaseModel):
+class Rating(_Asked):
     """A rating by the new user."""
 
-    model_config = ConfigDict(extra="forbid")
     item: Item
     rating: Annotated[
         float, Field(ge=-1e9, le=1e9, allow_inf_nan=False, description="In the range of /model.")
@@ -124,14 +117,9 @@ class NewUserBody(Choice):
     """What somebody who was not in training has rated, and what may be recommended."""
 
     model_config = _example(ratings=[{"item": "50", "rating": 5}, {"item": "172", "rating": 4}])
-    ratings: Annotated[
-        list[Rating],
-        Field(
-            min_length=1,
-            max_length=MAX_RATINGS,
-            description="Of an item that stands twice the last rating counts.",
-        ),
-    ]
+    ratings: list[Rating] = _some(
+        MAX_RATINGS, "Of an item that stands twice the last rating counts."
+    )
 
 
 class Problem(BaseModel):

@@ -18,38 +18,28 @@ def run_app(
 ) -> None:
     """Serve an ASGI application until SIGINT or SIGTERM.
 
-    Parameters
-    ----------
-    app : callable
-    listener : socket.socket
-        From `listen`.
-    host : str
-        As it was given to `listen`.
-    ready : callable
-        Is given the address when the application answers.
-    **options
-        For ``uvicorn.Config``.
+    The listener is from `listen`, which was given the host; ``ready`` is given the address when
+    the application answers. The options are for ``uvicorn.Config``.
     """
-    server = _Server(
-        uvicorn.Config(
-            app,
-            loop="asyncio",
-            lifespan="on",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            **options,
-        )
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        **options,
     )
+    server = _Server(config)
 
     def end(*_: object) -> None:
         server.should_exit = True
 
     # uvicorn's own handlers take over while it runs, then raise what they have caught again
-    for name in ("SIGINT", "SIGTERM"):
-        signal.signal(getattr(signal, name), end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     shown = f"[{host}]" if ":" in host else host
     server.ready = lambda: ready(f"http://{shown}:{listener.getsockname()[1]}")
     server.run(sockets=[listener])
@@ -58,10 +48,7 @@ def run_app(
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens at a host and a port; with 0 the system chooses the port.
 
-    Raises
-    ------
-    InputError
-        If the port is not to be had, or there is no such host.
+    Raises an InputError if the port is not to be had, or there is no such host.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
