@@ -209,9 +209,14 @@ def _blocks(frame: pd.DataFrame, where: Callable[[int], str]) -> pd.DataFrame:
     begins = heads[frame["user"].cat.codes.to_numpy()]
     if begins.all():
         raise InputError(f"{where(0)}: no rating follows; add lines of user, rating and date.")
-    items = recoded(frame["user"], [text.rstrip(":") for text in texts])
-    frame.insert(1, "item", items.where(begins).ffill())
-    return frame[~begins]
+    import pandas as pd
+
+    items = recoded(frame["user"][begins], [text.rstrip(":") for text in texts])
+    sizes = np.diff(np.flatnonzero(begins), append=len(begins)) - 1  # ratings of each block
+    codes = np.repeat(items.cat.codes.to_numpy(), sizes)
+    frame = frame[~begins]
+    frame.insert(1, "item", pd.Categorical.from_codes(codes, items.cat.categories))
+    return frame
 
 
 def find_fault(blob: Blob, form: Form) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from d2l_autorec.data.blobs import MAX_LINE, Blob
 from d2l_autorec.data.columns import is_header, match_columns
 from d2l_autorec.data.formats import read_ratings
+from d2l_autorec.data.ids import id_codes
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.scan import scan
 from d2l_autorec.errors import InputError
@@ -360,3 +361,13 @@ def test_a_sign_alone_may_be_an_id(tmp_path):
     (tmp_path / "a.csv").write_text("item,user,rating\n0,0,4\n#,1,5\n")
     with pytest.raises(InputError, match="line 3: it may be a comment, or a rating by"):
         read_ratings(tmp_path / "a.csv")
+
+
+def test_ids_that_no_row_has_get_no_code():
+    kept = pd.Series(pd.Categorical(["b", "a", "b"], ["z", "b", "", "a"]), [4, 5, 9], name="user")
+    codes, ids, merged = id_codes(kept, str)
+    assert codes.dtype == np.int32 and codes.tolist() == [1, 0, 1]
+    assert ids.tolist() == ["a", "b"] and merged == 0
+    kept = pd.Series(pd.Categorical(["a", "", "a"], ["z", "a", ""]), [4, 5, 9], name="user")
+    with pytest.raises(InputError, match="^5: the user '' is no id"):
+        id_codes(kept, str)
