@@ -34,8 +34,7 @@ def rating_values(
     """Turn the texts of ratings, categories or numbers, into numbers; tell which rows have one.
 
     ``where`` names a record's line. What is left out, rows or signs such as %, is added to
-    ``notices``.
-    Raises an InputError if a rating is no number, or the decimal sign is not clear.
+    ``notices``. Raises an InputError if a rating is no number, or the decimal sign is not clear.
 
     Returns
     -------
