@@ -64,7 +64,7 @@ def synthetic(
 ) -> None:
     """Make synthetic ratings of any size with MovieLens's long tails, for tests of scale."""
     from d2l_autorec.data.synthetic import LIKE, Synthetic
-    from d2l_autorec.data.synthetic_files import write_synthetic
+    from d2l_autorec.data.synthetic_files import KINDS, write_synthetic
 
     if like not in LIKE:
         raise InputError(f"--like {like!r} is unknown; use {', '.join(LIKE)}.")
@@ -72,6 +72,7 @@ def synthetic(
     size = [own if given is None else given for given, own in zip(asked, LIKE[like])]
     what = Synthetic(size[0], size[1], size[2], seed, half_stars)
     path = Path(f"{what.name}.csv.gz") if out is None else out
+    check_new_file("--out", path, KINDS)  # before a bar is shown
     with counting_bar("making ratings", what.num_ratings, quiet) as advance:
         write_synthetic(path, what, advance)
     record = {

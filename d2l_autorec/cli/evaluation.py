@@ -199,10 +199,10 @@ def _show_findings(found: Findings) -> None:
     values, rows = found.best.parts[0].to_dict(), []
     for each in found.brought:
         value = values.get(each.name, "")
-        best = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        chosen = ",".join(map(str, value)) if isinstance(value, list) else str(value)
         lowest = ", ".join(f"{name} {rmse:.4f}" for name, rmse in each.best.items())
         importance = "" if each.importance is None else f"{100 * each.importance:.0f}%"
-        rows.append((each.name, best, lowest, importance))
+        rows.append((each.name, chosen, lowest, importance))
     grid(["choice", "best recipe", "lowest validation RMSE with", "importance"], rows, left=3)
 
 

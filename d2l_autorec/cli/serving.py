@@ -238,8 +238,8 @@ def new_user(
             lines[_MOST_LINES:] = [f"And {len(lines) - _MOST_LINES:,} more; --json lists all."]
     table = new_user(loaded, own, number, min_ratings, filters)
     show_lists(loaded, table, record, as_json, as_csv)
-    for text in lines:
-        if not as_json:
+    if not as_json:
+        for text in lines:
             (tell if as_csv else say)(text)
 
 

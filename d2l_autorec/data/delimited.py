@@ -204,14 +204,19 @@ def recoded(column: pd.Series, texts: list[str]) -> pd.Series:
 
 def _blocks(frame: pd.DataFrame, where: Callable[[int], str]) -> pd.DataFrame:
     """Give each rating the item of its block; a block begins with a line such as ``17:``."""
+    import pandas as pd
+
     texts = texts_of(frame["user"])
     heads = np.array([re.fullmatch("[0-9]+:", text) is not None for text in texts])
     begins = heads[frame["user"].cat.codes.to_numpy()]
     if begins.all():
         raise InputError(f"{where(0)}: no rating follows; add lines of user, rating and date.")
-    items = recoded(frame["user"], [text.rstrip(":") for text in texts])
-    frame.insert(1, "item", items.where(begins).ffill())
-    return frame[~begins]
+    items = recoded(frame["user"][begins], [text.rstrip(":") for text in texts])
+    sizes = np.diff(np.flatnonzero(begins), append=len(begins)) - 1  # ratings of each block
+    codes = np.repeat(items.cat.codes.to_numpy(), sizes)
+    frame = frame[~begins]
+    frame.insert(1, "item", pd.Categorical.from_codes(codes, items.cat.categories))
+    return frame
 
 
 def find_fault(blob: Blob, form: Form) -> None:

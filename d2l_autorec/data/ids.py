@@ -34,11 +34,12 @@ def id_codes(column: pd.Series, where: Callable[[int], str]) -> tuple[np.ndarray
     merged : int
         How many ids were written in two ways.
     """
-    used = np.zeros(len(column.cat.categories) + 1, bool)
-    used[column.cat.codes.to_numpy()] = True
-    if not used[:-1].all():  # pandas sorts all rows for this
-        column = column.cat.remove_unused_categories()
-    texts, codes = texts_of(column), column.cat.codes.to_numpy()
+    codes = column.cat.codes.to_numpy()
+    used = np.zeros(len(column.cat.categories), bool)
+    used[codes] = True
+    texts = [text for text, is_used in zip(texts_of(column), used) if is_used]
+    if len(texts) < len(used):  # pandas would sort all rows for this
+        codes = (np.cumsum(used, dtype=np.int32) - 1)[codes]
     for i, text in enumerate(texts):
         if not 0 < len(text) <= MAX_ID:
             fault, remedy = "is no id", f"write 1 to {MAX_ID} characters"

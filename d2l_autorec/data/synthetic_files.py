@@ -20,6 +20,7 @@ from d2l_autorec.paths import check_new_file
 
 HEADER = "user,item,rating:synthetic\n"
 """`read_ratings` takes what follows the colon for a type."""
+KINDS = (".csv", ".csv.gz", ".npz")
 
 
 def write_synthetic(
@@ -43,7 +44,7 @@ def write_synthetic(
     InputError
         If the path cannot be used.
     """
-    check_new_file("--out", path, (".csv", ".csv.gz", ".npz"))
+    check_new_file("--out", path, KINDS)
 
     def parts() -> Iterator[Chunk]:
         for part in chunks(what):

@@ -33,8 +33,8 @@ def rating_values(
 ) -> tuple[np.ndarray, np.ndarray, int, int, str | None]:
     """Turn the texts of ratings, categories or numbers, into numbers; tell which rows have one.
 
-    ``where`` names a record's line; ``notices`` get what is left out, rows or signs such as %.
-    Raises an InputError if a rating is no number, or the decimal sign is not clear.
+    ``where`` names a record's line. What is left out, rows or signs such as %, is added to
+    ``notices``. Raises an InputError if a rating is no number, or the decimal sign is not clear.
 
     Returns
     -------

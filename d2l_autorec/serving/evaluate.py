@@ -33,7 +33,8 @@ class Evaluation:
     num_ratings, num_users, num_items : int
         In the test ratings.
     unknown_users, unknown_items, unknown_ratings : int
-        Users and items that the model has no training rating of, and the ratings of such.
+        Of these, the users and the items that have no training rating in the model, and the test
+        ratings of such a user or item.
     errors : dict of dict
         For each of `ERRORS_OF`: ``rmse`` and ``mae`` over all test ratings, in the ratings' unit,
         and ``rmse_known``, over those of known users and known items; nan where there are none.

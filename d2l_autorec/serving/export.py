@@ -191,8 +191,9 @@ class _Lists:
         self._add(slice(None), start, scores)
 
     def _add(self, users: slice, first: int, scores: np.ndarray) -> None:
-        items = np.arange(first, first + scores.shape[1])
-        left_out = self.seen[users, items[0] : items[-1] + 1].toarray() | self.unrated[items]
+        end = first + scores.shape[1]
+        items = np.arange(first, end)
+        left_out = self.seen[users, first:end].toarray() | self.unrated[first:end]
         codes = np.hstack([self.best[users], np.broadcast_to(items, scores.shape)])
         scores = np.hstack([self.scores[users], np.where(left_out, -np.inf, scores)])
         row, col, rank = best_columns(scores, LIST)

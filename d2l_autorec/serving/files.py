@@ -17,7 +17,7 @@ from d2l_autorec.data.exports import read_links as read_links_blob
 from d2l_autorec.data.ids import id_codes
 from d2l_autorec.data.locate import locate
 from d2l_autorec.data.options import ReadOptions
-from d2l_autorec.data.scan import scan
+from d2l_autorec.data.scan import read_text, scan
 from d2l_autorec.data.values import rating_values
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind
@@ -38,8 +38,7 @@ def read_columns(
     blob = _blob(path)
     seen = scan(blob, options.encoding, MAX_BYTES)
     if len(columns) == 1:
-        with blob.open() as stream:
-            text = stream.read().decode(seen.encoding)
+        text = read_text(blob, seen)
         lines = [line.strip() for line in text.replace("\r", "\n").split("\n") if line.strip()]
         lines = lines[1:] if match_columns(lines[:1]).get(columns[0]) == 0 else lines
         if not lines:

@@ -23,8 +23,10 @@ class Filters:
 
     Attributes
     ----------
-    candidates, exclude : sequence of ids
-        Only, or none, of these.
+    candidates : sequence of ids or None
+        Only these.
+    exclude : sequence of ids
+        None of these.
     genres : sequence of str
         Only items of at least one of these; upper and lower case are the same.
     years : (int, int) or None

@@ -153,7 +153,8 @@ def _write(path: Path, write: Callable[[Any], object]) -> dict[str, Any]:
         write(file)
         file.flush()
         os.fsync(file.fileno())
-        return {"size": file.tell(), "sha256": file_digest(file)}
+        digest = file_digest(file)  # which leaves the file at its end
+        return {"size": file.tell(), "sha256": digest}
 
 
 def _sync(folder: Path) -> None:

@@ -101,8 +101,10 @@ def score_new_user(model: Model, items: np.ndarray, values: np.ndarray) -> np.nd
 
     Parameters
     ----------
-    items, values : numpy.ndarray of int64 and of float32, shape (k,)
-        Codes of the items rated, each once, and their ratings.
+    items : numpy.ndarray of int64, shape (k,)
+        Codes of the items rated, each once.
+    values : numpy.ndarray of float32, shape (k,)
+        Their ratings.
     """
     trained = model.trained
     for network in trained.networks:
@@ -159,10 +161,10 @@ class Prior:
         The last hidden layer's output for the rows.
     """
 
-    mean: np.ndarray  # (hidden[-1] + 1,) of the trained columns' output weights and bias
-    root: np.ndarray  # (hidden[-1] + 1, hidden[-1] + 1): root root^T is their covariance
-    noise: float  # the mean squared error in training
-    codes: np.ndarray  # (num_rows, hidden[-1]), the last hidden layer's output for the rows
+    mean: np.ndarray
+    root: np.ndarray
+    noise: float
+    codes: np.ndarray
 
 
 def column_prior(trained: TrainedModel, k: int) -> Prior:

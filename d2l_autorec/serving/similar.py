@@ -69,13 +69,22 @@ def similar(model: Model, what: str, name: Any, n: int = 10, min_ratings: int = 
 
 
 def diversity(model: Model, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the diversity of each list in a table of recommendations, as a table.
+    """Return the diversity of each list in a table of recommendations.
 
-    Its columns are ``user``, where the recommendations have it; ``intra_list``, the mean of 1 -
-    cosine over all pairs of the list (Smyth and McClave, "Similarity vs. Diversity", 2001), with
-    the cosine of `similar`: 0 where all items point the same way, about 1 where they have nothing
-    in common, and nan for a single item; and ``num_genres``, how many genres the list has, -1
-    where the model knows none.
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `d2l_autorec.serving.recommend.recommend`, a list for each user, or from
+        `d2l_autorec.serving.foldin.new_user`, one list.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``user``, where the table has it; ``intra_list``, the mean of 1 - cosine over all pairs of
+        the list (Smyth and McClave, "Similarity vs. Diversity", 2001), with the cosine of
+        `similar`: 0 where all items point the same way, about 1 where they have nothing in common,
+        and nan for a single item; ``num_genres``, how many genres the list has, -1 where the model
+        knows none.
     """
     codes = known_codes(model, "item", table["item"])
     users = table["user"].tolist() if "user" in table else [None] * len(table)

@@ -56,7 +56,7 @@ class Updated:
     new_items: int
 
     def counts(self) -> dict[str, int]:
-        """Return all but the model."""
+        """Return the four counts by their names."""
         return {name: count for name, count in vars(self).items() if name != "model"}
 
 
@@ -90,9 +90,14 @@ def update(model: Model, ratings: Ratings) -> Updated:
     both, at_new, at_old = np.intersect1d(new, old, assume_unique=True, return_indices=True)
     changed = both[stars[at_new] != had.data[at_old]]
     added = np.setdiff1d(new, old, assume_unique=True)
-    counts = len(user_ids) - len(old_users), len(item_ids) - len(old_items)
+    counts = {
+        "added": len(added),
+        "changed": len(changed),
+        "new_users": len(user_ids) - len(old_users),
+        "new_items": len(item_ids) - len(old_items),
+    }
     if not len(added) and not len(changed):
-        return Updated(replace(model, items=items), 0, 0, *counts)
+        return Updated(replace(model, items=items), **counts)
     # of a pair in both, the new rating
     places, first = np.unique(np.concatenate([new, old]), return_index=True)
     values = np.concatenate([stars, had.data])[first]
@@ -104,12 +109,11 @@ def update(model: Model, ratings: Ratings) -> Updated:
         for k in range(len(model.trained.networks))
     )
     trained = TrainedModel(model.trained.recipe, networks, model.trained.factors, matrix)
-    made = Model(trained, user_ids, item_ids, items, model.low, model.high, {})
-    done = Updated(made, len(added), len(changed), *counts)
-    said = {"ratings": ratings.name, "digest": ratings.digest, **done.counts()}
+    said = {"ratings": ratings.name, "digest": ratings.digest, **counts}
     updates = [*model.record.get("updates", []), said][-_MAX_UPDATES:]
-    made.record.update(model.record, updates=updates)
-    return done
+    record = {**model.record, "updates": updates}
+    made = Model(trained, user_ids, item_ids, items, model.low, model.high, record)
+    return Updated(made, **counts)
 
 
 def _check(model: Model, ratings: Ratings) -> None:

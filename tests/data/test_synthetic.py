@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from d2l_autorec.cli import data as commands
 from d2l_autorec.data import synthetic
 from d2l_autorec.data.formats import read_ratings
 from d2l_autorec.data.options import ReadOptions
@@ -169,6 +170,12 @@ def test_command(tmp_path):
 def test_command_refuses(arguments, named):
     run = command(*arguments)
     assert run.returncode == 2 and len(run.stderr.splitlines()) == 1 and named in run.stderr
+
+
+def test_a_path_is_refused_before_a_bar_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "counting_bar", None)
+    with pytest.raises(InputError, match="--out"):
+        commands.synthetic(out=tmp_path / "a.txt")
 
 
 def test_memory_does_not_grow_with_the_ratings(tmp_path):

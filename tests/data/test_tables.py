@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import re
+import tracemalloc
 import warnings
 import zipfile
 
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 
 from d2l_autorec.data.blobs import MAX_LINE, Blob
 from d2l_autorec.data.columns import is_header, match_columns
+from d2l_autorec.data.delimited import _blocks
 from d2l_autorec.data.formats import read_ratings
+from d2l_autorec.data.ids import id_codes
 from d2l_autorec.data.options import ReadOptions
 from d2l_autorec.data.scan import scan
 from d2l_autorec.errors import InputError
@@ -360,3 +363,35 @@ def test_a_sign_alone_may_be_an_id(tmp_path):
     (tmp_path / "a.csv").write_text("item,user,rating\n0,0,4\n#,1,5\n")
     with pytest.raises(InputError, match="line 3: it may be a comment, or a rating by"):
         read_ratings(tmp_path / "a.csv")
+
+
+def test_ids_that_no_row_has_get_no_code():
+    kept = pd.Series(pd.Categorical(["b", "a", "b"], ["z", "b", "", "a"]), [4, 5, 9], name="user")
+    codes, ids, merged = id_codes(kept, str)
+    assert codes.dtype == np.int32 and codes.tolist() == [1, 0, 1]
+    assert ids.tolist() == ["a", "b"] and merged == 0
+    kept = pd.Series(pd.Categorical(["a", "", "a"], ["z", "a", ""]), [4, 5, 9], name="user")
+    with pytest.raises(InputError, match=r"^5: the user '' is no id"):
+        id_codes(kept, str)
+
+
+def test_the_blocks_of_netflix_take_little_memory():
+    """The competition's 100 million ratings must fit beside the table that is made of them."""
+    size, texts = 200_000, [*map(str, range(1000)), "1:", "2:"]
+    codes = np.arange(size) % 1000
+    codes[[0, size // 2]] = 1000, 1001
+    stars = pd.Categorical.from_codes(codes % 5, list("12345"))
+    frame = pd.DataFrame({"user": pd.Categorical.from_codes(codes, texts), "rating": stars})
+    tracemalloc.start()
+    try:
+        frame = _blocks(frame, str)
+        blocks = tracemalloc.get_traced_memory()[1] / size
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        users, ids, _ = id_codes(frame["user"], str)
+        coded = (tracemalloc.get_traced_memory()[1] - before) / size
+    finally:
+        tracemalloc.stop()
+    assert frame["item"].iloc[[0, -1]].tolist() == ["1", "2"] and len(frame) == size - 2
+    assert len(ids) == 1000 and users.max() == 999
+    assert blocks < 32 and coded < 12  # bytes for each line

@@ -143,6 +143,7 @@ def test_the_rank_leads_and_no_rows_are_said(folder):
         ("recommend --users @none", "no file"),
         ("predict --user u1", "give --user ID and --item ID, or --pairs FILE"),
         ("predict --user u1 --pairs @pairs.csv", "or --pairs FILE"),
+        ("predict --user= --pairs @pairs.csv", "or --pairs FILE"),  # an empty id is one too
         ("similar", "give one of --item ID and --user ID"),
         ("explain --user u1 --item x", "no item 'x'"),
         ("new-user --ratings @users", "stands between the fields; write item and rating"),

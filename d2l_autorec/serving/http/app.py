@@ -103,7 +103,7 @@ def _set_log() -> None:
 def make_app(
     holder: Holder, metrics: Metrics, threads: int, names: Optional[Collection[str]] = None
 ) -> Guard:
-    """Make the application: it works on so many questions at a time; names are as for `Guard`."""
+    """Make the application. It works on ``threads`` questions at a time; for names see `Guard`."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

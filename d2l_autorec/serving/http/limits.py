@@ -31,11 +31,11 @@ KEEP_ALIVE_SECONDS = 15
 class Guard:
     """An ASGI application in front of another: it bounds requests and counts the answers.
 
-    The other application gets a request when its body has been read. Routes are the paths that are
-    counted each by its own.
+    The other application gets a request when its body has been read. The paths in ``routes`` are
+    counted each by its own, all others together.
 
-    Names are those of hosts that a request may be addressed to, besides this machine's own; any
-    where left out. A page of another site can give its own name this machine's address and then
+    Without ``names`` a request may be addressed to any host name, else to one of these or to this
+    machine's own. A page of another site can give its own name this machine's address and then
     read the answers (DNS rebinding), but the request's header Host still has that name.
     """
 

@@ -35,9 +35,9 @@ MinRatings = Annotated[
 ]
 
 
-def _some(most: int, text: str, *default: None) -> Any:
-    """Describe a list, beside it and not in Annotated, where older FastAPIs see no list."""
-    return Field(*default, min_length=1, max_length=most, description=text)
+def _some(most: int, text: str, default: Any = ...) -> Any:
+    """Return the field of a list; in Annotated, older FastAPIs would see no list."""
+    return Field(default, min_length=1, max_length=most, description=text)
 
 
 class _Asked(BaseModel):
