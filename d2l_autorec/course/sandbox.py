@@ -34,7 +34,7 @@ _KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "SYST
 
 
 class Ended(Exception):
-    """The process gave no answer: it is "late", it "died" with an exit code, or it "garbled" it."""
+    """The process gave no answer: it was "late", it "died" (with a code) or it "garbled" it."""
 
     def __init__(self, reason: str, code: int | None = None) -> None:
         super().__init__(reason)
