@@ -16,8 +16,8 @@ from benchmarks.sizes import title
 from d2l_autorec.experiments.stored import save_results
 from d2l_autorec.runs import write
 
-COLUMNS = ("part", "size", "case", "round", "value", "unit", "seed", "rmse", "peak_bytes")
-COLUMNS += ("process_seconds", "others")
+_OF_PROCESS = ("peak_bytes", "process_seconds", "others")
+COLUMNS = ("part", "size", "case", "round", "value", "unit", "seed", "rmse", *_OF_PROCESS)
 HEADINGS = {
     "startup": "Starting",
     "whole": "Whole processes, imports included: the chapter's 25 epochs",

@@ -20,6 +20,7 @@ from d2l_autorec.experiments import (
 )
 from d2l_autorec.experiments.fidelity_ledger import ledger
 from d2l_autorec.experiments.headline import markdown, short
+from d2l_autorec.experiments.runner import read_runs
 
 RESULTS = ROOT / "results"
 TEXTS = {
@@ -35,7 +36,7 @@ def _answer(name):
 
 
 def _runs(name):
-    return pd.read_csv(RESULTS / name / "runs.csv", engine="python")
+    return read_runs(RESULTS / name / "runs.csv")
 
 
 def _assert_is_stored(made, name):

@@ -89,7 +89,9 @@ def store(out: Path, frame: pd.DataFrame, outcomes: list[Outcome], seed: int) ->
         {"table": frame},
         {},
     )
-    lines = ["# The attack", "", *(part for sentence in answer for part in (sentence, ""))]
+    lines = ["# The attack", ""]
+    for sentence in answer:
+        lines += [sentence, ""]
     lines += [f"| {' | '.join(frame.columns)} |", "| --- | --- | ---: | ---: |"]
     lines += [f"| {row[0]} | {row[1]} | {row[2]:,} | {row[3]:,} |" for row in frame.to_numpy()]
     write(out / "table.md", "\n".join(lines) + "\n")

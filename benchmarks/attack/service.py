@@ -66,11 +66,17 @@ VARIABLES = {
     "PYTHONIOENCODING": ("ascii", "latin-1"),
     "TMPDIR": ("/nonexistent",),
 }
-HEADERS = ("Transfer-Encoding: chunked", "X: " + "y" * 9000, ": x", "Expect: 100-continue")
-HEADERS += ("Host: z", "Range: bytes=0-")
+HEADERS = (
+    "Transfer-Encoding: chunked",
+    "X: " + "y" * 9000,
+    ": x",
+    "Expect: 100-continue",
+    "Host: z",
+    "Range: bytes=0-",
+)
 QUESTION = b"GET /recommend?user=1&n=3 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-PATHS = ("/recommend", "/predict", "/similar", "/explain", "/new-user", "/health", "/metrics")
-PATHS += ("/", "/../x", "/recommend/")
+QUESTIONS = ("/recommend", "/predict", "/similar", "/explain", "/new-user")
+PATHS = (*QUESTIONS, "/health", "/metrics", "/", "/../x", "/recommend/")
 WEIGHTS = ("--npz", "--safetensors")
 ASKED = ("recommend", "similar", "explain", "predict", "evaluate", "inspect", "export", "new-user")
 

@@ -66,8 +66,8 @@ def dissect(
 ) -> tuple[Anatomy | None, float]:
     """Find out what a network computes, from its parameters and its output for known ratings.
 
-    It is None if that is no autoencoder with one hidden layer and these activations. The number is
-    the largest difference from the right network.
+    The anatomy is None if the network is no autoencoder with one hidden layer and these
+    activations. The number is the largest difference from the right network.
     """
     known, nearest, found = rows > 0, np.inf, None
     if len(parameters) > MAX_PARAMETERS:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import collections
-import itertools
 import multiprocessing
 import os
 import re
@@ -23,6 +22,7 @@ import shutil
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,16 +146,20 @@ def grade(course: Path) -> None:
         (place / lesson).mkdir(parents=True)
         (place / own).write_text(text.replace(NUMBER, ANOTHER), encoding="utf-8")
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(autograde, itertools.repeat(course), *zip(*pairs)))
+        list(pool.map(partial(autograde, course), *zip(*pairs)))
     found = points(course)
     wrong = []
     for lesson in lessons:
         full, none = found["solution", lesson], found["untouched", lesson]
-        got, total = (sum(pair[i] for pair in full.values()) for i in (0, 1))
-        other = sum(a for a, _ in none.values())
-        print(f"{lesson}: solution {got:g} of {total:g} points, untouched {other:g}")
-        wrong += [f"{lesson}: the solution fails {n}" for n, (a, most) in full.items() if a < most]
-        wrong += [f"{lesson}: {n} asks for nothing" for n, (a, _) in none.items() if a]
+        total = sum(most for _, most in full.values())
+        by_solution, by_untouched = (sum(got for got, _ in each.values()) for each in (full, none))
+        print(
+            f"{lesson}: solution {by_solution:g} of {total:g} points, untouched {by_untouched:g}"
+        )
+        for name, (got, most) in full.items():
+            if got < most:
+                wrong.append(f"{lesson}: the solution fails {name}")
+        wrong += [f"{lesson}: {name} asks for nothing" for name, (got, _) in none.items() if got]
     if wrong:
         raise InputError("\n".join(wrong))
 

@@ -38,7 +38,7 @@ class Examination(Dialogue):
         self.given: dict[str, Any] = {}
 
     def run(self, load: Load) -> list[Finding]:
-        """Look at everything."""
+        """Make all checks, and return what they found."""
         self.load = load
         for name in CHECKS:
             if name != "movielens" or self.matrices is not None:
@@ -46,7 +46,8 @@ class Examination(Dialogue):
         return list(self.findings.values())
 
     def look(self, name: str) -> Finding:
-        """Make one check, by the method that is called after it."""
+        """Make one check, with the method of its name, and return what it found."""
+        check = getattr(self, f"check_{name}")
         missing = [need for need in CHECKS[name].needs if self.findings[need].state != RIGHT]
         if self.gone:
             where = CHECKS[self.gone].title
@@ -54,7 +55,7 @@ class Examination(Dialogue):
         if missing:
             return Finding(name, NOT_REACHED, f'It needs "{CHECKS[missing[0]].title}".')
         try:
-            message = getattr(self, f"check_{name}")()
+            message = check()
         except Nothing as error:
             return Finding(name, NOT_REACHED, str(error))
         except Ended as error:

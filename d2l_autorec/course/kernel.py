@@ -132,7 +132,10 @@ def _without(path: str, hidden: str) -> Iterator[tuple[str, bool]]:
 
 
 def restrict_calls() -> bool:
-    """Refuse sockets, new processes, signals to others and the like (seccomp), if it can."""
+    """Refuse sockets, new processes, signals to others and the like (seccomp).
+
+    It returns whether the kernel holds it.
+    """
     if not sys.platform.startswith("linux") or platform.machine() not in _MACHINES:
         return False
     column, architecture = _MACHINES[platform.machine()]

@@ -25,16 +25,16 @@ from d2l_autorec.course.containment import SHOWN
 from d2l_autorec.errors import InputError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SYSTEM: tuple[str, ...] = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/System", "/Library")
-_SYSTEM += ("/usr/share", "/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/etc/os-release")
-_SYSTEM += ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system")
-_SYSTEM += ("/dev/urandom", "/dev/random")
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share", "/System", "/Library")
+_ETC = ("/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/etc/os-release")
+_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system")
+_SYSTEM = (*_LIBRARIES, *_ETC, *_MACHINE, "/dev/urandom", "/dev/random")
 _FOLDERS = ("HOME", "TMPDIR", "TEMP", "TMP", "MXNET_HOME", "MPLCONFIGDIR", "USERPROFILE")
 _KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PATH", "SYSTEMROOT")
 
 
 class Ended(Exception):
-    """The process gave no answer: it was "late", "died", with an exit code, or is "garbled"."""
+    """The process gave no answer: it was "late", it "died" (with a code) or it "garbled" it."""
 
     def __init__(self, reason: str, code: int | None = None) -> None:
         super().__init__(reason)
@@ -49,8 +49,10 @@ class Sandbox:
 
     Parameters
     ----------
-    seconds, memory
-        For all answers together; bytes that the submission may use beyond what MXNet takes.
+    seconds : float
+        For all answers together.
+    memory : int
+        Bytes that the submission may use beyond what MXNet takes.
     num_threads : int
         Of MXNet.
     kernel : bool
@@ -61,7 +63,8 @@ class Sandbox:
     folder : Path
         The only folder that the process may write to.
     held, refused : list of str
-        What holds it to that (see `d2l_autorec.course.containment`), and what it was refused.
+        What holds it to that (see `d2l_autorec.course.containment`), and what it says that it was
+        refused.
     """
 
     def __init__(

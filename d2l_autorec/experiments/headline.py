@@ -26,9 +26,10 @@ SHORT = (SEARCHED, "myFM, SVD++ features", "AutoRec, the chapter's", "MF, the bo
 
 
 def headline(results: Path) -> list[tuple[str, str]]:
-    """Return the main numbers from a folder with the experiments; those without results left out.
+    """Return the main numbers from a folder with the experiments.
 
     Each is what was run, and its test RMSE with the 95% interval and the number of splits.
+    Experiments without results are left out.
     """
     rows = [("the book, one split", CHAPTER.test_rmse)]
     paths = ("study/summary", "best/nested", "compare/summary", "paper/summary")

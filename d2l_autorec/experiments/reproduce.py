@@ -119,7 +119,7 @@ def parse_engines(text: str) -> list[str]:
 def check(ratings: Ratings, devices: list[Any], engines: Sequence[str] = ("book",)) -> None:
     """Raise an InputError if the chapter's code, or another engine, cannot use the ratings.
 
-    That is where the devices cannot share a batch evenly or a rating is not above zero.
+    That is so if the devices cannot share a batch evenly or a rating is not above zero.
     """
     check_shares(CHAPTER.batch_size, len(devices))
     if not (ratings.table["rating"] > 0).all():
@@ -189,8 +189,9 @@ def reproduce(
         Seed of both generators, set just before the split.
     devices : list of mxnet.Context, optional
         One CPU by default.
-    num_epochs, quiet : int, bool
-        Epochs, and whether to show no progress.
+    num_epochs : int
+    quiet : bool
+        Show no progress.
 
     Returns
     -------

@@ -74,8 +74,10 @@ def run_jobs(
         Names and plain values. All jobs have the same names.
     data_digest : str
         Digest of the ratings. Rows measured on other ratings are refused.
-    label, quiet : str, bool
-        Text before the progress bar, and whether there is none.
+    label : str
+        Text before the progress bar.
+    quiet : bool
+        Show no progress bar.
     processes : int, optional
         One for each core by default, each with its share of the cores as threads.
 
@@ -112,8 +114,18 @@ def run_jobs(
     known = {**{key: known[key] for key in keys}, **_read(path, jobs[0]), **known}
     _write(path, list(known.values()))
     # fresh results are read back too, so that a repeated command gives the same numbers
-    table = pd.read_csv(path, engine="python").head(len(jobs))  # the engine that loses no digit
+    table = read_runs(path).head(len(jobs))
     return table.assign(**{name: [job[name] for job in jobs] for name in jobs[0]})
+
+
+def read_runs(path: Path) -> pd.DataFrame:
+    """Read a table of runs to the last digit; pandas before 3.1 may lose it by itself."""
+    import pandas as pd
+
+    content = path.read_text(encoding="utf-8")
+    table, texts = (pd.read_csv(io.StringIO(content), dtype=kind) for kind in (None, object))
+    exact = {name: texts[name].astype(float) for name in table.select_dtypes("float")}
+    return table.assign(**exact)
 
 
 def are_stored(folder: Path, jobs: Sequence[Job], data_digest: str) -> list[bool]:

@@ -14,14 +14,14 @@ import numpy as np
 from scipy import stats
 
 from d2l_autorec.evaluation.intervals import Interval, interval
-from d2l_autorec.training.result import pooled_rmse as pooled_rmse  # of all experiments
+from d2l_autorec.training.result import pooled_rmse as pooled_rmse  # the score of all experiments
 
 
 @dataclass(frozen=True)
 class Paired:
     """Differences ``a - b`` between two models on the same splits.
 
-    ``p_value`` is Wilcoxon's signed-rank test, two-sided; 1 if all differences are zero.
+    ``p_value`` is that of Wilcoxon's signed-rank test, two-sided; 1 if all differences are zero.
     """
 
     difference: Interval
@@ -31,7 +31,7 @@ class Paired:
 def next_run(values: Sequence[float] | np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Return the prediction interval of one more run, assuming a normal distribution.
 
-    There are at least two values; ``level`` is the probability that it contains the next one.
+    It takes at least two values. ``level`` is the probability that the next one lies in it.
     """
     values = np.asarray(values, float)
     n = len(values)

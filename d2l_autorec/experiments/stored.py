@@ -21,7 +21,7 @@ SMOKE = "This was a smoke run. It shows that the experiment works and supports n
 
 @dataclass(frozen=True)
 class Stored:
-    """What ``experiment.json`` says; tables and figures are files, without their endings."""
+    """What ``experiment.json`` says; tables and figures are names of files without endings."""
 
     command: str
     question: str

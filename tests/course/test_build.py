@@ -105,3 +105,9 @@ def test_what_students_handed_in_is_not_deleted(text, course):
     with pytest.raises(InputError, match=r"1 student\(s\), such as ada, and would be deleted"):
         build.build([text], course)
     assert (course / "submitted" / "ada" / "01-small" / "01-small.ipynb").is_file()
+
+
+def test_grading_ends_where_there_are_no_lessons(tmp_path, monkeypatch):
+    (tmp_path / "student").mkdir()
+    monkeypatch.setattr(build, "points", lambda course: {})
+    build.grade(tmp_path)

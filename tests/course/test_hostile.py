@@ -38,7 +38,7 @@ NO_POINTS = {
         "the package's own solution is out of reach",
     ),
     "imports it by the package": ("import d2l_autorec\nd2l_autorec.AutoRec", "out of reach"),
-    "imports a mistake": ("import d2l_autorec.course.mistakes.softmax", "out of reach"),
+    "imports a mistake": ("from d2l_autorec.course.mistakes import right", "out of reach"),
     "reads the solution": (f"open({str(SOLUTION)!r}).read()", "out of reach"),
     "forks": ("import os\nwhile True: os.fork()", "start another process"),
     "runs a program": ("import subprocess\nsubprocess.run(['sh', '-c', ':'])", "another process"),

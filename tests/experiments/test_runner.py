@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from d2l_autorec.errors import InputError
-from d2l_autorec.experiments.runner import are_stored, run_jobs, tally
+from d2l_autorec.experiments.runner import are_stored, read_runs, run_jobs, tally
 
 DIGEST = "a" * 64
 
@@ -93,6 +93,15 @@ def test_runs_of_another_time_are_counted_as_read(tmp_path, counts):
     go(tmp_path, jobs(0, 1, 2))
     go(tmp_path, jobs(0, 1))
     assert str(tally) == "Runs: 2 read, 1 made."
+
+
+def test_no_digit_is_lost(tmp_path):
+    values = [i / 7 for i in range(1, 50)]  # pandas 2 misreads some of them, such as 1 / 7
+    pd.DataFrame({"model": "a", "value": values, "n": 1, "none": ""}).to_csv(tmp_path / "runs.csv")
+    table = read_runs(tmp_path / "runs.csv")
+    assert table["value"].tolist() == values
+    assert table["n"].dtype == int and table["none"].isna().all()
+    assert table["model"].tolist() == ["a"] * 49
 
 
 def test_no_jobs_and_a_job_twice(tmp_path):

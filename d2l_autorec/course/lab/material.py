@@ -34,8 +34,10 @@ class Material:
         float32, (num_items, num_users). What is stored is rated.
     mean_rmse, biases_rmse : float
         On the test ratings, of the mean and of user and item biases fitted to the others.
-    mean, of_items : float and numpy.ndarray of float64, shape (num_items,)
-        The mean of the training ratings and the items' biases.
+    mean : float
+        Of the training ratings.
+    of_items : numpy.ndarray of float64, shape (num_items,)
+        The items' biases.
     """
 
     ratings: Ratings
@@ -48,7 +50,7 @@ class Material:
 
     @classmethod
     def of(cls, ratings: Ratings) -> Material:
-        """Hold out the chapter's share of the ratings, unless there are too few or too many."""
+        """Hold out the chapter's share of the ratings; too few or too many are refused."""
         count = len(ratings.table)
         if not 2 <= count <= MAX_RATINGS:
             raise InputError(
@@ -78,8 +80,8 @@ class Material:
     def unmasked(self) -> sparse.csr_matrix:
         """The training ratings with every other entry stored too, as a rating of zero.
 
-        Training on it is the chapter's training without the mask: the loss is over all entries. An
-        InputError says that there are too many.
+        Training on it is the chapter's training without the mask: the loss is over all entries.
+        Too many entries are refused with an InputError.
         """
         rows, columns = self.train.shape
         if rows * columns > MAX_CELLS:

@@ -22,10 +22,10 @@ def serve(
     threads: int,
     ready: Callable[[str], None],
 ) -> None:
-    """Serve the lab until SIGINT or SIGTERM; so many ``threads`` train at a time.
+    """Serve the lab until SIGINT or SIGTERM; ``threads`` trainings run at a time.
 
     The listener, the host and ``ready`` are those of `d2l_autorec.serving.http.server.run_app`.
-    An InputError says if there are too few ratings.
+    Too few ratings, or too many, are refused with an InputError.
     """
     from fastapi import FastAPI
     from nicegui import ui

@@ -29,8 +29,12 @@ class Settings:
 
     Attributes
     ----------
-    hidden, encoder, dropout
-        Hidden units, their activation, and the share of them that is dropped in training.
+    hidden : int
+        Hidden units.
+    encoder : str
+        Their activation.
+    dropout : float
+        Share of them that is dropped in training.
     num_epochs : int
     mask : bool
         Whether the loss leaves out the entries without a rating.
@@ -121,7 +125,7 @@ class _Stopped(Exception):
 
 
 class Trainings:
-    """The trainings of all visitors: `at_once` run at a time, each in one thread; others wait."""
+    """The trainings of all visitors. `at_once` of them run, each in a thread; the others wait."""
 
     def __init__(self, material: Material, at_once: int) -> None:
         self.material = material
