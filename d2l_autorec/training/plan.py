@@ -64,13 +64,19 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """Make a plan of what `to_dict` has returned; an error of some kind if it is none."""
+        """Make a plan of what `to_dict` has returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is none.
+        """
         older = {"split": "random", "all_ratings": False}  # checkpoints that have neither
         values = {**older, **values}
         given = {part.name: values[part.name] for part in fields(cls)}
         given["test_ratio"] = float(given["test_ratio"])
         given["recipe"] = Recipe.from_dict(given["recipe"])
-        for part in fields(cls):
+        for part in fields(cls):  # whose types are texts
             if type(given[part.name]).__name__ != part.type:
                 raise TypeError(part.name)
         return cls(**given)
@@ -82,8 +88,17 @@ def split(ratings: Ratings, plan: Plan, rows: Split | None = None) -> Split:
     The same plan gives the same rows. With draws from MXNet both global generators are seeded, and
     the split "random" draws from MXNet's as the chapter does; else NumPy draws.
 
-    Returns ``train_rows, test_rows``, arrays of int64; the validation ratings are among the
-    former. Where they are known already they are given as ``rows``, and are only checked.
+    Parameters
+    ----------
+    ratings : Ratings
+    plan : Plan
+    rows : (numpy.ndarray, numpy.ndarray), optional
+        The rows, where they are known already.
+
+    Returns
+    -------
+    train_rows, test_rows : numpy.ndarray of int64
+        The validation ratings are among the former.
 
     Raises
     ------
@@ -139,7 +154,13 @@ def parse_range(text: str) -> tuple[float, float]:
 
 
 def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int = 1) -> None:
-    """Raise an InputError that names a setting of a plan which cannot be used, and what can."""
+    """Check a plan before anything is written.
+
+    Raises
+    ------
+    InputError
+        Naming the setting and what it may be.
+    """
     from d2l_autorec.data.split import check_ratio
 
     check_engine(plan)

@@ -47,6 +47,8 @@ def train(
 
     Parameters
     ----------
+    ratings : Ratings
+    plan : Plan
     devices : sequence of mxnet.Context
         For the dense engine; one CPU by default.
     follow : callable
@@ -57,6 +59,12 @@ def train(
         Where to leave checkpoints, as often as the plan says, and what to go on from.
     rows : (numpy.ndarray, numpy.ndarray), optional
         The rows to train and to test on, in place of the plan's split.
+
+    Returns
+    -------
+    model : TrainedModel
+    result : Result
+    epochs : list of Epoch
 
     Raises
     ------
@@ -88,7 +96,7 @@ def train(
         plan.seed,
         rows=train_rows,
         test=interaction_csr(test, *shape),
-        compute=Compute(plan.engine, tuple(devices), group, follow, None, keeper),
+        compute=Compute(plan.engine, tuple(devices), group, follow, keeper=keeper),
     )
     users, items, stars = (test[name].to_numpy() for name in ("user", "item", "rating"))
     epochs, one = list(model.history), recipe.num_networks == 1
@@ -128,8 +136,10 @@ class Scored:
     ----------
     recipe : Recipe
         As it was followed, with the weights of a blend.
-    epochs, gains : tuples of int and of float
-        Of each network; for the gain see `d2l_autorec.models.biases.Scale`.
+    epochs : tuple of int
+        Of each network.
+    gains : tuple of float
+        Of each network; see `d2l_autorec.models.biases.Scale`.
     result : Result
     history : tuple of Epoch
     """
@@ -208,7 +218,7 @@ def train_on_all(
     whole = interaction_csr(ratings.table, ratings.num_users, ratings.num_items)
     recipe = replace(plan.recipe, weights=scored.recipe.weights)
     recipe = recipe.for_ratings(ratings.num_users, ratings.num_items, rating_range(whole))
-    compute = Compute(plan.engine, tuple(devices), group, follow, None, keeper)
+    compute = Compute(plan.engine, tuple(devices), group, follow, keeper=keeper)
     train = partial(fit_network, whole, compute=compute)
     seeds = member_seeds(plan.seed, recipe.num_seeds)
     epochs = iter(scored.epochs)  # networks of weight zero have none
