@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read, and what a terminal may be shown."""
+"""The one exception that a user is meant to read, and texts that a terminal may be shown."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,18 @@ class InputError(ValueError):
 
 @contextlib.contextmanager
 def refused(what: str, remedy: str = "") -> Iterator[None]:
-    """Turn an OSError into an InputError that says what was refused, why, and what to do."""
+    """Turn an OSError into an InputError.
+
+    Parameters
+    ----------
+    what, remedy : str
+        What the system has refused, and what to do; its reason stands between them.
+
+    Raises
+    ------
+    InputError
+        In place of the OSError.
+    """
     try:
         yield
     except OSError as error:

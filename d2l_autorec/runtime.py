@@ -94,7 +94,7 @@ def set_threads() -> None:
 def compute_alone() -> int:
     """Let each thread compute by itself, and return how many threads are to compute.
 
-    Called before NumPy is imported, whose matrix products would else take all cores each.
+    Call it before NumPy is imported: each matrix product would else take all cores.
     """
     for library in ("OPENBLAS", "MKL", "BLIS"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")

@@ -119,7 +119,7 @@ def mxnet_folder() -> Path:
 
 
 def run_python(code: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
-    """Run code in a process of its own; return it, and the last line of its messages."""
+    """Run code in a process of its own; return the process and the last line of its errors."""
     words = [sys.executable, "-c", code, *arguments]
     environment = {**os.environ, "MPLBACKEND": "agg"}
     run = subprocess.run(

@@ -23,7 +23,7 @@ class Brought:
 
     name: str  # of the recipe's field
     best: dict[str, float]  # the lowest validation RMSE for each group of its values
-    importance: float | None  # its share in what tells good trials, by PED-ANOVA; None for few
+    importance: float | None  # share in telling good trials from bad, by PED-ANOVA; None for few
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,11 @@ def search(
                 prune(epoch)
 
         compute = Compute(plan.engine, ground.contexts, follow=follow)
-        to_fit = (ground.table, ground.shape, recipe.but(refit=False), plan.seed)
+        once = recipe.but(refit=False)
         try:
-            model = fit(*to_fit, split=ground.halves, compute=compute)
+            model = fit(
+                ground.table, ground.shape, once, plan.seed, split=ground.halves, compute=compute
+            )
         except InputError:  # such as one that diverged
             if is_default:
                 raise

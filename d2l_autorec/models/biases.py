@@ -59,9 +59,9 @@ def fit_biases(
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Fit ``mean + a[first] + b[second]`` by alternating least squares with shrinkage.
 
-    For each rating, ``first`` and ``second`` are codes of the two sides, such as items and users.
-    ``shape`` is the number of codes of each side, and ``shrinkage`` that of the ratings of no
-    effect which each bias is averaged with. In a sweep the first side is fitted first.
+    ``first`` and ``second`` hold each rating's codes of the two sides, such as items and users;
+    ``shape`` is the number of codes of each side. A bias is averaged with as many ratings of no
+    effect as ``shrinkage`` says for its side. In a sweep the first side is fitted first.
 
     Returns the mean, ``a`` (shape[0],) and ``b`` (shape[1],), float64.
     """

@@ -22,12 +22,14 @@ class RolloverBatches(Iterator[list[np.ndarray]]):
     ----------
     num_rows, batch_size : int
         Rows there are, and rows in every batch.
-    rest, epoch : numpy.ndarray of int64 and int, optional
-        Rows that an earlier run left over, and epochs that it has been through. Both are kept up
-        as attributes: rows that filled no batch yet, for a checkpoint to resume in step.
+    rest : numpy.ndarray, optional
+        Rows that an earlier run left over, int64. The attribute ``rest`` has those that fill no
+        batch yet, for a checkpoint to resume in step.
     seed : int, optional
         Seed the draws for each epoch, from this and the epoch's number. They are then not the
         book's, but those of any epoch can be found again: MXNet's generator cannot be read back.
+    epoch : int
+        Epochs that an earlier run has been through. The attribute ``epoch`` counts on.
     draws : Draws, optional
         Where the order comes from; NumPy's global generator, as in the book, by default.
 

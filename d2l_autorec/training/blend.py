@@ -124,15 +124,19 @@ def damped_weights(
 
     Parameters
     ----------
-    guesses, base : arrays
-        Each member's predictions for the validation ratings ``stars``; those of the biases.
+    guesses : sequence of numpy.ndarray
+        Each member's predictions for the validation ratings ``stars``.
+    base : numpy.ndarray
+        Those of the biases.
     are_damped : sequence of bool
         Which members are above biases and may be damped; at least one.
 
     Returns
     -------
-    weights, gain : numpy.ndarray and float
-        Weights of the members, and the factor of what those above biases add.
+    weights : numpy.ndarray
+        One for each member.
+    gain : float
+        The factor of what those above biases add.
     """
     from scipy.optimize import nnls
 
@@ -213,21 +217,21 @@ def blend(
     weighed: Weighed,
     model_of: Callable[[int, float], TrainedModel],
 ) -> TrainedModel:
-    """Put the networks of a recipe together, but for those of weight zero.
+    """Put the networks of a recipe together.
 
-    The model reads ``ratings`` (num_items, num_users); ``model_of`` returns or trains a network,
-    given its place and its gain. The history is left to the caller.
+    Of several members, those of weight zero are left out. The model reads ``ratings`` (num_items,
+    num_users); ``model_of`` returns or trains a network, given its place and its gain. The history
+    is left to the caller.
     """
     networks: list[Network] = []
     factors: list[float] = []
     for place in range(recipe.num_networks):
         member = place // recipe.num_seeds
         weight = float(weighed.weights[member])
-        if weight or not recipe.members:
+        if weight or len(recipe.parts) == 1:
             gain = weighed.gain if recipe.parts[member].is_damped else 1.0
             networks += damped(model_of(place, gain), gain).networks
             factors.append(weight / recipe.num_seeds)
     if recipe.members:
         recipe = replace(recipe, weights=tuple(map(float, weighed.weights)))
-    kept = tuple(networks), tuple(factors)
-    return TrainedModel(recipe, *kept, ratings, val_rmse=weighed.rmse)
+    return TrainedModel(recipe, tuple(networks), tuple(factors), ratings, val_rmse=weighed.rmse)

@@ -61,7 +61,7 @@ class Keep:
     """Where a run writes its checkpoints, and the checkpoint that it resumes from."""
 
     folder: Path
-    options: dict[str, Any] = field(default_factory=dict)  # for the checkpoint, as JSON can hold
+    options: dict[str, Any] = field(default_factory=dict)  # of the checkpoint: values for JSON
     former: Checkpoint | None = None  # where an earlier process has come to
     stopping: Callable[[], bool] = field(default=lambda: False)
     """Asked after every epoch: True to leave a checkpoint and raise KeyboardInterrupt."""

@@ -46,8 +46,10 @@ class Compute:
         For the dense engine; one CPU where there is none.
     group : Group or None
         The workers to share the work with; the result is the same on all of them.
-    follow, watch : callable
-        Told of each epoch; ``watch`` with the network as it is then, too.
+    follow : callable
+        Told of each epoch.
+    watch : callable or None
+        Told of each epoch, with the network as it is then.
     keeper : Keeper or None
         For the checkpoints of a recipe with one network.
     """

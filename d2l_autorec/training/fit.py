@@ -17,6 +17,7 @@ from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
 from d2l_autorec.training.blend import Weighed, blend, member_seeds, weigh
 from d2l_autorec.training.checked import check_fits
+from d2l_autorec.training.draws import NumPyDraws
 from d2l_autorec.training.engines import Compute, Engine, array_shapes, make_engine
 from d2l_autorec.training.stopping import BestEpoch, check_finite
 
@@ -59,9 +60,10 @@ def fit(
     seed : int
         For the validation split and all draws. The networks that are averaged have the seeds
         ``seed``, ``seed + 1000`` and so on.
-    rows, split : numpy.ndarray and (numpy.ndarray, numpy.ndarray), optional
-        The rows of the table that hold the training ratings, all by default; and which of these to
-        train on, and which to validate with, `holdout_split` by default.
+    rows : numpy.ndarray, optional
+        The rows of the table that hold the training ratings; all by default.
+    split : (numpy.ndarray, numpy.ndarray), optional
+        Which of these to train on, and which to validate with; `holdout_split` by default.
     test : scipy.sparse.csr_matrix, optional
         Ratings (num_items, num_users) to score after each epoch where there is no validation; for
         the history only.
@@ -92,7 +94,7 @@ def fit(
     if keeper is not None and keeper.chosen:  # resumed, with the epoch chosen before
         fits: list[TrainedModel] = []
         history, chosen = list(keeper.chosen), [keeper.chosen_epoch]
-        weighed = Weighed(gain=keeper.gain, rmse=keeper.val_rmse)
+        weighed = Weighed(recipe.weights or (1.0,), keeper.gain, keeper.val_rmse)
     else:
         beside = partial(train, kept, validation=validation, test=test)
         fits = [
@@ -131,7 +133,7 @@ def fit_network(
     place: Place | None = None,
     initial: Mapping[str, np.ndarray] | None = None,
 ) -> TrainedModel:
-    """Train one network; return a model with it alone, and with the history of its epochs.
+    """Train one network.
 
     Parameters
     ----------
@@ -152,6 +154,11 @@ def fit_network(
         For the history.
     initial : mapping, optional
         Weights to begin with, named as in `Network`, for the sparse engine; drawn by default.
+
+    Returns
+    -------
+    TrainedModel
+        With this network alone; the history holds its epochs.
     """
     compute, place = compute or Compute(), place or Place()
     keeper = compute.keeper
@@ -174,7 +181,6 @@ def fit_network(
         check_fits(former, recipe, train.shape[0], shapes, told, place.refit, num_epochs)
     engine = make_engine(recipe, scale, train, held_out, seed, compute)
     if initial is not None:
-        from d2l_autorec.training.draws import NumPyDraws
         from d2l_autorec.training.sparse.state import SparseState
 
         given = SparseState.from_weights(recipe.architecture, dict(initial), NumPyDraws(seed))

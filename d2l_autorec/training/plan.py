@@ -7,20 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from d2l_autorec.config import CHAPTER
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipe import LARGEST, Recipe
 from d2l_autorec.models.recipes import RECIPES
-from d2l_autorec.runtime import check_shares, seed_everything
+from d2l_autorec.runtime import check_shares
 from d2l_autorec.training.draws import has_mxnet
-from d2l_autorec.training.engines import ENGINES, choose_draws
+from d2l_autorec.training.engines import ENGINES
 
 if TYPE_CHECKING:
     from d2l_autorec.data.formats import Ratings
-
-Split = tuple[np.ndarray, np.ndarray]
 
 TEST_FILE = "a test file"
 _MAX_WEIGHTS = 2**31 - 1  # in one array
@@ -64,54 +60,22 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """Make a plan of what `to_dict` has returned; an error of some kind if it is none."""
+        """Make a plan of what `to_dict` has returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is none.
+        """
         older = {"split": "random", "all_ratings": False}  # checkpoints that have neither
         values = {**older, **values}
         given = {part.name: values[part.name] for part in fields(cls)}
         given["test_ratio"] = float(given["test_ratio"])
         given["recipe"] = Recipe.from_dict(given["recipe"])
-        for part in fields(cls):
+        for part in fields(cls):  # whose types are texts
             if type(given[part.name]).__name__ != part.type:
                 raise TypeError(part.name)
         return cls(**given)
-
-
-def split(ratings: Ratings, plan: Plan, rows: Split | None = None) -> Split:
-    """Divide the rows of the table into those to train and those to test on.
-
-    The same plan gives the same rows. With draws from MXNet both global generators are seeded, and
-    the split "random" draws from MXNet's as the chapter does; else NumPy draws.
-
-    Returns ``train_rows, test_rows``, arrays of int64; the validation ratings are among the
-    former. Where they are known already they are given as ``rows``, and are only checked.
-
-    Raises
-    ------
-    InputError
-        If there is no such split, or nothing is left to train or to score.
-    """
-    from d2l_autorec.data.protocols import named_split
-    from d2l_autorec.data.split import holdout_split
-
-    num_ratings = len(ratings.table)
-    from_mxnet = choose_draws(plan.recipe.parts[0], plan.engine) == "mxnet"
-    if from_mxnet:
-        seed_everything(plan.seed)  # whatever the split: the book's draws go on from here
-    if rows is not None:
-        train_rows, test_rows = rows
-    elif from_mxnet or plan.split != "random":
-        train_rows, test_rows = named_split(plan.split, ratings, plan.test_ratio)
-    elif num_ratings < 2:
-        train_rows = test_rows = np.arange(0)
-    else:  # a seed of its own: the validation ratings are drawn with the plan's
-        own = int(np.random.SeedSequence([plan.seed, 1]).generate_state(1)[0])
-        train_rows, test_rows = holdout_split(num_ratings, plan.test_ratio, own)
-    if len(train_rows) < (2 if plan.recipe.val_ratio else 1) or not len(test_rows):
-        raise InputError(
-            f"{ratings.name}: of its {num_ratings} ratings none is left to train on or to "
-            "score with; give more ratings or another --test-ratio."
-        )
-    return train_rows, test_rows
 
 
 def parse_hidden(text: str) -> tuple[int, ...]:
@@ -139,7 +103,13 @@ def parse_range(text: str) -> tuple[float, float]:
 
 
 def check(plan: Plan, ratings: Ratings, num_devices: int = 1, num_workers: int = 1) -> None:
-    """Raise an InputError that names a setting of a plan which cannot be used, and what can."""
+    """Check a plan before anything is written.
+
+    Raises
+    ------
+    InputError
+        Naming the setting and what it may be.
+    """
     from d2l_autorec.data.split import check_ratio
 
     check_engine(plan)

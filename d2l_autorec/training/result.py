@@ -102,6 +102,7 @@ def history_table(history: Sequence[Epoch]) -> tuple[list[str], list[list[Any]]]
         "val_rmse": [e.rmse if e.scored == "validation" else None for e in history],
         "seconds": [e.seconds for e in history],
     }
+    # an RMSE that no epoch has gets no column
     kept = {name: column for name, column in found.items() if set(column) != {None}}
     if len({(e.network, e.refit) for e in history}) > 1:
         kept["network"] = [e.network for e in history]

@@ -20,7 +20,8 @@ from d2l_autorec.training.plan import Plan
 def plan_to_go_on(former: Plan, changes: Mapping[str, Any], asked: Mapping[str, Any]) -> Plan:
     """Return a resumed run's plan: that of the checkpoint, with more epochs where asked for.
 
-    On the command line stand fields of the recipe, ``changes``, and others of the plan, ``asked``.
+    ``changes`` are fields of the recipe that stand on the command line, ``asked`` others of the
+    plan.
 
     Raises
     ------

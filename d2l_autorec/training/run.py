@@ -12,12 +12,13 @@ import numpy as np
 
 from d2l_autorec.errors import InputError
 from d2l_autorec.models.recipe import Recipe
+from d2l_autorec.runtime import seed_everything
 from d2l_autorec.training.blend import Weighed, blend, member_seeds
 from d2l_autorec.training.checkpoint import Keeper, computed_with_so_far
 from d2l_autorec.training.engines import Compute, choose_draws
 from d2l_autorec.training.fit import Place, fit, fit_network, rating_range
 from d2l_autorec.training.history import Epoch
-from d2l_autorec.training.plan import Plan, Split, check, split
+from d2l_autorec.training.plan import Plan, check
 from d2l_autorec.training.result import Result, baselines, history_table, pooled_rmse, record
 
 if TYPE_CHECKING:
@@ -26,7 +27,56 @@ if TYPE_CHECKING:
     from d2l_autorec.training.checkpoint import Keep
     from d2l_autorec.training.distributed.group import Group
 
+Split = tuple[np.ndarray, np.ndarray]
+
 __all__ = ["Plan", "Result", "check", "history_table", "record", "split", "train"]
+
+
+def split(ratings: Ratings, plan: Plan, rows: Split | None = None) -> Split:
+    """Divide the rows of the table into those to train and those to test on.
+
+    The same plan gives the same rows. With draws from MXNet both global generators are seeded, and
+    the split "random" draws from MXNet's as the chapter does; else NumPy draws.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    plan : Plan
+    rows : (numpy.ndarray, numpy.ndarray), optional
+        The rows, where they are known already.
+
+    Returns
+    -------
+    train_rows, test_rows : numpy.ndarray of int64
+        The validation ratings are among the former.
+
+    Raises
+    ------
+    InputError
+        If there is no such split, or nothing is left to train or to score.
+    """
+    from d2l_autorec.data.protocols import named_split
+    from d2l_autorec.data.split import holdout_split
+
+    num_ratings = len(ratings.table)
+    from_mxnet = choose_draws(plan.recipe.parts[0], plan.engine) == "mxnet"
+    if from_mxnet:
+        seed_everything(plan.seed)  # whatever the split: the book's draws go on from here
+    if rows is not None:
+        train_rows, test_rows = rows
+    elif from_mxnet or plan.split != "random":
+        train_rows, test_rows = named_split(plan.split, ratings, plan.test_ratio)
+    elif num_ratings < 2:
+        train_rows = test_rows = np.arange(0)
+    else:  # a seed of its own: the validation ratings are drawn with the plan's
+        own = int(np.random.SeedSequence([plan.seed, 1]).generate_state(1)[0])
+        train_rows, test_rows = holdout_split(num_ratings, plan.test_ratio, own)
+    if len(train_rows) < (2 if plan.recipe.val_ratio else 1) or not len(test_rows):
+        raise InputError(
+            f"{ratings.name}: of its {num_ratings} ratings none is left to train on or to "
+            "score with; give more ratings or another --test-ratio."
+        )
+    return train_rows, test_rows
 
 
 def train(
@@ -47,6 +97,8 @@ def train(
 
     Parameters
     ----------
+    ratings : Ratings
+    plan : Plan
     devices : sequence of mxnet.Context
         For the dense engine; one CPU by default.
     follow : callable
@@ -57,6 +109,12 @@ def train(
         Where to leave checkpoints, as often as the plan says, and what to go on from.
     rows : (numpy.ndarray, numpy.ndarray), optional
         The rows to train and to test on, in place of the plan's split.
+
+    Returns
+    -------
+    model : TrainedModel
+    result : Result
+    epochs : list of Epoch
 
     Raises
     ------
@@ -88,7 +146,7 @@ def train(
         plan.seed,
         rows=train_rows,
         test=interaction_csr(test, *shape),
-        compute=Compute(plan.engine, tuple(devices), group, follow, None, keeper),
+        compute=Compute(plan.engine, tuple(devices), group, follow, keeper=keeper),
     )
     users, items, stars = (test[name].to_numpy() for name in ("user", "item", "rating"))
     epochs, one = list(model.history), recipe.num_networks == 1
@@ -128,8 +186,10 @@ class Scored:
     ----------
     recipe : Recipe
         As it was followed, with the weights of a blend.
-    epochs, gains : tuples of int and of float
-        Of each network; for the gain see `d2l_autorec.models.biases.Scale`.
+    epochs : tuple of int
+        Of each network.
+    gains : tuple of float
+        Of each network; see `d2l_autorec.models.biases.Scale`.
     result : Result
     history : tuple of Epoch
     """
@@ -189,8 +249,16 @@ def train_on_all(
     go on from the split, both generators are seeded, so that a run that was interrupted ends with
     the same bits.
 
-    Parameters and errors are those of `train`. What ``keep`` goes on from counts if it stands in
-    this training.
+    Parameters
+    ----------
+    scored : Scored
+    ratings, plan, devices, follow, group, keep
+        As for `train`. What ``keep`` goes on from counts if it stands in this training.
+
+    Raises
+    ------
+    InputError, KeyboardInterrupt
+        As `train`.
     """
     from d2l_autorec.data.matrices import interaction_csr
 
@@ -208,7 +276,7 @@ def train_on_all(
     whole = interaction_csr(ratings.table, ratings.num_users, ratings.num_items)
     recipe = replace(plan.recipe, weights=scored.recipe.weights)
     recipe = recipe.for_ratings(ratings.num_users, ratings.num_items, rating_range(whole))
-    compute = Compute(plan.engine, tuple(devices), group, follow, None, keeper)
+    compute = Compute(plan.engine, tuple(devices), group, follow, keeper=keeper)
     train = partial(fit_network, whole, compute=compute)
     seeds = member_seeds(plan.seed, recipe.num_seeds)
     epochs = iter(scored.epochs)  # networks of weight zero have none

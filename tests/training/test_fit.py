@@ -243,6 +243,13 @@ def test_given_weights_need_no_validation():
     np.testing.assert_allclose(model.predict(*pairs), 0.25 * one + 0.5 * two, rtol=1e-12)
 
 
+@pytest.mark.parametrize("weights, kept", [((0.0, 0.5), (0.5,)), ((0.0,), (0.0,))])
+def test_members_of_weight_zero_are_left_out_beside_others(weights, kept):
+    recipe = Recipe(members=(SMALL,) * len(weights), weights=weights)
+    model = fit(ratings(), (20, 13), recipe, 5)
+    assert (model.factors, model.recipe.weights, model.epoch) == (kept, weights, 3)
+
+
 def test_what_nobody_rated_gets_the_default():
     model = fit_network(matrix(ratings()), SMALL.but(default=3.5))
     predicted = model.predict(np.array([0, 1]), np.array([12, 3]))

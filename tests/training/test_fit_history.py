@@ -164,6 +164,9 @@ def test_every_network_is_computed_as_asked(monkeypatch):
 
 
 SEARCHED = REFITTED.but(lr=1.5, num_epochs=6)  # the fourth epoch is best
+HALVED = Recipe(
+    members=(SEARCHED.but(val_ratio=0.0, refit=False),), weights=(0.5,), val_ratio=0.2, refit=True
+)
 
 
 @pytest.fixture
@@ -181,7 +184,9 @@ def train(tmp_path):
     return go
 
 
-@pytest.mark.parametrize("recipe, stop", [(SEARCHED, 8), (SEARCHED.but(refit=False), 5)])
+@pytest.mark.parametrize(
+    "recipe, stop", [(SEARCHED, 8), (HALVED, 8), (SEARCHED.but(refit=False), 5)]
+)
 def test_a_fit_goes_on_from_its_checkpoint(recipe, stop, train, tmp_path):
     """Stopped in the refit, or behind the best epoch."""
     whole, told = train(recipe)

@@ -111,9 +111,9 @@ def evaluate_fast(
 ) -> float:
     """Compute the RMSE over the held-out ratings, as the chapter's evaluator does.
 
-    What is read and what is to be predicted is (num_rows, net.num_inputs). The first device works;
-    a group's workers, who all have the whole net, share the rows. Predictions are clipped to the
-    range ``clip``. It is nan where ``test`` is empty.
+    The ratings that are read, ``train``, and those to predict are (num_rows, net.num_inputs). The
+    first device works; a group's workers, who all have the whole net, share the rows. Predictions
+    are clipped to the range ``clip``. The RMSE is nan where ``test`` is empty.
     """
     check_matrices(train, test, net.num_inputs)
     job = Job(train, test, iter(()), Updates(), clip, group)

@@ -60,9 +60,10 @@ def launch(
         File with the machines, see `read_hosts`; the processes are dealt out over them in turn.
         Each is reached with ssh and needs the same Python, data and folder at the same path;
         worker 0 writes the run's folder on the first.
-    threads, step_timeout : int and float, optional
-        Threads of each worker, by default its share of its machine's cores, or
-        ``OMP_NUM_THREADS``; seconds it waits for the others before it gives up, by default 120.
+    threads : int, optional
+        Of each worker. By default its share of its machine's cores, or ``OMP_NUM_THREADS``.
+    step_timeout : float, optional
+        Seconds a worker waits for the others before it gives up; 120 by default.
     restarts : int, optional
         How often the run is started again from its last checkpoint after a process or a machine
         was lost. Machines that do not answer are left out then. With as many threads as before it

@@ -123,14 +123,13 @@ class SparseState:
 
     def layers(self) -> tuple[Layer, Layer]:
         """Return the input and the output layer for the kernels, at the start of an epoch."""
-        kinds = (self.architecture.encoder, self.architecture.decoder)
-        input_layer, output_layer = (
-            Layer(part.weight, part.moments, bias, np.zeros(len(part.weight), np.int32), kind)
-            for part, bias, kind in zip(
-                (self.V, self.W), (self.out_bias[:0], self.out_bias), map(ACTIVATIONS.index, kinds)
-            )
-        )
-        return input_layer, output_layer
+
+        def layer(part: Columns, bias: np.ndarray, activation: str) -> Layer:
+            done = np.zeros(len(part.weight), np.int32)
+            return Layer(part.weight, part.moments, bias, done, ACTIVATIONS.index(activation))
+
+        V = layer(self.V, self.out_bias[:0], self.architecture.encoder)
+        return V, layer(self.W, self.out_bias, self.architecture.decoder)
 
     def network_weights(self) -> dict[str, np.ndarray]:
         """Copy the weights, named as in `Network`."""

@@ -30,9 +30,9 @@ class Layer(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """Learning rates of an epoch's steps, corrected for Adam's bias, and weight decay."""
+    """The step at hand, the learning rates of an epoch's steps, and the weight decay."""
 
     now: int  # the step at hand, from 0; -1 before the first
-    rates: Array
+    rates: Array  # (steps,), corrected for Adam's bias
     wd: Float
     bias_wd: Float
