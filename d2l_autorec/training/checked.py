@@ -50,6 +50,7 @@ def checked_fields(described: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
         all(epoch.scored == "validation" and epoch.rmse is not None for epoch in chosen),
         *(re.fullmatch("[0-9a-f]{64}", described[f"{of}_digest"]) for of in ("data", "split")),
         isinstance(described["options"], dict),
+        _number(described.get("weight", 1.0)) >= 0,
         _number(described.get("gain", 1.0)) <= 1,
         described.get("val_rmse") is None or _number(described["val_rmse"]) >= 0,
         isinstance(described.get("scored"), (dict, type(None))),

@@ -22,6 +22,7 @@ from d2l_autorec.data.npz import read_stored_npz
 from d2l_autorec.errors import InputError
 from d2l_autorec.paths import kind, open_file, require_file
 from d2l_autorec.runtime import num_threads
+from d2l_autorec.training.blend import Weighed
 from d2l_autorec.training.checked import checked_fields
 from d2l_autorec.training.history import Epoch
 from d2l_autorec.training.plan import Plan
@@ -52,8 +53,9 @@ class Checkpoint:
     arrays: dict[str, np.ndarray]  # weights and Adam's moments
     best_weights: dict[str, np.ndarray]  # of the epoch that is best on validation ratings, if any
     scored: dict[str, Any] | None = None  # `run.Scored.to_dict`, in training on all ratings
-    gain: float = 1.0  # of a network trained again; see `d2l_autorec.models.biases.Scale`
-    val_rmse: float | None = None  # of the network with that gain, before it is trained again
+    weight: float = 1.0  # of a network trained again, in a blend that has no other
+    gain: float = 1.0  # of it; see `d2l_autorec.models.biases.Scale`
+    val_rmse: float | None = None  # of both, before it is trained again
 
 
 @dataclass
@@ -78,8 +80,10 @@ class Keeper:
     ----------
     former : Checkpoint or None
         What the training of the network at hand goes on from.
-    chosen, gain, val_rmse
+    chosen : sequence of Epoch
         As in `Checkpoint`.
+    weighed : Weighed
+        What the validation ratings say of the network that is trained again.
     stops : bool
         Whether the run is to end after this epoch.
     """
@@ -100,8 +104,9 @@ class Keeper:
         if former is not None:
             check_data(former, *digests)
         self.chosen: Sequence[Epoch] = former.chosen if former else ()
-        self.gain = former.gain if former else 1.0
-        self.val_rmse = former.val_rmse if former else None
+        self.weighed = Weighed()
+        if former is not None:
+            self.weighed = Weighed((former.weight,), former.gain, former.val_rmse)
         self.computed_with = computed_with_so_far(former, group)
 
     @property
@@ -109,11 +114,10 @@ class Keeper:
         """The epoch that the network is trained again up to."""
         return BestEpoch(None, [epoch.rmse or 0.0 for epoch in self.chosen]).best
 
-    def begin_refit(self, chosen: Sequence[Epoch], gain: float, val_rmse: float | None) -> None:
+    def begin_refit(self, chosen: Sequence[Epoch], weighed: Weighed) -> None:
         """Record the epochs of which one has been chosen, and what came of the choice."""
         if not self.chosen:
-            self.chosen, self.former = tuple(chosen), None
-            self.gain, self.val_rmse = gain, val_rmse
+            self.chosen, self.weighed, self.former = tuple(chosen), weighed, None
 
     def after(self, history: list[Epoch], best: BestEpoch, engine: Engine, is_over: bool) -> None:
         """Write a checkpoint after an epoch, if one is due; all workers call this."""
@@ -137,8 +141,9 @@ class Keeper:
                 arrays=arrays,
                 best_weights=best_weights,
                 scored=self.scored,
-                gain=self.gain,
-                val_rmse=self.val_rmse,
+                weight=float(self.weighed.weights[0]),
+                gain=self.weighed.gain,
+                val_rmse=self.weighed.rmse,
             )
             save(self.keep.folder, reached)
 

@@ -15,7 +15,7 @@ from d2l_autorec.models.biases import Scale, shrinkage_of
 from d2l_autorec.models.network import Network
 from d2l_autorec.models.recipe import Recipe
 from d2l_autorec.models.trained import TrainedModel
-from d2l_autorec.training.blend import Weighed, blend, member_seeds, weigh
+from d2l_autorec.training.blend import blend, member_seeds, weigh
 from d2l_autorec.training.checked import check_fits
 from d2l_autorec.training.draws import NumPyDraws
 from d2l_autorec.training.engines import Compute, Engine, array_shapes, make_engine
@@ -94,7 +94,7 @@ def fit(
     if keeper is not None and keeper.chosen:  # resumed, with the epoch chosen before
         fits: list[TrainedModel] = []
         history, chosen = list(keeper.chosen), [keeper.chosen_epoch]
-        weighed = Weighed(recipe.weights or (1.0,), keeper.gain, keeper.val_rmse)
+        weighed = keeper.weighed
     else:
         beside = partial(train, kept, validation=validation, test=test)
         fits = [
@@ -111,7 +111,7 @@ def fit(
             return fits[place]
         part, own = places[place]
         if keeper is not None:
-            keeper.begin_refit(history, gain, weighed.rmse)
+            keeper.begin_refit(history, weighed)
         seen = test if len(places) == 1 else None
         where = Place(place + 1, True)
         model = train(whole, part, own, test=seen, stop=chosen[place], place=where)

@@ -280,6 +280,7 @@ def flip(path):
         (lambda p: rewrite(p, lambda _, d: d["history"][1].update(epoch=3)), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d["history"][1].update(rmse=None)), "epochs .* do not"),
         (lambda p: rewrite(p, lambda _, d: d.update(val_rmse="1")), "damaged"),
+        (lambda p: rewrite(p, lambda _, d: d.update(weight=-1)), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d.update(step=-8)), "damaged"),
         (lambda p: rewrite(p, lambda _, d: d.update(step=9)), "steps .* do not fit"),
         # two batches that were not made, whose rows are left over

@@ -185,7 +185,8 @@ def train(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "recipe, stop", [(SEARCHED, 8), (HALVED, 8), (SEARCHED.but(refit=False), 5)]
+    "recipe, stop",
+    [(SEARCHED, 8), (HALVED, 8), (replace(HALVED, weights=()), 8), (SEARCHED.but(refit=False), 5)],
 )
 def test_a_fit_goes_on_from_its_checkpoint(recipe, stop, train, tmp_path):
     """Stopped in the refit, or behind the best epoch."""
