@@ -38,10 +38,19 @@ def blend_weights(predictions: Sequence[np.ndarray], ratings: np.ndarray) -> np.
     sum is free: an average of models varies less than the ratings' own means do. If none is above
     zero, as where all predictions have the wrong sign, the models are averaged.
     """
-    from scipy.optimize import nnls
-
-    weights = nnls(np.stack(predictions, axis=1), np.asarray(ratings, float))[0]
+    weights = _not_negative(np.stack(predictions, axis=1), np.asarray(ratings, float))
     return weights if weights.any() else np.full(len(predictions), 1 / len(predictions))
+
+
+def _not_negative(columns: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the least-squares factors of columns, none below zero."""
+    from scipy.optimize import lsq_linear, nnls
+
+    try:
+        return nnls(columns, wanted)[0]
+    except RuntimeError:  # SciPy 1.12 to 1.14 do not end on some columns that are almost alike
+        found = lsq_linear(columns, wanted, bounds=(0, np.inf), method="bvls").x
+        return found.clip(0)  # it may be below by what is rounded
 
 
 def side_values(ratings: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
@@ -138,14 +147,13 @@ def damped_weights(
     gain : float
         The factor of what those above biases add.
     """
-    from scipy.optimize import nnls
-
     added, left = np.stack(guesses, axis=1) - base[:, None], stars - base
     among = np.array(are_damped)
     mean = added[:, among].mean(axis=1)
     equal = least_squares_gain(mean, left) / among.sum()
     pull = np.sqrt(EQUAL_PARTS * float(np.mean(mean**2))) * np.diag(among)
-    weights = nnls(np.vstack([added, pull]), np.append(left, pull.sum(axis=1) * equal))[0]
+    wanted = np.append(left, pull.sum(axis=1) * equal)
+    weights = _not_negative(np.vstack([added, pull]), wanted)
     own, total = float(weights[among].sum()), 1 - float(weights[~among].sum())
     if total <= 0:  # the others leave nothing to the biases
         return weights, 1.0

@@ -129,6 +129,21 @@ def test_a_blend_s_weights_are_those_of_its_validation_ratings():
     assert unchosen.val_rmse is None and unchosen.ratings.nnz == len(table)
 
 
+def test_weights_where_scipy_s_search_does_not_end(monkeypatch):
+    """That of SciPy 1.12 to 1.14 may not, for members that are almost alike."""
+    draws = np.random.default_rng(0)
+    stars = draws.uniform(1, 5, 40)
+    said = [stars + draws.normal(0, 1, 40), stars + draws.normal(0, 2, 40), 1 - stars]
+    weights = blend_weights(said, stars)
+    assert weights[2] == 0 < weights[1] < weights[0]
+
+    def without_end(*_):
+        raise RuntimeError("Maximum number of iterations reached.")
+
+    monkeypatch.setattr("scipy.optimize.nnls", without_end)
+    np.testing.assert_allclose(blend_weights(said, stars), weights, atol=1e-6)
+
+
 def test_the_seed_is_0_by_default():
     table, recipe = ratings(), SMALL.but(val_ratio=0.2)
     np.testing.assert_array_equal(
