@@ -44,15 +44,16 @@ def checked_fields(described: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     rest = arrays.pop("rest")
     _count(described["step"])
     _number(described["seconds"])
+    _number(described.get("weight", 1.0))
+    if described.get("val_rmse") is not None:
+        _number(described["val_rmse"])
     sound = [
         plan.checkpoint_every >= 1 and plan.recipe.num_networks == 1,
         not chosen or plan.recipe.refit,
         all(epoch.scored == "validation" and epoch.rmse is not None for epoch in chosen),
         *(re.fullmatch("[0-9a-f]{64}", described[f"{of}_digest"]) for of in ("data", "split")),
         isinstance(described["options"], dict),
-        _number(described.get("weight", 1.0)) >= 0,
         _number(described.get("gain", 1.0)) <= 1,
-        described.get("val_rmse") is None or _number(described["val_rmse"]) >= 0,
         isinstance(described.get("scored"), (dict, type(None))),
         history and computed_with,
         rest.ndim == 1 and rest.dtype == np.int64,
