@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from d2l_autorec.atomic import write_npz
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import InputError, refused
 from d2l_autorec.paths import kind
 from d2l_autorec.serving._reading import FORMAT, description_digest, file_digest, read_folder
 from d2l_autorec.serving.model import TITLE_COLUMNS, Model, flat_arrays, ids_digest, make_model
@@ -44,23 +44,17 @@ def save_model(folder: Path, model: Model) -> None:
         If the folder holds something already or cannot be written.
     """
     folder = Path(folder)
-    temporary = None
-    try:
+    with refused(f"The model cannot be written to {folder}", "make room or name another folder"):
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"{folder} is not empty; name a new folder for the model.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        _write_files(temporary, model)
-        os.chmod(temporary, 0o755)  # mkdtemp's 0700 would shut others out
-        os.replace(temporary, folder)
-        _sync(folder.parent)
-    except OSError as error:
-        raise InputError(
-            f"The model cannot be written to {folder} ({error.strerror or error}); make room or "
-            "name another folder."
-        ) from error
-    finally:
-        if temporary is not None:
+        try:
+            _write_files(temporary, model)
+            os.chmod(temporary, 0o755)  # mkdtemp's 0700 would shut others out
+            os.replace(temporary, folder)
+            _sync(folder.parent)
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from d2l_autorec.errors import InputError
+from d2l_autorec.errors import refused
 from d2l_autorec.packages import require
 from d2l_autorec.training.history import Epoch
 
@@ -28,12 +28,8 @@ def tensorboard(folder: Path | None, first_epoch: int = 1) -> Iterator[Callable[
         yield lambda epoch: None
         return
     library = require("tensorboardX", "tensorboard", "--tensorboard")
-    try:
+    with refused(f"--tensorboard {folder} cannot be written", "name another folder"):
         writer = library.SummaryWriter(str(folder), purge_step=first_epoch)
-    except OSError as error:
-        raise InputError(
-            f"--tensorboard {folder} cannot be written ({error.strerror}); name another folder."
-        ) from None
     steps = itertools.count(first_epoch)
 
     def log(epoch: Epoch) -> None:
